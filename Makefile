@@ -1,0 +1,55 @@
+# remotefs-trace: build, test, install. `make help` lists the targets.
+VERSION := 0.1.0
+PREFIX ?= /usr/local
+LIBEXECDIR ?= $(PREFIX)/libexec/remotefs-trace
+B ?= build
+
+CC ?= gcc
+CFLAGS ?= -O2 -g
+WARN := -Wall -Wextra -Wshadow -Wpointer-arith -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wno-unused-parameter
+override CFLAGS += -std=gnu11 $(WARN) $(WERROR) $(SANITIZE) -fno-strict-aliasing
+override CPPFLAGS += -D_GNU_SOURCE -DVERSION='"$(VERSION)"' -DLIBEXECDIR='"$(LIBEXECDIR)"' \
+	-Iproto -Itracer -Isyscalls -I$(B)/proto
+
+proto_objs := proto/frame.o
+
+agent_objs := agent/main.o
+
+tracer_objs := tracer/main.o
+
+syscalls_objs := syscalls/table.o
+
+tracer_libs := -lseccomp -lelf -lbsd -lprotobuf-nanopb -pthread
+agent_libs := -lprotobuf-nanopb -pthread
+
+pb := $(B)/proto/remotefs.pb.o
+trace_all := $(addprefix $(B)/,$(tracer_objs) $(syscalls_objs) $(proto_objs)) $(pb)
+agent_all := $(addprefix $(B)/,$(agent_objs) $(proto_objs)) $(pb)
+
+all: $(B)/remotefs-trace $(B)/remotefs-agent
+
+$(B)/remotefs-trace: $(trace_all)
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(tracer_libs)
+
+# One static file: it is carried into containers that have no libc.
+$(B)/remotefs-agent: $(agent_all)
+	$(CC) $(CFLAGS) $(LDFLAGS) $(if $(SANITIZE),,-static) -o $@ $^ $(agent_libs)
+
+$(B)/proto/remotefs.pb.c $(B)/proto/remotefs.pb.h &: proto/remotefs.proto proto/remotefs.options
+	@mkdir -p $(@D)
+	cd proto && protoc --plugin=protoc-gen-nanopb=/usr/bin/protoc-gen-nanopb --nanopb_out=$(abspath $(B))/proto remotefs.proto
+
+$(pb): $(B)/proto/remotefs.pb.c
+	$(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
+
+$(B)/%.o: %.c $(B)/proto/remotefs.pb.h
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+clean:
+	rm -rf $(B)
+
+include tests/tests.mk
+
+-include $(shell find $(B) -name '*.d' 2>/dev/null)
+.PHONY: all clean

@@ -1,0 +1,41 @@
+/* Frames: how a protobuf message and its raw payload travel on a byte stream. See PROTOCOL.md. */
+#ifndef PROTO_FRAME_H
+#define PROTO_FRAME_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#define FRAME_HEADER_SIZE 16
+#define FRAME_MAGIC 0x52463153u /* "S1FR" on the wire */
+#define FRAME_MAX_MESSAGE (16u << 10)
+#define FRAME_MAX_PAYLOAD (1u << 20)
+
+enum frame_kind { FRAME_REQUEST = 1, FRAME_REPLY = 2, FRAME_PUSH = 3 };
+
+struct frame_header {
+	uint8_t kind;         /* enum frame_kind */
+	uint32_t id;          /* of the request; 0 for one that has no reply and for pushes */
+	uint32_t message_len; /* bytes of protobuf, at most FRAME_MAX_MESSAGE */
+	uint32_t payload_len; /* bytes behind it, at most FRAME_MAX_PAYLOAD */
+};
+
+/* Writes HEADER into the FRAME_HEADER_SIZE bytes at OUT. The lengths must be within the limits. */
+void frame_encode(uint8_t *out, const struct frame_header *header);
+
+/* Reads a header from FRAME_HEADER_SIZE bytes. -EPROTO if it is no header of ours or beyond a limit. */
+int frame_decode(const uint8_t *in, struct frame_header *header);
+
+/*
+ * Reads exactly LEN bytes. 0; -ENODATA when the stream ended before the first byte; -EPIPE when it
+ * ended in the middle; another negative errno of read(2). EINTR is retried.
+ */
+int frame_read_full(int fd, void *buf, size_t len);
+
+/*
+ * Writes all of IOV (whose elements it changes) to FD. 0 or a negative errno; never raises SIGPIPE
+ * where FD is a socket. EINTR is retried; a non-blocking FD is waited for.
+ */
+int frame_writev_full(int fd, struct iovec *iov, int count);
+
+#endif

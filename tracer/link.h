@@ -1,0 +1,66 @@
+/* One connection to an agent: request ids, waiting for replies, pushes, loss. */
+#ifndef TRACER_LINK_H
+#define TRACER_LINK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "remotefs.pb.h"
+
+struct link;
+
+struct link_reply {
+	rfs_Reply msg;
+	uint8_t *payload;   /* owned by the reply; freed by link_reply_free */
+	size_t payload_len;
+};
+
+struct link_callbacks {
+	/* A push arrived. Called on the reader thread, in stream order with replies; must not call link_call. */
+	void (*push)(struct link *l, const rfs_Push *push, void *arg);
+	/* The connection is gone for good; called once, on the reader thread; WHY is one clause in English. */
+	void (*lost)(struct link *l, const char *why, void *arg);
+	void *arg;
+};
+
+struct link_totals { uint64_t round_trips, requests, bytes_in, bytes_out; };
+
+/*
+ * Speaks Hello on the two ends of a byte stream (they may be the same descriptor) and starts the reader
+ * thread. Takes ownership of both descriptors, also on failure. TAG ("dir:/srv") is copied and used in
+ * messages. AGENT_PID is the process behind the stream (0: none): it must be a child of the calling
+ * thread, is reaped by link_close, and its status is part of the reason given when the stream ends.
+ * TIMEOUT_MS bounds the first exchange. NULL on failure, with one clause of reason in ERR (ERR_LEN bytes).
+ */
+struct link *link_open(int in, int out, pid_t agent_pid, const char *tag, bool read_only, int timeout_ms,
+		       const struct link_callbacks *callbacks, char *err, size_t err_len);
+
+/*
+ * Sends REQ, with PAYLOAD_LEN bytes of PAYLOAD behind it, and waits for the reply: one round trip.
+ * 0 when a reply came (REP->msg.error is then the target's errno) or a negative errno: -EIO when the link
+ * is lost, -EMSGSIZE when REQ breaks a limit. Any thread; many at once. REP is valid only after 0.
+ */
+int link_call(struct link *l, const rfs_Request *req, const void *payload, size_t payload_len,
+	      struct link_reply *rep);
+
+/* Sends REQ without waiting; the agent sends no reply. 0 or a negative errno as link_call. */
+int link_send(struct link *l, const rfs_Request *req);
+
+/* Frees what link_call put into REP. Harmless on a zeroed one. */
+void link_reply_free(struct link_reply *rep);
+
+/* A handle number never given out before on this link; never 0. */
+uint64_t link_new_handle(struct link *l);
+
+const char *link_tag(const struct link *l);
+struct link_totals link_totals(const struct link *l);
+
+/*
+ * Says goodbye, waits at most TIMEOUT_MS for the answer, ends the agent and frees L.
+ * 0; -EIO when the stream ended without the answer (what was sent last may not have been done).
+ */
+int link_close(struct link *l, int timeout_ms);
+
+#endif

@@ -1,0 +1,36 @@
+/* Targets: what a target's name means and how its agent is started. */
+#ifndef TRACER_TARGET_H
+#define TRACER_TARGET_H
+
+#include <stddef.h>
+#include <sys/types.h>
+
+/* How the agent is reached. */
+struct target_stream {
+	int in, out; /* from and to the agent; may be equal */
+	pid_t pid;   /* the child that is, or leads to, the agent */
+};
+
+/*
+ * Checks TARGET ("dir/PATH", "exec:COMMAND") without starting anything. 0 or -EINVAL, then with one
+ * clause in ERR that says what is wrong and what is accepted.
+ */
+int target_check(const char *target, char *err, size_t err_len);
+
+/*
+ * Starts the agent of TARGET as a child of the calling thread (in a session of its own signal-wise: the
+ * terminal's signals do not reach it) and fills in STREAM, whose descriptors are close-on-exec.
+ * AGENT is the agent program's path, used by dir/. 0, or a negative errno with one clause in ERR.
+ */
+int target_start(const char *target, const char *agent, struct target_stream *stream, char *err, size_t err_len);
+
+/* The short name used in logs: "dir:/srv", "exec:remotefs-agent". Writes at most LEN bytes, always terminated. */
+void target_tag(const char *target, char *tag, size_t len);
+
+/*
+ * Finds the agent program: beside /proc/self/exe, then in PREFIX/libexec/remotefs-trace. 0 and an absolute
+ * path in PATH, or -ENOENT with one clause in ERR.
+ */
+int target_find_agent(char *path, size_t len, char *err, size_t err_len);
+
+#endif
