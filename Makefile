@@ -15,9 +15,16 @@ proto_objs := proto/frame.o
 
 agent_objs := agent/main.o
 
-tracer_objs := tracer/main.o
+log_objs := tracer/log.o tracer/log_decode.o
 
-syscalls_objs := syscalls/table.o
+tracer_objs := tracer/main.o tracer/options.o tracer/launch.o tracer/target.o tracer/link.o \
+	tracer/spawn.o tracer/filter.o tracer/loop.o tracer/stop.o tracer/task.o tracer/notify.o \
+	tracer/call.o tracer/mem.o tracer/place.o tracer/rules.o tracer/cache.o tracer/ofd.o \
+	tracer/placeholder.o tracer/sync.o tracer/push.o tracer/elf.o $(log_objs)
+
+syscalls_objs := syscalls/table.o syscalls/remote.o syscalls/open.o syscalls/io.o syscalls/stat.o \
+	syscalls/dir.o syscalls/name.o syscalls/fd.o syscalls/map.o syscalls/copy.o syscalls/lock.o \
+	syscalls/limit.o syscalls/cwd.o syscalls/exec.o
 
 tracer_libs := -lseccomp -lelf -lbsd -lprotobuf-nanopb -pthread
 agent_libs := -lprotobuf-nanopb -pthread

@@ -7,7 +7,8 @@
 #include <sys/uio.h>
 
 #define FRAME_HEADER_SIZE 16
-#define FRAME_MAGIC 0x52463153u /* "S1FR" on the wire */
+#define FRAME_MAGIC 0x5246u /* "FR" on the wire */
+#define FRAME_VERSION 1u    /* of this layout; the protocol's version is agreed by Hello */
 #define FRAME_MAX_MESSAGE (16u << 10)
 #define FRAME_MAX_PAYLOAD (1u << 20)
 

@@ -14,6 +14,8 @@ struct ofd;
 
 /* A handler's answer that stands for "let the kernel do it". No errno and no result has this value. */
 #define CALL_CONTINUE (-100000L)
+/* At a ptrace stop: let the kernel do rewrite_nr instead, with rewrite_arg0 as its first argument. */
+#define CALL_REWRITE (-100001L)
 
 /* Where a call went, for the log. */
 enum call_route {
@@ -29,12 +31,52 @@ struct call {
 	uint64_t cookie;   /* the notification's id */
 	uint64_t start_ns; /* CLOCK_MONOTONIC, when the trap was received */
 
+	int rewrite_nr;
+	uint64_t rewrite_arg0;
+
 	enum call_route route;
 	const struct mount *mount; /* the remote tree it touched, NULL when local */
 	unsigned round_trips;
 	uint64_t bytes_in, bytes_out; /* payload and paths, on the wire */
 	const char *note;             /* static text for the log's <…>, or NULL: "not emulated" … */
 };
+
+/*
+ * Runs C's handler and puts what it decided into C's log fields. Takes the state lock. Returns the
+ * call's result (negative errno) or CALL_CONTINUE.
+ */
+long call_dispatch(struct call *c);
+
+/*
+ * Gives descriptor SRC (which stays the caller's) to C's task: at number AT, or at the lowest free one
+ * when AT is negative. The number, or a negative errno (-EMFILE).
+ */
+int call_install_fd(struct call *c, int src, int at, bool cloexec);
+
+/*
+ * Copies LEN bytes from (to) the task's memory: 0, or -EFAULT unless all could be copied. The copy is
+ * known to be of the task that made the call, not of one that got its number later.
+ */
+int call_read(struct call *c, uint64_t addr, void *buf, size_t len);
+int call_write(struct call *c, uint64_t addr, const void *buf, size_t len);
+
+/* Marks C as answered from M. */
+void call_remote(struct call *c, const struct mount *m);
+
+/* ENOSYS for what is not emulated on a remote object, saying so in the log. */
+long call_unsupported(struct call *c, const struct mount *m);
+
+/* What a call without a handler comes to: unsupported on remote objects, else the kernel's. */
+long call_default(struct call *c);
+
+/* The caller's umask, read from /proc; 022 when it cannot be read. */
+unsigned call_umask(const struct call *c);
+
+/* The process (thread group) that C's task belongs to. */
+pid_t call_process(const struct call *c);
+
+/* A descriptor of ours for the open file that FD is in C's task; the caller closes it. Negative errno. */
+int call_get_fd(struct call *c, int fd);
 
 /*
  * Asks the target of M: link_call, but with the state lock released while waiting and the round trip

@@ -28,10 +28,20 @@ int log_trace_check(const char *expr, char *err, size_t err_len);
 int log_open(const struct log_options *options);
 
 /*
+ * Names descriptor FD of task TID (AT_FDCWD: its working directory) for -y: false when the kernel's own
+ * name is right. Called by whichever thread logs.
+ */
+typedef bool log_fd_namer(pid_t tid, int fd, char *buf, size_t len);
+void log_set_fd_namer(log_fd_namer *name);
+
+/*
  * Counts C, answered with RESULT (or CALL_CONTINUE), and writes its line if asked to. Reads the tracee's
  * memory for what the arguments point to, so call it before the tracee resumes. Any thread.
  */
 void log_call(const struct call *c, long result);
+
+/* True when lines are being written. */
+bool log_active(void);
 
 /* Counts one ptrace stop (of any kind) or one notification. Any thread. */
 void log_count_stop(void);

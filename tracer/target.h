@@ -33,4 +33,16 @@ void target_tag(const char *target, char *tag, size_t len);
  */
 int target_find_agent(char *path, size_t len, char *err, size_t err_len);
 
+/*
+ * Waits at most TIMEOUT_MS for child PID to end and writes how it did into TEXT: "was killed by SIGKILL",
+ * "exited with status 127 (command not found)". Leaves it to target_stop. 0, -ETIMEDOUT or -ECHILD. Any thread.
+ */
+int target_fate(pid_t pid, int timeout_ms, char *text, size_t len);
+
+/*
+ * Reaps child PID: gives it GRACE_MS to end by itself, then SIGTERM, after 500 ms SIGKILL, to its whole group
+ * where it leads one. Any thread.
+ */
+void target_stop(pid_t pid, int grace_ms);
+
 #endif

@@ -1,0 +1,47 @@
+/* What the parts of the agent share: one agent serves one stream and one tree. */
+#ifndef AGENT_AGENT_H
+#define AGENT_AGENT_H
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "remotefs.pb.h"
+#include "watch.h"
+
+
+struct handles;
+struct locks;
+
+/* The tree that is served. Nothing outside it can be named. */
+struct root {
+	int fd;           /* O_PATH */
+	bool use_openat2; /* else walk.c does its work */
+	bool read_only;   /* resolve.c refuses to open anything in a way that changes it */
+};
+
+struct agent {
+	struct root root;
+	struct handles *handles;
+	struct watcher *watcher;
+	struct locks *locks;
+};
+
+/* One request while it is being answered. */
+struct op {
+	struct agent *agent;
+	const rfs_Request *req;
+	const uint8_t *data; /* its payload */
+	size_t data_len;
+	rfs_Reply *reply;    /* zeroed before the handler runs; error is set from the handler's result */
+	uint8_t *out;        /* the reply's payload: malloc'ed by the handler, freed by serve.c */
+	size_t out_len;
+	struct handle *opening; /* Open: the reserved handle, see handle_reserve */
+	struct promise promise; /* what the reply says about later pushes */
+};
+
+/* One line for humans on stderr, with the program's name in front. */
+void agent_say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+#endif

@@ -1,0 +1,16 @@
+/* Which handler answers which request. */
+#ifndef AGENT_DISPATCH_H
+#define AGENT_DISPATCH_H
+
+#include "agent.h"
+
+/* What must happen in the order of the stream: an Open reserves its handle. OP->req is set. */
+void dispatch_prepare(struct op *op);
+
+/* Answers OP->req into OP->reply and OP->out. */
+void dispatch_run(struct op *op);
+
+/* The payload that the reply may have at most, for the budget. */
+size_t dispatch_cost(const rfs_Request *req);
+
+#endif

@@ -1,0 +1,261 @@
+/* The bytes of open files: read, write, truncate, sync. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "attr.h"
+#include "frame.h"
+#include "handle.h"
+#include "ops.h"
+#include "resolve.h"
+
+/* RWF_APPEND is of 4.16: once it was refused, O_APPEND is switched on and off instead. */
+static atomic_bool file_old_append;
+
+int file_read(struct op *op, int fd, uint64_t offset, uint32_t size, bool *end)
+{
+	ssize_t n = 0;
+
+	op->out_len = 0;
+	op->out = malloc(size ? size : 1);
+	if (!op->out)
+		return -ENOMEM;
+	do {
+		n = pread(fd, op->out + op->out_len, size - op->out_len, offset + op->out_len);
+		if (n > 0)
+			op->out_len += n;
+	} while (op->out_len < size && (n > 0 || (n < 0 && errno == EINTR)));
+	*end = n == 0 && size > 0;
+	/* What came before an error is delivered; the error is that of the next read. */
+	return n < 0 && !op->out_len ? -errno : 0;
+}
+
+int op_read(struct op *op)
+{
+	const rfs_Read *req = &op->req->op.read;
+	struct handle *h;
+	bool end;
+	int r;
+
+	if (req->size > FRAME_MAX_PAYLOAD)
+		return -EINVAL;
+	r = handle_get(op->agent->handles, req->handle, &h);
+	if (r)
+		return r;
+	promise_handle(op->agent->watcher, &op->promise, h);
+	r = file_read(op, h->fd, req->offset, req->size, &end);
+	handle_put(op->agent->handles, h);
+	return r;
+}
+
+/* One write; OFFSET -1: at the file position, which RWF_APPEND puts at the end first. */
+static ssize_t file_write_some(int fd, const uint8_t *data, size_t len, int64_t offset, int flags)
+{
+	struct iovec iov = { (void *)data, len };
+	ssize_t n = pwritev2(fd, &iov, 1, offset, flags);
+
+	if (n < 0 && errno == ENOSYS && !flags)
+		n = offset == -1 ? write(fd, data, len) : pwrite(fd, data, len, offset);
+	return n < 0 ? -errno : n;
+}
+
+/* Returns the number of bytes written; an error only if there are none. */
+static ssize_t file_write_all(int fd, const uint8_t *data, size_t len, int64_t offset, int flags)
+{
+	size_t done = 0;
+	ssize_t n;
+
+	do {
+		n = file_write_some(fd, data + done, len - done, offset == -1 ? -1 : offset + (int64_t)done, flags);
+		if (n > 0)
+			done += n;
+	} while (done < len && (n > 0 || n == -EINTR));
+	return done || n >= 0 ? (ssize_t)done : n;
+}
+
+/* Appends under H's lock, which keeps the file position ours until it is read. */
+static ssize_t file_append(struct handle *h, const uint8_t *data, size_t len, int flags, uint64_t *end)
+{
+	ssize_t n = -EOPNOTSUPP;
+
+	pthread_mutex_lock(&h->position);
+	if (!file_old_append)
+		n = file_write_all(h->fd, data, len, -1, flags | RWF_APPEND);
+	if (n == -EOPNOTSUPP || n == -ENOSYS) {
+		file_old_append = true;
+		fcntl(h->fd, F_SETFL, O_APPEND | O_NONBLOCK);
+		n = file_write_all(h->fd, data, len, -1, flags);
+		fcntl(h->fd, F_SETFL, O_NONBLOCK);
+	}
+	*end = lseek(h->fd, 0, SEEK_CUR);
+	pthread_mutex_unlock(&h->position);
+	return n;
+}
+
+static ssize_t file_overwrite(struct handle *h, const uint8_t *data, size_t len, uint64_t offset, int flags)
+{
+	/* Linux appends with pwrite(2), too, while O_APPEND is on (its BUGS section). */
+	bool lock = file_old_append;
+	ssize_t n;
+
+	if ((int64_t)offset < 0)
+		return -EINVAL;
+	if (lock)
+		pthread_mutex_lock(&h->position);
+	n = file_write_all(h->fd, data, len, offset, flags);
+	if (lock)
+		pthread_mutex_unlock(&h->position);
+	return n;
+}
+
+int op_write(struct op *op)
+{
+	const rfs_Write *req = &op->req->op.write;
+	rfs_WriteReply *reply = &op->reply->op.write;
+	struct handle *h;
+	ssize_t n;
+	int r;
+
+	if (req->flags & ~(RWF_DSYNC | RWF_SYNC))
+		return -EOPNOTSUPP;
+	r = handle_get(op->agent->handles, req->handle, &h);
+	if (r)
+		return r;
+	op->reply->which_op = rfs_Reply_write_tag;
+	if (req->append) {
+		n = file_append(h, op->data, op->data_len, req->flags, &reply->offset);
+	} else {
+		n = file_overwrite(h, op->data, op->data_len, req->offset, req->flags);
+		reply->offset = req->offset + (n > 0 ? n : 0);
+	}
+	if (n >= 0) {
+		reply->written = n;
+		reply->has_attr = attr_of(h->fd, &reply->attr) == 0;
+	}
+	handle_put(op->agent->handles, h);
+	return n < 0 ? n : 0;
+}
+
+int op_write_refuse(struct op *op)
+{
+	struct handle *h;
+
+	if (!handle_get(op->agent->handles, op->req->op.write.handle, &h))
+		handle_put(op->agent->handles, h);
+	return -EBADF; /* known or not: no handle is open for writing */
+}
+
+static int truncate_reply(struct op *op, int fd)
+{
+	rfs_StatReply *reply = &op->reply->op.stat;
+
+	op->reply->which_op = rfs_Reply_stat_tag;
+	reply->has_attr = attr_of(fd, &reply->attr) == 0;
+	return 0;
+}
+
+static int truncate_handle(struct op *op, uint64_t number, int64_t length)
+{
+	struct handle *h;
+	int r = handle_get(op->agent->handles, number, &h);
+
+	if (r)
+		return r;
+	r = ftruncate(h->fd, length) ? -errno : truncate_reply(op, h->fd);
+	handle_put(op->agent->handles, h);
+	return r;
+}
+
+/* truncate(2) needs no descriptor that is open for writing, so none is made: O_PATH and /proc. */
+static int truncate_place(struct op *op, const struct place *p, int64_t length)
+{
+	int fd = resolve_open(p, O_PATH, 0, 0), r;
+	char proc[32];
+
+	if (fd < 0)
+		return fd;
+	snprintf(proc, sizeof(proc), "/proc/self/fd/%d", fd);
+	r = truncate(proc, length) ? -errno : truncate_reply(op, fd);
+	close(fd);
+	return r;
+}
+
+int op_truncate(struct op *op)
+{
+	const rfs_Truncate *req = &op->req->op.truncate;
+	struct place p;
+	int r;
+
+	if (req->length < 0)
+		return -EINVAL;
+	if (req->handle)
+		return truncate_handle(op, req->handle, req->length);
+	r = place_get(op->agent, req->has_where, &req->where, &p);
+	if (!r && !p.path[0] && p.dir)
+		r = truncate_handle(op, p.dir->number, req->length);
+	else if (!r)
+		r = truncate_place(op, &p, req->length);
+	place_put(&p);
+	return r;
+}
+
+static int truncate_place_refuse(const struct place *p)
+{
+	int fd = resolve_open(p, O_PATH, 0, 0), r = 0;
+	struct stat st;
+
+	if (fd < 0)
+		return fd;
+	if (fstat(fd, &st))
+		r = -errno;
+	else if (S_ISDIR(st.st_mode))
+		r = -EISDIR;
+	else
+		r = S_ISREG(st.st_mode) ? -EROFS : -EINVAL;
+	close(fd);
+	return r;
+}
+
+int op_truncate_refuse(struct op *op)
+{
+	const rfs_Truncate *req = &op->req->op.truncate;
+	struct handle *h = NULL;
+	struct place p;
+	int r;
+
+	if (req->length < 0)
+		return -EINVAL;
+	if (req->handle) {
+		r = handle_get(op->agent->handles, req->handle, &h);
+		if (!r)
+			r = h->flags & O_PATH ? -EBADF : -EINVAL; /* ftruncate(2): not open for writing */
+		handle_put(op->agent->handles, h);
+		return r;
+	}
+	r = place_get(op->agent, req->has_where, &req->where, &p);
+	if (!r && !p.path[0] && p.dir)
+		r = -EINVAL;
+	else if (!r)
+		r = truncate_place_refuse(&p);
+	place_put(&p);
+	return r;
+}
+
+int op_sync(struct op *op)
+{
+	struct handle *h;
+	int r = handle_get(op->agent->handles, op->req->op.sync.handle, &h);
+
+	if (r)
+		return r;
+	r = op->req->op.sync.data_only ? fdatasync(h->fd) : fsync(h->fd);
+	if (r)
+		r = -errno;
+	handle_put(op->agent->handles, h);
+	return r;
+}

@@ -1,0 +1,158 @@
+#include "handle.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define HANDLE_BUCKETS 4096
+#define HANDLE_MAX 65536
+
+struct handles {
+	pthread_mutex_t lock;
+	pthread_cond_t opened;
+	unsigned int count;
+	struct handle *bucket[HANDLE_BUCKETS];
+};
+
+struct handles *handles_new(void)
+{
+	struct handles *t = calloc(1, sizeof(*t));
+
+	if (!t)
+		return NULL;
+	pthread_mutex_init(&t->lock, NULL);
+	pthread_cond_init(&t->opened, NULL);
+	return t;
+}
+
+/* Where the pointer to NUMBER is, or would be: the numbers are counted up, so they spread by themselves. */
+static struct handle **handle_slot(struct handles *t, uint64_t number)
+{
+	struct handle **p = &t->bucket[number % HANDLE_BUCKETS];
+
+	while (*p && (*p)->number != number)
+		p = &(*p)->next;
+	return p;
+}
+
+static void handle_free(struct handle *h)
+{
+	if (h->fd >= 0)
+		close(h->fd);
+	pthread_mutex_destroy(&h->position);
+	free(h->path);
+	free(h);
+}
+
+int handle_reserve(struct handles *t, uint64_t number, struct handle **out)
+{
+	struct handle *h, **slot;
+	int r = 0;
+
+	if (number == 0)
+		return -EBADF;
+	h = calloc(1, sizeof(*h));
+	if (!h)
+		return -ENOMEM;
+	h->number = number;
+	h->fd = -1;
+	h->refs = 2;
+	pthread_mutex_init(&h->position, NULL);
+	pthread_mutex_lock(&t->lock);
+	slot = handle_slot(t, number);
+	if (*slot)
+		r = -EEXIST;
+	else if (t->count >= HANDLE_MAX)
+		r = -ENFILE;
+	if (!r) {
+		*slot = h;
+		t->count++;
+	}
+	pthread_mutex_unlock(&t->lock);
+	if (r)
+		handle_free(h);
+	else
+		*out = h;
+	return r;
+}
+
+/* Takes H out of the table if it is still there. The lock is held. */
+static bool handle_unlink(struct handles *t, struct handle *h)
+{
+	struct handle **slot = handle_slot(t, h->number);
+
+	if (*slot != h)
+		return false;
+	*slot = h->next;
+	t->count--;
+	return true;
+}
+
+void handle_ready(struct handles *t, struct handle *h, bool failed)
+{
+	pthread_mutex_lock(&t->lock);
+	h->ready = true;
+	if (failed && handle_unlink(t, h))
+		h->refs--;
+	pthread_cond_broadcast(&t->opened);
+	pthread_mutex_unlock(&t->lock);
+}
+
+int handle_get(struct handles *t, uint64_t number, struct handle **out)
+{
+	struct handle *h;
+	int r = 0;
+
+	pthread_mutex_lock(&t->lock);
+	h = *handle_slot(t, number);
+	if (h) {
+		h->refs++;
+		while (!h->ready)
+			pthread_cond_wait(&t->opened, &t->lock);
+	}
+	pthread_mutex_unlock(&t->lock);
+	if (h && h->fd < 0) {
+		handle_put(t, h);
+		h = NULL;
+	}
+	if (!h)
+		r = -EBADF;
+	*out = h;
+	return r;
+}
+
+void handle_put(struct handles *t, struct handle *h)
+{
+	bool last;
+
+	if (!h)
+		return;
+	pthread_mutex_lock(&t->lock);
+	last = --h->refs == 0;
+	pthread_mutex_unlock(&t->lock);
+	if (last)
+		handle_free(h);
+}
+
+int handle_remove(struct handles *t, uint64_t number, struct handle **out)
+{
+	struct handle *h;
+	bool mine = false;
+
+	pthread_mutex_lock(&t->lock);
+	h = *handle_slot(t, number);
+	if (h) {
+		h->refs++;
+		while (!h->ready)
+			pthread_cond_wait(&t->opened, &t->lock);
+		/* False when its open failed, or when another Close was quicker. */
+		mine = handle_unlink(t, h);
+		if (mine)
+			h->refs--;
+	}
+	pthread_mutex_unlock(&t->lock);
+	if (h && !mine)
+		handle_put(t, h);
+	*out = mine ? h : NULL;
+	return mine ? 0 : -EBADF;
+}

@@ -1,0 +1,54 @@
+/* Open files by the numbers the client gave them. */
+#ifndef AGENT_HANDLE_H
+#define AGENT_HANDLE_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct file_watch;
+
+struct handle {
+	uint64_t number;
+	int fd;            /* -1 while it is being opened, and when that failed */
+	int flags;         /* as opened: access mode and O_PATH */
+	mode_t type;       /* S_IFMT */
+	dev_t dev;
+	ino_t ino;
+	char *path;        /* directories: below the root, as told to the client */
+	bool ready;        /* guarded by the table's lock */
+	int refs;          /* guarded by the table's lock */
+	struct handle *next;
+	pthread_mutex_t position; /* the descriptor's file position: listings, appends */
+
+	/* guarded by the watcher's lock */
+	struct file_watch *watch;
+	struct handle *watch_next;
+	bool told;         /* Changed was sent and the client has not looked since */
+};
+
+struct handles;
+
+/* A new empty table, or NULL. */
+struct handles *handles_new(void);
+
+/*
+ * Reserves NUMBER for an Open that follows. Requests that name it wait until handle_ready. The caller
+ * owns a reference. 0; -EBADF for number 0; -EEXIST when it is in use; -ENFILE beyond the limit; -ENOMEM.
+ */
+int handle_reserve(struct handles *t, uint64_t number, struct handle **out);
+
+/* Ends the wait: with the descriptor that was put into H, or (FAILED) taking H out of the table again. */
+void handle_ready(struct handles *t, struct handle *h, bool failed);
+
+/* The open file NUMBER with a new reference; waits while it is being opened. 0 or -EBADF. */
+int handle_get(struct handles *t, uint64_t number, struct handle **out);
+
+/* Gives a reference back; the last one closes the descriptor. */
+void handle_put(struct handles *t, struct handle *h);
+
+/* Takes NUMBER out of the table; the caller now owns the table's reference. 0 or -EBADF. */
+int handle_remove(struct handles *t, uint64_t number, struct handle **out);
+
+#endif

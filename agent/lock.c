@@ -1,0 +1,208 @@
+/*
+ * Record locks. Owner 0 locks on the handle's own open file (F_OFD_SETLK). Every other owner has, per
+ * inode, one open file of its own here, so that its handles share locks as POSIX wants it and other owners
+ * conflict. Closing that file releases all its locks at once.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "handle.h"
+#include "ops.h"
+
+#define LOCK_OWNERS 4096  /* owners times inodes */
+#define LOCK_HANDLES 64   /* handles that one owner locked one inode through */
+
+struct lock_owner {
+	uint64_t owner;
+	dev_t dev;
+	ino_t ino;
+	int fd;
+	int mode;             /* its access mode */
+	unsigned int handles;
+	uint64_t handle[LOCK_HANDLES];
+	struct lock_owner *next;
+};
+
+struct locks {
+	pthread_mutex_t lock;
+	unsigned int count;
+	struct lock_owner *owners;
+};
+
+struct locks *locks_new(void)
+{
+	struct locks *l = calloc(1, sizeof(*l));
+
+	if (l)
+		pthread_mutex_init(&l->lock, NULL);
+	return l;
+}
+
+/* As widely as it can be had: the next handle of this owner may be open for writing. */
+static int lock_open(struct lock_owner *o, const struct handle *h, bool read_only)
+{
+	char proc[32];
+
+	snprintf(proc, sizeof(proc), "/proc/self/fd/%d", h->fd);
+	o->mode = O_RDWR;
+	o->fd = read_only ? -1 : open(proc, O_RDWR | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	if (o->fd < 0) {
+		o->mode = h->flags & O_ACCMODE;
+		o->fd = open(proc, o->mode | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	}
+	return o->fd < 0 ? -ENOLCK : 0;
+}
+
+static struct lock_owner **lock_find(struct locks *l, const struct handle *h, uint64_t owner)
+{
+	struct lock_owner **p = &l->owners;
+
+	while (*p && ((*p)->owner != owner || (*p)->dev != h->dev || (*p)->ino != h->ino))
+		p = &(*p)->next;
+	return p;
+}
+
+static void lock_drop(struct locks *l, struct lock_owner **p)
+{
+	struct lock_owner *o = *p;
+
+	*p = o->next;
+	l->count--;
+	close(o->fd);
+	free(o);
+}
+
+/* Notes that H is one of those whose close releases O's locks. */
+static int lock_note(struct lock_owner *o, const struct handle *h)
+{
+	unsigned int i;
+
+	for (i = 0; i < o->handles; i++)
+		if (o->handle[i] == h->number)
+			return 0;
+	if (o->handles == LOCK_HANDLES)
+		return -ENOLCK;
+	o->handle[o->handles++] = h->number;
+	return 0;
+}
+
+static int lock_owner_get(struct locks *l, const struct handle *h, uint64_t owner, bool read_only,
+			  struct lock_owner **out)
+{
+	struct lock_owner *o = *lock_find(l, h, owner);
+	int r;
+
+	if (o) {
+		*out = o;
+		return lock_note(o, h);
+	}
+	if (l->count >= LOCK_OWNERS)
+		return -ENOLCK;
+	o = calloc(1, sizeof(*o));
+	if (!o)
+		return -ENOLCK;
+	*o = (struct lock_owner){ .owner = owner, .dev = h->dev, .ino = h->ino, .next = l->owners };
+	r = lock_open(o, h, read_only);
+	if (r) {
+		free(o);
+		return r;
+	}
+	lock_note(o, h);
+	l->owners = o;
+	l->count++;
+	*out = o;
+	return 0;
+}
+
+/* fcntl(2) wants a descriptor that is open for what the lock protects. */
+static int lock_check(const struct handle *h, uint32_t command, uint32_t type)
+{
+	int mode = h->flags & O_ACCMODE;
+
+	if (h->flags & O_PATH)
+		return -EBADF;
+	if (command == F_OFD_GETLK)
+		return type == F_UNLCK ? -EINVAL : 0;
+	if (type == F_RDLCK && mode == O_WRONLY)
+		return -EBADF;
+	return type == F_WRLCK && mode == O_RDONLY ? -EBADF : 0;
+}
+
+static int lock_fcntl(struct op *op, int fd)
+{
+	const rfs_Lock *req = &op->req->op.lock;
+	rfs_LockReply *reply = &op->reply->op.lock;
+	struct flock f = {
+		.l_type = req->type,
+		.l_whence = SEEK_SET,
+		.l_start = req->start,
+		.l_len = req->length,
+	};
+
+	if (fcntl(fd, req->command, &f))
+		return -errno;
+	op->reply->which_op = rfs_Reply_lock_tag;
+	*reply = (rfs_LockReply){ .type = f.l_type, .start = f.l_start, .length = f.l_len };
+	return 0;
+}
+
+static int lock_as_owner(struct op *op, struct handle *h)
+{
+	const rfs_Lock *req = &op->req->op.lock;
+	struct locks *l = op->agent->locks;
+	struct lock_owner *o;
+	int r;
+
+	pthread_mutex_lock(&l->lock);
+	r = lock_owner_get(l, h, req->owner, op->agent->root.read_only, &o);
+	if (!r && req->command == F_OFD_SETLK && o->mode != O_RDWR && req->type != F_UNLCK &&
+	    o->mode != (req->type == F_WRLCK ? O_WRONLY : O_RDONLY))
+		r = -ENOLCK; /* a second open file would conflict with the first one's locks */
+	if (!r)
+		r = lock_fcntl(op, o->fd);
+	if (!r && req->command == F_OFD_SETLK && req->type == F_UNLCK && !req->start && !req->length)
+		lock_drop(l, lock_find(l, h, req->owner));
+	pthread_mutex_unlock(&l->lock);
+	return r;
+}
+
+int op_lock(struct op *op)
+{
+	const rfs_Lock *req = &op->req->op.lock;
+	struct handle *h;
+	int r;
+
+	if ((req->command != F_OFD_GETLK && req->command != F_OFD_SETLK) || req->type > F_UNLCK)
+		return -EINVAL;
+	r = handle_get(op->agent->handles, req->handle, &h);
+	if (r)
+		return r;
+	r = lock_check(h, req->command, req->type);
+	if (!r)
+		r = req->owner ? lock_as_owner(op, h) : lock_fcntl(op, h->fd);
+	handle_put(op->agent->handles, h);
+	return r;
+}
+
+void locks_forget(struct locks *l, const struct handle *h)
+{
+	struct lock_owner **p;
+	unsigned int i;
+	bool mine;
+
+	pthread_mutex_lock(&l->lock);
+	for (p = &l->owners; *p;) {
+		mine = false;
+		for (i = 0; i < (*p)->handles && !mine; i++)
+			mine = (*p)->handle[i] == h->number;
+		if (mine)
+			lock_drop(l, p);
+		else
+			p = &(*p)->next;
+	}
+	pthread_mutex_unlock(&l->lock);
+}

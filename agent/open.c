@@ -1,0 +1,264 @@
+/* Open and close. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "attr.h"
+#include "frame.h"
+#include "handle.h"
+#include "ops.h"
+#include "resolve.h"
+
+/* The wire has x86-64's numbers; these four differ between architectures (asm/fcntl.h). */
+#define WIRE_DIRECT 040000
+#define WIRE_LARGEFILE 0100000
+#define WIRE_DIRECTORY 0200000
+#define WIRE_NOFOLLOW 0400000
+#define WIRE_TMPFILE 020000000
+
+#define OPEN_SAME (O_ACCMODE | O_CREAT | O_EXCL | O_TRUNC | O_DSYNC | O_SYNC | O_NOATIME | O_PATH)
+
+/*
+ * O_APPEND is each write's own, and O_DIRECT and O_ASYNC make no sense from afar. O_NONBLOCK keeps an open
+ * of a FIFO or device from waiting.
+ */
+static int open_flags(uint32_t wire)
+{
+	int flags = wire & OPEN_SAME;
+
+	if (wire & WIRE_DIRECTORY)
+		flags |= O_DIRECTORY;
+	if (wire & WIRE_NOFOLLOW)
+		flags |= O_NOFOLLOW;
+	/* openat2(2) is strict about what open(2) ignores. */
+	if (flags & O_PATH)
+		return flags & (O_PATH | O_DIRECTORY | O_NOFOLLOW);
+	return flags | O_NONBLOCK | O_NOCTTY;
+}
+
+static bool open_writes(int flags)
+{
+	return (flags & O_ACCMODE) != O_RDONLY || flags & O_TRUNC;
+}
+
+static int open_type(const struct place *p, bool nofollow, uint64_t resolve, mode_t *type)
+{
+	int fd = resolve_open(p, O_PATH | (nofollow ? O_NOFOLLOW : 0), 0, resolve);
+	struct stat st;
+	int r;
+
+	if (fd < 0)
+		return fd;
+	r = fstat(fd, &st) ? -errno : 0;
+	*type = st.st_mode & S_IFMT;
+	close(fd);
+	return r;
+}
+
+/* O_CREAT of a name that is not there: EROFS, unless the kernel would not have come that far. */
+static int open_read_only_missing(const struct place *p)
+{
+	struct place copy = *p;
+	const char *name;
+	int fd = resolve_parent(&copy, &name);
+
+	if (fd < 0)
+		return fd;
+	close(fd);
+	if (name[strlen(name) - 1] == '/')
+		return -EISDIR;
+	return strcspn(name, "/") > NAME_MAX ? -ENAMETOOLONG : -EROFS;
+}
+
+/*
+ * Under a read-only root: 0 when *FLAGS (from which creation was taken away) may go to the kernel, or the
+ * errno of open(2) on a read-only mount, in the order of fs/namei.c: missing, exists, kind, EROFS.
+ */
+static int open_read_only(const struct place *p, int *flags, uint64_t resolve)
+{
+	bool create = *flags & O_CREAT, exclusive = create && *flags & O_EXCL;
+	mode_t type;
+	int r;
+
+	if (*flags & O_PATH || (!create && !open_writes(*flags)))
+		return 0;
+	r = open_type(p, exclusive || *flags & O_NOFOLLOW, resolve, &type);
+	if (r == -ENOENT && create)
+		return open_read_only_missing(p);
+	if (r)
+		return r;
+	if (exclusive)
+		return -EEXIST;
+	if (S_ISLNK(type))
+		return -ELOOP;
+	if (*flags & O_DIRECTORY && !S_ISDIR(type))
+		return -ENOTDIR;
+	if (S_ISDIR(type) && (create || open_writes(*flags)))
+		return -EISDIR;
+	if (open_writes(*flags) && S_ISREG(type))
+		return -EROFS;
+	*flags &= ~(O_CREAT | O_EXCL);
+	return 0;
+}
+
+/* What is neither file nor directory is not served yet; a FIFO without a reader says ENXIO itself. */
+static int open_check_type(const struct place *p, int fd, int flags, struct stat *st)
+{
+	mode_t type;
+
+	if (fd == -ENXIO && !open_type(p, false, 0, &type) && S_ISFIFO(type))
+		return -ENOSYS;
+	if (fd < 0)
+		return fd;
+	if (fstat(fd, st))
+		return -errno;
+	if (flags & O_PATH || S_ISREG(st->st_mode) || S_ISDIR(st->st_mode))
+		return 0;
+	return -ENOSYS;
+}
+
+/* Data or entries that come with the reply. They are a gift: a failure only leaves them out. */
+static void open_prefetch(struct op *op, struct handle *h)
+{
+	rfs_OpenReply *reply = &op->reply->op.open;
+	uint32_t size = op->req->op.open.prefetch;
+	bool end = false;
+	int r;
+
+	if (size > FRAME_MAX_PAYLOAD)
+		size = FRAME_MAX_PAYLOAD;
+	if (!size || h->flags & O_PATH || (h->flags & O_ACCMODE) == O_WRONLY)
+		return;
+	if (S_ISDIR(h->type))
+		r = dir_list(op, h, 0, size, &end);
+	else
+		r = file_read(op, h->fd, 0, size, &end);
+	if (r)
+		op->out_len = 0;
+	reply->complete = !r && end;
+}
+
+static int open_describe_dir(struct op *op, struct handle *h)
+{
+	rfs_OpenReply *reply = &op->reply->op.open;
+	struct watcher *w = op->agent->watcher;
+	char path[PATH_MAX];
+	size_t len;
+
+	if (!resolve_path_of(&op->agent->root, h->fd, path)) {
+		len = strlen(path);
+		memcpy(reply->path.bytes, path, len);
+		reply->path.size = len;
+		h->path = strdup(path);
+		if (!h->path)
+			return -ENOMEM;
+	}
+	if (reply->coherent && watch_name(w, op->promise.path, true) != WATCH_YES)
+		reply->coherent = rfs_Coherent_NONE;
+	return 0;
+}
+
+static int open_describe(struct op *op, struct handle *h)
+{
+	rfs_OpenReply *reply = &op->reply->op.open;
+	struct watcher *w = op->agent->watcher;
+	int r = 0;
+
+	if (S_ISDIR(h->type))
+		r = open_describe_dir(op, h);
+	else if (S_ISREG(h->type) && !(h->flags & O_PATH) && watch_file(w, h))
+		reply->coherent |= rfs_Coherent_HANDLE;
+	promise_handle(w, &op->promise, h);
+	if (!r)
+		r = attr_of(h->fd, &reply->attr);
+	if (r)
+		return r;
+	reply->has_attr = true;
+	if (stat_escapes(&reply->attr))
+		reply->coherent &= ~rfs_Coherent_NAME;
+	return 0;
+}
+
+static int open_place(struct op *op, const struct place *p)
+{
+	const rfs_Open *req = &op->req->op.open;
+	rfs_OpenReply *reply = &op->reply->op.open;
+	struct handle *h = op->opening;
+	int fd, r, flags = open_flags(req->flags);
+	struct stat st;
+	mode_t mode;
+
+	if (req->flags & WIRE_TMPFILE && !(req->flags & O_PATH))
+		return -ENOSYS;
+	r = op->agent->root.read_only ? open_read_only(p, &flags, req->resolve) : 0;
+	if (r)
+		return r;
+	mode = flags & O_CREAT ? umask_for(req->mode, req->umask) : 0;
+	fd = stat_open(op, p, flags, mode, req->resolve, &reply->coherent);
+	r = open_check_type(p, fd, flags, &st);
+	if (r) {
+		if (fd >= 0)
+			close(fd);
+		return r;
+	}
+	h->fd = fd;
+	h->flags = flags;
+	h->type = st.st_mode & S_IFMT;
+	h->dev = st.st_dev;
+	h->ino = st.st_ino;
+	r = open_describe(op, h);
+	if (!r)
+		open_prefetch(op, h);
+	return r;
+}
+
+/* An absent name is an answer that may be kept: StatReply. */
+static void open_absent(struct op *op)
+{
+	uint32_t coherent = op->reply->op.open.coherent;
+
+	memset(&op->reply->op, 0, sizeof(op->reply->op));
+	op->reply->which_op = rfs_Reply_stat_tag;
+	op->reply->op.stat.coherent = coherent & rfs_Coherent_NAME;
+}
+
+int op_open(struct op *op)
+{
+	struct handle *h = op->opening;
+	struct place p;
+	int r = place_get(op->agent, op->req->op.open.has_where, &op->req->op.open.where, &p);
+
+	op->reply->which_op = rfs_Reply_open_tag;
+	if (!r)
+		r = open_place(op, &p);
+	place_put(&p);
+	if (r) {
+		watch_forget(op->agent->watcher, h);
+		if (h->fd >= 0)
+			close(h->fd);
+		h->fd = -1;
+	}
+	if (r == -ENOENT)
+		open_absent(op);
+	handle_ready(op->agent->handles, h, r);
+	handle_put(op->agent->handles, h);
+	op->opening = NULL;
+	return r;
+}
+
+int op_close(struct op *op)
+{
+	struct agent *a = op->agent;
+	struct handle *h;
+	int r = handle_remove(a->handles, op->req->op.close.handle, &h);
+
+	if (r)
+		return r;
+	watch_forget(a->watcher, h);
+	locks_forget(a->locks, h);
+	handle_put(a->handles, h);
+	return 0;
+}

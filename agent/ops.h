@@ -1,0 +1,74 @@
+/*
+ * The handlers, one per request. Each reads op->req, fills op->reply and perhaps op->out, and returns 0 or
+ * the negative errno that goes into the reply.
+ */
+#ifndef AGENT_OPS_H
+#define AGENT_OPS_H
+
+#include "agent.h"
+
+struct handle;
+struct place;
+
+/* open.c */
+int op_open(struct op *op);
+int op_close(struct op *op);
+
+/* file.c */
+int op_read(struct op *op);
+int op_write(struct op *op);
+int op_truncate(struct op *op);
+int op_truncate_refuse(struct op *op);
+int op_sync(struct op *op);
+
+/* Reads up to SIZE bytes at OFFSET of FD into op->out. 0 or a negative errno; END: the end was reached. */
+int file_read(struct op *op, int fd, uint64_t offset, uint32_t size, bool *end);
+
+/* write(2) on a handle that cannot be written to: what is left of it under a read-only root. */
+int op_write_refuse(struct op *op);
+
+/* dir.c */
+int op_list(struct op *op);
+
+/* Lists H from COOKIE into op->out, at most SIZE bytes. 0 or a negative errno; END: nothing is left. */
+int dir_list(struct op *op, struct handle *h, int64_t cookie, uint32_t size, bool *end);
+
+/* stat.c */
+int op_stat(struct op *op);
+int op_access(struct op *op);
+int op_readlink(struct op *op);
+int op_path(struct op *op);
+
+/*
+ * Opens P with FLAGS, MODE and RESOLVE and finds out what may be promised about the name: *COHERENT gets
+ * rfs_Coherent_NAME (also when the result is -ENOENT) or 0. The caller adds to that for the open file, and
+ * takes NAME away with stat_unpromise where the attributes forbid it.
+ */
+int stat_open(struct op *op, const struct place *p, int flags, mode_t mode, uint64_t resolve,
+	      uint32_t *coherent);
+
+/* Whether ATTR (of a name that is promised) can change without its directory's watch noticing. */
+bool stat_escapes(const rfs_Attr *attr);
+
+/* name.c */
+int op_mkdir(struct op *op);
+int op_mkdir_refuse(struct op *op);
+int op_unlink(struct op *op);
+int op_unlink_refuse(struct op *op);
+int op_rename(struct op *op);
+int op_rename_refuse(struct op *op);
+
+/* lock.c */
+int op_lock(struct op *op);
+struct locks *locks_new(void);
+
+/* Drops the locks of every owner that locked through H, which is being closed. */
+void locks_forget(struct locks *l, const struct handle *h);
+
+/* umask.c: the calling thread's umask for one creation; MODE as it is to be given to the system call. */
+mode_t umask_for(uint32_t mode, uint32_t umask);
+
+/* Gives the calling thread a umask of its own. */
+void umask_own(void);
+
+#endif

@@ -1,0 +1,258 @@
+#include "resolve.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "handle.h"
+#include "walk.h"
+
+#define RESOLVE_RACES 200
+
+int place_get(struct agent *a, bool present, const rfs_Where *where, struct place *p)
+{
+	p->agent = a;
+	p->dir = NULL;
+	p->path[0] = '\0';
+	if (!present)
+		return -EINVAL;
+	if (memchr(where->path.bytes, '\0', where->path.size))
+		return -ENOENT;
+	memcpy(p->path, where->path.bytes, where->path.size);
+	p->path[where->path.size] = '\0';
+	if (where->dir == 0)
+		return 0;
+	return handle_get(a->handles, where->dir, &p->dir);
+}
+
+void place_put(struct place *p)
+{
+	if (p->dir)
+		handle_put(p->agent->handles, p->dir);
+	p->dir = NULL;
+}
+
+int place_fd(const struct place *p)
+{
+	return p->dir ? p->dir->fd : p->agent->root.fd;
+}
+
+static int resolve_call(const struct root *root, int base, const char *path, int flags, mode_t mode,
+			uint64_t resolve)
+{
+	struct open_how how = {
+		.flags = flags | O_CLOEXEC,
+		.mode = flags & O_CREAT ? mode : 0,
+		.resolve = resolve,
+	};
+	int fd, races = 0;
+
+	if (!root->use_openat2)
+		return walk_open(base, path, flags, mode, resolve);
+	/* EAGAIN: a rename or mount somewhere raced with a `..`, openat2(2) says to try again. */
+	do {
+		fd = syscall(SYS_openat2, base, path, &how, sizeof(how));
+		if (fd < 0 && errno == EAGAIN)
+			sched_yield();
+	} while (fd < 0 && errno == EAGAIN && !(resolve & RESOLVE_CACHED) && ++races < RESOLVE_RACES);
+	return fd < 0 ? -errno : fd;
+}
+
+void resolve_probe(struct root *root, bool wanted)
+{
+	int fd;
+
+	root->use_openat2 = wanted;
+	if (!wanted)
+		return;
+	fd = resolve_call(root, root->fd, ".", O_PATH | O_DIRECTORY, 0, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
+	if (fd < 0)
+		root->use_openat2 = false;
+	else
+		close(fd);
+}
+
+static bool resolve_changes(int flags)
+{
+	if (flags & O_PATH)
+		return false;
+	return (flags & O_ACCMODE) != O_RDONLY || flags & (O_CREAT | O_TRUNC);
+}
+
+/* An empty path: the open file itself, once more. */
+static int resolve_reopen(const struct place *p, int flags)
+{
+	char proc[32];
+	int fd;
+
+	if (!p->dir)
+		return resolve_call(&p->agent->root, p->agent->root.fd, ".", flags & ~O_NOFOLLOW, 0, RESOLVE_IN_ROOT);
+	snprintf(proc, sizeof(proc), "/proc/self/fd/%d", p->dir->fd);
+	fd = open(proc, (flags & ~(O_NOFOLLOW | O_CREAT)) | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
+/* A path that leaves its directory upwards or by an absolute link: once more, from the root. */
+static int resolve_from_root(const struct place *p, int flags, mode_t mode, uint64_t resolve)
+{
+	const struct root *root = &p->agent->root;
+	char path[PATH_MAX];
+	size_t len;
+	int r = resolve_path_of(root, p->dir->fd, path);
+
+	if (r)
+		return r;
+	len = strlen(path);
+	if (len + 1 + strlen(p->path) >= sizeof(path))
+		return -ENAMETOOLONG;
+	path[len++] = '/';
+	strcpy(path + len, p->path);
+	return resolve_call(root, root->fd, path, flags, mode, resolve | RESOLVE_IN_ROOT);
+}
+
+int resolve_open(const struct place *p, int flags, mode_t mode, uint64_t resolve)
+{
+	const struct root *root = &p->agent->root;
+	uint64_t confined = resolve & (RESOLVE_BENEATH | RESOLVE_IN_ROOT);
+	int fd;
+
+	if (root->read_only && resolve_changes(flags))
+		return -EROFS;
+	if (!*p->path)
+		return resolve_reopen(p, flags);
+	resolve |= RESOLVE_NO_MAGICLINKS;
+	if (confined)
+		return resolve_call(root, place_fd(p), p->path, flags, mode, resolve);
+	if (!p->dir || p->path[0] == '/')
+		return resolve_call(root, root->fd, p->path, flags, mode, resolve | RESOLVE_IN_ROOT);
+	fd = resolve_call(root, p->dir->fd, p->path, flags, mode, resolve | RESOLVE_BENEATH);
+	if (fd == -EXDEV && !(resolve & RESOLVE_NO_XDEV))
+		fd = resolve_from_root(p, flags, mode, resolve);
+	return fd;
+}
+
+int resolve_parent(struct place *p, const char **name)
+{
+	struct place dir = { .agent = p->agent, .dir = p->dir };
+	size_t end = strlen(p->path);
+
+	while (end > 0 && p->path[end - 1] == '/')
+		end--;
+	if (end == 0 && p->path[0]) {
+		*name = p->path; /* the root: the system call refuses it by its text, without looking */
+		return resolve_reopen(&(struct place){ .agent = p->agent }, O_PATH | O_DIRECTORY);
+	}
+	while (end > 0 && p->path[end - 1] != '/')
+		end--;
+	*name = p->path + end;
+	if (!**name)
+		return -ENOENT;
+	memcpy(dir.path, p->path, end);
+	dir.path[end] = '\0';
+	if (!end)
+		strcpy(dir.path, ".");
+	return resolve_open(&dir, O_PATH | O_DIRECTORY, 0, 0);
+}
+
+/* Appends PATH to OUT (which is "" or "/a/b") without empty and `.` components. False if it has `..`. */
+static bool resolve_normalise(char *out, const char *path)
+{
+	size_t len = strlen(out), n;
+
+	for (; *path; path += n) {
+		path += strspn(path, "/");
+		n = strcspn(path, "/");
+		if (n == 0 || (n == 1 && path[0] == '.'))
+			continue;
+		if (n == 2 && path[0] == '.' && path[1] == '.')
+			return false;
+		if (len + 1 + n >= PATH_MAX)
+			return false;
+		out[len++] = '/';
+		memcpy(out + len, path, n);
+		len += n;
+		out[len] = '\0';
+	}
+	return true;
+}
+
+bool resolve_canonical(const struct place *p, char *out)
+{
+	out[0] = '\0';
+	if (p->dir && p->path[0] != '/') {
+		/* The client names it by the path that it was told; the watches go by the present one. */
+		if (!p->dir->path || resolve_path_of(&p->agent->root, p->dir->fd, out) || strcmp(out, p->dir->path))
+			return false;
+		if (!out[1])
+			out[0] = '\0';
+	}
+	if (!resolve_normalise(out, p->path))
+		return false;
+	if (!out[0])
+		strcpy(out, "/");
+	return true;
+}
+
+static int resolve_readlink(int fd, char *out)
+{
+	char proc[32];
+	ssize_t n;
+
+	snprintf(proc, sizeof(proc), "/proc/self/fd/%d", fd);
+	n = readlink(proc, out, PATH_MAX);
+	if (n < 0)
+		return -errno;
+	if (n == PATH_MAX)
+		return -ENAMETOOLONG;
+	out[n] = '\0';
+	return 0;
+}
+
+/* " (deleted)" may also be the end of a real name: then the name leads to the file. */
+static int resolve_not_deleted(const struct root *root, int fd, const char *path)
+{
+	static const char mark[] = " (deleted)";
+	size_t len = strlen(path);
+	struct stat a, b;
+	int there, r;
+
+	if (len < sizeof(mark) || strcmp(path + len - (sizeof(mark) - 1), mark))
+		return 0;
+	there = resolve_exact(root, path, O_NOFOLLOW);
+	if (there < 0)
+		return -ENOENT;
+	r = fstat(fd, &a) || fstat(there, &b) || a.st_ino != b.st_ino || a.st_dev != b.st_dev ? -ENOENT : 0;
+	close(there);
+	return r;
+}
+
+int resolve_path_of(const struct root *root, int fd, char *out)
+{
+	char top[PATH_MAX];
+	size_t len;
+	int r = resolve_readlink(root->fd, top);
+
+	if (!r)
+		r = resolve_readlink(fd, out);
+	if (r)
+		return r;
+	len = strcmp(top, "/") ? strlen(top) : 0;
+	if (strncmp(out, top, len) || (out[len] && out[len] != '/'))
+		return -ENOENT;
+	memmove(out, out + len, strlen(out + len) + 1);
+	if (!out[0])
+		strcpy(out, "/");
+	return resolve_not_deleted(root, fd, out);
+}
+
+int resolve_exact(const struct root *root, const char *path, int flags)
+{
+	return resolve_call(root, root->fd, path, flags | O_PATH, 0,
+			    RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS);
+}

@@ -1,0 +1,14 @@
+/* Path resolution below a directory for kernels (or seccomp profiles) without openat2(2). */
+#ifndef AGENT_WALK_H
+#define AGENT_WALK_H
+
+#include <stdint.h>
+#include <sys/types.h>
+
+/*
+ * Opens PATH as openat2(BASE, PATH, {FLAGS, MODE, RESOLVE}) would, one component at a time. RESOLVE must
+ * have RESOLVE_IN_ROOT or RESOLVE_BENEATH. A descriptor or a negative errno of openat2(2).
+ */
+int walk_open(int base, const char *path, int flags, mode_t mode, uint64_t resolve);
+
+#endif

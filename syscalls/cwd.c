@@ -1,0 +1,153 @@
+/*
+ * chdir, fchdir, getcwd. The kernel keeps each task's cwd: a remote one is its placeholder directory.
+ *
+ * chdir to a remote directory becomes fchdir(N), N a descriptor in the emulated range: after the ptrace
+ * stop the kernel runs the filter again, the fchdir is notified, and that notification installs the
+ * placeholder as N before it lets the kernel go on. Nothing is written to the tracee's memory.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "call.h"
+#include "handlers.h"
+#include "link.h"
+#include "ofd.h"
+#include "place.h"
+#include "placeholder.h"
+#include "remote.h"
+#include "rules.h"
+#include "task.h"
+#include "util.h"
+
+/* The descriptor for the task's next cwd: the one its last chdir left, if it is still what it was. */
+static int cwd_number(const struct task *t)
+{
+	const struct ofd *o = t->cwd_fd ? ofd_by_number(t->cwd_fd) : NULL;
+
+	return o && o->key == t->cwd_key ? t->cwd_fd : ofd_reserve_number(NULL);
+}
+
+long sys_chdir(struct call *c)
+{
+	struct place *p = xcalloc(1, sizeof(*p));
+	long rc = place_resolve(c, AT_FDCWD, c->arg[0], 0, p);
+
+	if (rc || (!p->mount && !p->behalf)) {
+		place_release(p);
+		free(p);
+		return CALL_CONTINUE;
+	}
+	struct task *t = task_get(c->tid);
+	int fd = cwd_number(t);
+	if (fd < 0) {
+		place_release(p);
+		free(p);
+		return fd;
+	}
+	t->chdir_fd = fd;
+	t->chdir = p;
+	c->rewrite_nr = SYS_fchdir;
+	c->rewrite_arg0 = (uint64_t)fd;
+	return CALL_REWRITE;
+}
+
+/* A local directory that the kernel would not find from a remote cwd. */
+static long chdir_behalf(struct call *c, const struct place *p, int fd)
+{
+	CLEANUP_FD int dir = open(p->local, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	if (dir < 0 || access(p->local, X_OK) < 0)
+		return -errno;
+	int rc = call_install_fd(c, dir, fd, true);
+	return rc < 0 ? rc : CALL_CONTINUE;
+}
+
+static long chdir_remote(struct call *c, struct place *p, int fd)
+{
+	struct ofd *o;
+	size_t n = strlen(p->path);
+
+	/* Looking up "." needs search permission, as chdir does; opening the directory itself does not. */
+	if (n + 3 <= sizeof(p->path))
+		memcpy(p->path + n, n && p->path[n - 1] == '/' ? "." : "/.", 3);
+	int src = remote_open_dir(c, p, O_PATH | O_DIRECTORY, &o);
+	if (src < 0)
+		return src;
+	int rc = call_install_fd(c, src, fd, true);
+	close(src);
+	if (rc < 0)
+		return rc;
+	ofd_set_number(fd, o);
+	return CALL_CONTINUE;
+}
+
+static long chdir_finish(struct call *c, struct place *p, int fd)
+{
+	bool reused = ofd_by_number(fd);
+	long rc = p->behalf ? chdir_behalf(c, p, fd) : chdir_remote(c, p, fd);
+	const struct ofd *o = ofd_by_number(fd);
+	struct task *t = task_find(c->tid);
+
+	if (rc != CALL_CONTINUE) {
+		if (!reused)
+			ofd_release_number(fd);
+	} else if (t && o) {
+		t->cwd_fd = fd;
+		t->cwd_key = o->key;
+	}
+	return rc;
+}
+
+long sys_fchdir(struct call *c)
+{
+	int fd = (int)c->arg[0];
+	struct task *t = task_find(c->tid);
+
+	if (t && t->chdir && t->chdir_fd == fd) {
+		struct place *p = t->chdir;
+
+		t->chdir = NULL;
+		c->row = table_row(SYS_chdir);
+		c->arg[0] = t->first_arg;
+		long rc = chdir_finish(c, p, fd);
+		place_release(p);
+		free(p);
+		return rc;
+	}
+	const struct ofd *o = ofd_by_fd(c->tid, fd);
+	if (!o)
+		return CALL_CONTINUE;
+	call_remote(c, o->mount);
+	return CALL_CONTINUE; /* the placeholder is a real directory */
+}
+
+static long cwd_path(struct call *c, struct ofd *o, char *out, size_t len)
+{
+	char target[PATH_MAX];
+	int rc = remote_path(c, o, target, sizeof(target));
+
+	return rc < 0 ? rc : path_to_program(o->mount, target, out, len);
+}
+
+long sys_getcwd(struct call *c)
+{
+	char path[PATH_MAX];
+	CLEANUP_OFD struct ofd *o = ofd_by_cwd(c->tid);
+
+	if (!o)
+		return CALL_CONTINUE;
+	ofd_ref(o);
+	call_remote(c, o->mount);
+	long rc = cwd_path(c, o, path, sizeof(path));
+	if (rc < 0)
+		return rc;
+	if (strlen(path) + 1 > c->arg[1])
+		return -ERANGE;
+	rc = call_write(c, c->arg[0], path, strlen(path) + 1);
+	return rc < 0 ? rc : (long)strlen(path) + 1;
+}

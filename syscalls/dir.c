@@ -1,0 +1,165 @@
+/* getdents, getdents64: from the Entry messages that came with the open or a List. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pb_decode.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "cache.h"
+#include "call.h"
+#include "handlers.h"
+#include "link.h"
+#include "ofd.h"
+#include "remote.h"
+#include "rules.h"
+#include "util.h"
+
+#define MAX_REPLY (256u << 10) /* more than any libc asks for at once */
+
+/* linux_dirent64 and the older linux_dirent, whose type is the record's last byte. */
+struct record64 { uint64_t ino; int64_t off; uint16_t reclen; uint8_t type; char name[]; } __attribute__((packed));
+struct record { uint64_t ino; uint64_t off; uint16_t reclen; char name[]; } __attribute__((packed));
+
+static size_t put_record64(uint8_t *out, const rfs_Entry *e)
+{
+	size_t len = (sizeof(struct record64) + e->name.size + 1 + 7) & ~(size_t)7;
+	struct record64 *r = (struct record64 *)out;
+
+	memset(r, 0, len);
+	r->ino = e->ino;
+	r->off = e->cookie;
+	r->reclen = (uint16_t)len;
+	r->type = (uint8_t)e->type;
+	memcpy(r->name, e->name.bytes, e->name.size);
+	return len;
+}
+
+static size_t put_record(uint8_t *out, const rfs_Entry *e)
+{
+	size_t len = (sizeof(struct record) + e->name.size + 2 + 7) & ~(size_t)7;
+	struct record *r = (struct record *)out;
+
+	memset(r, 0, len);
+	r->ino = e->ino;
+	r->off = (uint64_t)e->cookie;
+	r->reclen = (uint16_t)len;
+	memcpy(r->name, e->name.bytes, e->name.size);
+	out[len - 1] = (uint8_t)e->type;
+	return len;
+}
+
+static int fetch_list(struct call *c, struct ofd *o)
+{
+	rfs_Request req = { .which_op = rfs_Request_list_tag,
+			    .op.list = { .handle = o->handle, .cookie = o->list_cookie, .size = PREFETCH_SIZE } };
+	struct link_reply rep;
+	uint64_t since = cache_now();
+	int rc = call_rpc(c, o->mount, &req, NULL, 0, &rep);
+
+	if (rc)
+		return rc;
+	free(o->list);
+	o->list = rep.payload;
+	o->list_len = rep.payload_len;
+	o->list_at = 0;
+	o->list_complete = rep.msg.which_op != rfs_Reply_list_tag || rep.msg.op.list.complete || !rep.payload_len;
+	o->list_known = true;
+	o->list_since = since;
+	return 0;
+}
+
+/* What comes with a name answers the stat that is likely to follow. */
+static void learn(struct ofd *o, const rfs_Entry *e)
+{
+	char name[NAME_MAX + 1], path[PATH_MAX];
+
+	if (!e->has_attr || o->path_stale)
+		return;
+	memcpy(name, e->name.bytes, e->name.size);
+	name[e->name.size] = '\0';
+	if (!path_join(o->path, name, path, sizeof(path)))
+		cache_put(o->mount, path, &e->attr, o->list_since);
+}
+
+static bool is_name(const rfs_Entry *e)
+{
+	return e->name.size && !memchr(e->name.bytes, 0, e->name.size) && !memchr(e->name.bytes, '/', e->name.size);
+}
+
+/* Fills OUT from the list. How many bytes; 0 at its end; -EINVAL when not even one record fits. */
+static long fill(struct ofd *o, uint8_t *out, size_t size, bool old)
+{
+	size_t done = 0;
+
+	while (o->list_at < o->list_len) {
+		pb_istream_t in = pb_istream_from_buffer(o->list + o->list_at, o->list_len - o->list_at);
+		rfs_Entry e = rfs_Entry_init_zero;
+
+		if (!pb_decode_ex(&in, rfs_Entry_fields, &e, PB_DECODE_DELIMITED) || !is_name(&e)) {
+			o->list_at = o->list_len;
+			return done ? (long)done : -EPROTO;
+		}
+		if (done + sizeof(struct record64) + e.name.size + 9 > size) {
+			size_t exact = ((old ? sizeof(struct record) + 2 : sizeof(struct record64) + 1) + e.name.size + 7) & ~7ul;
+			if (done + exact > size)
+				return done ? (long)done : -EINVAL;
+		}
+		done += old ? put_record(out + done, &e) : put_record64(out + done, &e);
+		o->list_at = o->list_len - in.bytes_left;
+		o->list_cookie = e.cookie;
+		learn(o, &e);
+	}
+	return (long)done;
+}
+
+static long list_locked(struct call *c, struct ofd *o, uint8_t *out, size_t size, bool old)
+{
+	for (;;) {
+		if (o->list_known) {
+			long n = fill(o, out, size, old);
+			if (n || o->list_complete)
+				return n;
+		}
+		int rc = fetch_list(c, o);
+		if (rc)
+			return rc;
+	}
+}
+
+static long getdents_common(struct call *c, bool old)
+{
+	struct ofd *o = ofd_by_fd(c->tid, (int)c->arg[0]);
+	size_t size = (unsigned)c->arg[2] < MAX_REPLY ? (unsigned)c->arg[2] : MAX_REPLY;
+
+	if (!o)
+		return CALL_CONTINUE;
+	call_remote(c, o->mount);
+	if (o->flags & O_PATH || !S_ISDIR(o->node->attr.mode))
+		return CALL_CONTINUE; /* EBADF, ENOTDIR */
+	CLEANUP_FREE uint8_t *out = xcalloc(1, size + 512);
+	ofd_ref(o);
+	ofd_lock_pos(c, o);
+	int64_t cookie = o->list_cookie;
+	long n = list_locked(c, o, out, size, old);
+	if (n > 0 && call_write(c, c->arg[1], out, (size_t)n) < 0) {
+		/* Nothing was delivered: the next call starts here again. */
+		o->list_known = false;
+		o->list_cookie = cookie;
+		n = -EFAULT;
+	}
+	ofd_unlock_pos(o);
+	ofd_unref(o);
+	return n;
+}
+
+long sys_getdents(struct call *c)
+{
+	return getdents_common(c, true);
+}
+
+long sys_getdents64(struct call *c)
+{
+	return getdents_common(c, false);
+}

@@ -1,0 +1,176 @@
+/* dup, dup2, dup3, fcntl, ioctl: descriptors of remote files. */
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "call.h"
+#include "handlers.h"
+#include "lock.h"
+#include "log.h"
+#include "ofd.h"
+#include "placeholder.h"
+#include "remote.h"
+#include "rules.h"
+#include "sync.h"
+#include "util.h"
+
+/* Another emulated number for what FD is. */
+static long dup_emulated(struct call *c, struct ofd *o, int fd, bool cloexec)
+{
+	CLEANUP_FD int src = call_get_fd(c, fd);
+
+	if (src < 0)
+		return src;
+	int number = ofd_reserve_number(o);
+	if (number < 0)
+		return number;
+	int rc = call_install_fd(c, src, number, cloexec);
+	if (rc < 0)
+		ofd_release_number(number);
+	return rc;
+}
+
+/*
+ * Below FD_BASE nothing of a file is trapped but what needs its attributes, so the placeholder of O must
+ * become the file: filled for reading, watched for what is written.
+ */
+static int make_native(struct call *c, struct ofd *o, int fd)
+{
+	CLEANUP_FD int src = -1;
+	int rc;
+
+	if (o->io == OFD_NATIVE || !S_ISREG(o->node->attr.mode) || o->flags & O_PATH)
+		return 0;
+	src = call_get_fd(c, fd);
+	if (src < 0)
+		return src;
+	ofd_ref(o);
+	ofd_lock_pos(c, o);
+	if ((o->flags & O_ACCMODE) == O_RDONLY) {
+		rc = remote_fill(c, o, src);
+		if (!rc)
+			lseek(src, (off_t)o->pos, SEEK_SET);
+	} else {
+		rc = sync_start(c, o, src);
+	}
+	if (!rc)
+		o->io = OFD_NATIVE;
+	ofd_unlock_pos(o);
+	if (rc == -ENOSPC)
+		log_error("%s: no room in /dev/shm for the whole file, which descriptor %d needs: free space there", o->path, fd);
+	ofd_unref(o);
+	return rc;
+}
+
+long sys_dup(struct call *c)
+{
+	struct ofd *o = ofd_by_number((int)c->arg[0]);
+
+	if (!o)
+		return CALL_CONTINUE;
+	call_remote(c, o->mount);
+	return o->io == OFD_NATIVE ? CALL_CONTINUE : dup_emulated(c, o, (int)c->arg[0], false);
+}
+
+static long dup_to(struct call *c, int from, int to)
+{
+	struct ofd *o = ofd_by_number(from);
+
+	/* The program's limit on descriptors is FD_BASE: what is above is ours. */
+	if (to >= FD_BASE)
+		return from == to && o ? CALL_CONTINUE : -EBADF;
+	if (!o || to < 0)
+		return CALL_CONTINUE;
+	call_remote(c, o->mount);
+	ofd_ref(o);
+	int rc = make_native(c, o, from);
+	if (!rc)
+		ofd_mark_low(o);
+	ofd_unref(o);
+	/* dup2 has no errno for a full disk; EMFILE is the nearest. */
+	return rc ? -EMFILE : CALL_CONTINUE;
+}
+
+long sys_dup2(struct call *c)
+{
+	return dup_to(c, (int)c->arg[0], (int)c->arg[1]);
+}
+
+long sys_dup3(struct call *c)
+{
+	if ((int)c->arg[0] == (int)c->arg[1] || c->arg[2] & ~(uint64_t)O_CLOEXEC)
+		return CALL_CONTINUE; /* EINVAL */
+	return dup_to(c, (int)c->arg[0], (int)c->arg[1]);
+}
+
+static long set_status(struct ofd *o, int flags)
+{
+	const int settable = O_APPEND | O_NONBLOCK | O_DIRECT | O_NOATIME;
+
+	o->flags = (o->flags & ~settable) | (flags & settable);
+	return CALL_CONTINUE;
+}
+
+long sys_fcntl(struct call *c)
+{
+	int fd = (int)c->arg[0], command = (int)c->arg[1];
+	struct ofd *o = ofd_by_fd(c->tid, fd);
+
+	if (!o)
+		return CALL_CONTINUE;
+	call_remote(c, o->mount);
+	switch (command) {
+	case F_DUPFD:
+	case F_DUPFD_CLOEXEC:
+		if ((unsigned)c->arg[2] >= (unsigned)FD_BASE)
+			return -EINVAL;
+		return o->io == OFD_NATIVE ? CALL_CONTINUE : dup_emulated(c, o, fd, command == F_DUPFD_CLOEXEC);
+	case F_SETFL:
+		return o->flags & O_PATH ? CALL_CONTINUE : set_status(o, (int)c->arg[2]);
+	case F_GETLK:
+	case F_SETLK:
+	case F_SETLKW:
+	case F_OFD_GETLK:
+	case F_OFD_SETLK:
+	case F_OFD_SETLKW:
+		return o->flags & O_PATH ? CALL_CONTINUE : lock_fcntl(c, o, command);
+	case F_SETLEASE:
+	case F_GETLEASE:
+	case F_NOTIFY:
+		return call_unsupported(c, o->mount);
+	default:
+		return CALL_CONTINUE;
+	}
+}
+
+long sys_flock(struct call *c)
+{
+	return call_default(c);
+}
+
+static long readable_bytes(struct call *c, struct ofd *o)
+{
+	rfs_Attr attr;
+	int rc = remote_attr(c, o, &attr);
+	int left = rc || attr.size < o->pos ? 0 : (int)(attr.size - o->pos);
+
+	return rc ? rc : call_write(c, c->arg[2], &left, sizeof(left));
+}
+
+long sys_ioctl(struct call *c)
+{
+	struct ofd *o = ofd_by_number((int)c->arg[0]);
+	unsigned request = (unsigned)c->arg[1];
+
+	if (!o)
+		return CALL_CONTINUE;
+	call_remote(c, o->mount);
+	if (request == FIONREAD && S_ISREG(o->node->attr.mode) && o->io == OFD_EMULATED)
+		return readable_bytes(c, o);
+	/* What file systems answer by themselves: flags, clones, freezing, encryption. */
+	if (_IOC_TYPE(request) == 'f' || _IOC_TYPE(request) == 'X' || _IOC_TYPE(request) == 0x94)
+		return call_unsupported(c, o->mount);
+	return CALL_CONTINUE; /* about the descriptor, or ENOTTY */
+}

@@ -1,0 +1,435 @@
+/* read, write, their vector and positioned forms, lseek, fsync, truncate: on emulated descriptors. */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "cache.h"
+#include "call.h"
+#include "frame.h"
+#include "handlers.h"
+#include "link.h"
+#include "mem.h"
+#include "ofd.h"
+#include "place.h"
+#include "remote.h"
+#include "rules.h"
+#include "sync.h"
+#include "util.h"
+
+/* The kernel's own limit on one transfer (mm.h: INT_MAX & PAGE_MASK). */
+#define MAX_RW_COUNT 0x7ffff000u
+#define AT_POS (-1) /* at the file's own offset, moving it */
+
+/* The tracee's buffers. */
+struct buffers {
+	struct iovec iov[IOV_MAX];
+	int count, at; /* AT and DONE: where the next byte goes */
+	size_t done;
+	size_t total;
+};
+
+static void buffers_one(struct buffers *b, uint64_t addr, uint64_t len)
+{
+	b->iov[0] = (struct iovec){ (void *)addr, len < MAX_RW_COUNT ? len : MAX_RW_COUNT };
+	b->count = 1;
+	b->at = 0;
+	b->done = 0;
+	b->total = b->iov[0].iov_len;
+}
+
+/* False when the kernel would refuse the vector: then it shall. */
+static bool buffers_vector(struct call *c, struct buffers *b, uint64_t addr, uint64_t count)
+{
+	b->count = (int)count;
+	b->at = 0;
+	b->done = b->total = 0;
+	if (count > IOV_MAX || (count && call_read(c, addr, b->iov, count * sizeof(*b->iov)) < 0))
+		return false;
+	for (uint64_t i = 0; i < count; i++) {
+		if ((ssize_t)b->iov[i].iov_len < 0 || (uint64_t)b->iov[i].iov_base >> 47)
+			return false;
+		if (b->iov[i].iov_len > MAX_RW_COUNT - b->total)
+			b->iov[i].iov_len = MAX_RW_COUNT - b->total;
+		b->total += b->iov[i].iov_len;
+	}
+	return true;
+}
+
+/* Moves up to LEN bytes between DATA and the buffers. How many; fewer before a bad page, -EFAULT at one. */
+static ssize_t buffers_copy(struct call *c, struct buffers *b, uint8_t *data, size_t len, bool to_task)
+{
+	size_t copied = 0;
+
+	while (copied < len && b->at < b->count) {
+		struct iovec *v = &b->iov[b->at];
+		size_t part = v->iov_len - b->done < len - copied ? v->iov_len - b->done : len - copied;
+		uint64_t addr = (uint64_t)v->iov_base + b->done;
+		ssize_t n = 0;
+
+		if (part)
+			n = to_task ? mem_write(c->tid, addr, data + copied, part)
+				    : mem_read(c->tid, addr, data + copied, part);
+		if (n < 0)
+			return copied ? (ssize_t)copied : n;
+		copied += (size_t)n;
+		b->done += (size_t)n;
+		if ((size_t)n < part)
+			break;
+		if (b->done == v->iov_len) {
+			b->at++;
+			b->done = 0;
+		}
+	}
+	return (ssize_t)copied;
+}
+
+/* ---- reading ---- */
+
+static long read_at(struct call *c, struct ofd *o, struct buffers *b, uint64_t off)
+{
+	size_t total = 0;
+
+	while (total < b->total) {
+		const uint8_t *data;
+		size_t len = b->total - total < FRAME_MAX_PAYLOAD ? b->total - total : FRAME_MAX_PAYLOAD;
+		int rc = remote_data(c, o, off + total, &data, &len);
+
+		if (rc < 0)
+			return total ? (long)total : rc;
+		if (!len)
+			break;
+		ssize_t n = buffers_copy(c, b, (uint8_t *)data, len, true);
+		if (n < 0)
+			return total ? (long)total : n;
+		total += (size_t)n;
+		if ((size_t)n < len)
+			break;
+	}
+	return (long)total;
+}
+
+/* True when we have to do it; otherwise the kernel, on the placeholder, finds the right result or error. */
+static bool is_ours(struct call *c, const struct ofd *o, bool writing)
+{
+	if (!o)
+		return false;
+	call_remote(c, o->mount);
+	int mode = o->flags & O_ACCMODE;
+	bool allowed = writing ? mode == O_WRONLY || mode == O_RDWR : mode == O_RDONLY || mode == O_RDWR;
+	return o->io == OFD_EMULATED && allowed && !(o->flags & O_PATH) && S_ISREG(o->node->attr.mode);
+}
+
+static long do_read(struct call *c, struct buffers *b, int64_t off)
+{
+	struct ofd *o = ofd_by_number((int)c->arg[0]);
+
+	if (!is_ours(c, o, false) || off < AT_POS)
+		return CALL_CONTINUE;
+	ofd_ref(o);
+	if (off == AT_POS)
+		ofd_lock_pos(c, o);
+	long n = read_at(c, o, b, off == AT_POS ? o->pos : (uint64_t)off);
+	if (off == AT_POS) {
+		o->pos += n > 0 ? (uint64_t)n : 0;
+		ofd_unlock_pos(o);
+	}
+	ofd_unref(o);
+	return n;
+}
+
+/* ---- writing ---- */
+
+static long write_at(struct call *c, struct ofd *o, struct buffers *b, uint64_t *off, bool append, uint32_t flags)
+{
+	size_t room = b->total < FRAME_MAX_PAYLOAD ? b->total : FRAME_MAX_PAYLOAD, total = 0;
+	CLEANUP_FREE uint8_t *data = xcalloc(1, room + 1);
+
+	while (total < b->total) {
+		size_t len = b->total - total < room ? b->total - total : room;
+		ssize_t n = buffers_copy(c, b, data, len, false);
+
+		if (n <= 0)
+			return total ? (long)total : n;
+		long written = remote_write(c, o, data, (size_t)n, *off, append, flags, off);
+		if (written < 0)
+			return total ? (long)total : written;
+		total += (size_t)written;
+		if ((size_t)written < len)
+			break;
+	}
+	return (long)total;
+}
+
+static long do_write(struct call *c, struct buffers *b, int64_t off, uint32_t flags, bool append)
+{
+	struct ofd *o = ofd_by_number((int)c->arg[0]);
+
+	if (!is_ours(c, o, true) || off < AT_POS || !b->total)
+		return CALL_CONTINUE;
+	ofd_ref(o);
+	if (off == AT_POS)
+		ofd_lock_pos(c, o);
+	uint64_t at = off == AT_POS ? o->pos : (uint64_t)off;
+	long n = write_at(c, o, b, &at, append || o->flags & O_APPEND, flags);
+	if (off == AT_POS) {
+		o->pos = n > 0 ? at : o->pos;
+		ofd_unlock_pos(o);
+	}
+	ofd_unref(o);
+	return n;
+}
+
+/* ---- the calls ---- */
+
+long sys_read(struct call *c)
+{
+	struct buffers b;
+
+	buffers_one(&b, c->arg[1], c->arg[2]);
+	return do_read(c, &b, AT_POS);
+}
+
+long sys_pread64(struct call *c)
+{
+	struct buffers b;
+
+	buffers_one(&b, c->arg[1], c->arg[2]);
+	return (int64_t)c->arg[3] < 0 ? CALL_CONTINUE : do_read(c, &b, (int64_t)c->arg[3]);
+}
+
+static long read_vector(struct call *c, int64_t off)
+{
+	struct buffers b;
+
+	return buffers_vector(c, &b, c->arg[1], c->arg[2]) ? do_read(c, &b, off) : CALL_CONTINUE;
+}
+
+long sys_readv(struct call *c)
+{
+	return read_vector(c, AT_POS);
+}
+
+long sys_preadv(struct call *c)
+{
+	return (int64_t)c->arg[3] < 0 ? CALL_CONTINUE : read_vector(c, (int64_t)c->arg[3]);
+}
+
+#ifndef RWF_APPEND
+#define RWF_APPEND 0x10
+#endif
+#define RWF_READ_FLAGS (RWF_HIPRI | RWF_NOWAIT)
+#define RWF_WRITE_FLAGS (RWF_HIPRI | RWF_DSYNC | RWF_SYNC | RWF_APPEND)
+
+long sys_preadv2(struct call *c)
+{
+	int64_t off = (int64_t)c->arg[3];
+
+	/* Whether a flag is known, and fits a file like the placeholder, the kernel says. */
+	if (off < AT_POS || c->arg[5] & ~(uint64_t)RWF_READ_FLAGS)
+		return CALL_CONTINUE;
+	/* RWF_NOWAIT: what is not at hand has to be waited for. */
+	if (c->arg[5] & RWF_NOWAIT) {
+		const struct ofd *o = ofd_by_number((int)c->arg[0]);
+
+		if (is_ours(c, o, false) && !o->node->data_valid)
+			return -EAGAIN;
+	}
+	return read_vector(c, off);
+}
+
+long sys_write(struct call *c)
+{
+	struct buffers b;
+
+	buffers_one(&b, c->arg[1], c->arg[2]);
+	return do_write(c, &b, AT_POS, 0, false);
+}
+
+long sys_pwrite64(struct call *c)
+{
+	struct buffers b;
+
+	buffers_one(&b, c->arg[1], c->arg[2]);
+	return (int64_t)c->arg[3] < 0 ? CALL_CONTINUE : do_write(c, &b, (int64_t)c->arg[3], 0, false);
+}
+
+static long write_vector(struct call *c, int64_t off, uint32_t flags, bool append)
+{
+	struct buffers b;
+
+	return buffers_vector(c, &b, c->arg[1], c->arg[2]) ? do_write(c, &b, off, flags, append) : CALL_CONTINUE;
+}
+
+long sys_writev(struct call *c)
+{
+	return write_vector(c, AT_POS, 0, false);
+}
+
+long sys_pwritev(struct call *c)
+{
+	return (int64_t)c->arg[3] < 0 ? CALL_CONTINUE : write_vector(c, (int64_t)c->arg[3], 0, false);
+}
+
+long sys_pwritev2(struct call *c)
+{
+	int64_t off = (int64_t)c->arg[3];
+	uint64_t flags = c->arg[5];
+
+	if (off < AT_POS || flags & ~(uint64_t)RWF_WRITE_FLAGS)
+		return CALL_CONTINUE;
+	return write_vector(c, off, (uint32_t)(flags & (RWF_DSYNC | RWF_SYNC)), flags & RWF_APPEND);
+}
+
+/* ---- offsets ---- */
+
+static long seek_dir(struct ofd *o, int64_t off, int whence)
+{
+	if (whence == SEEK_CUR)
+		off += o->list_cookie;
+	else if (whence != SEEK_SET)
+		return -EINVAL;
+	if (off < 0)
+		return -EINVAL;
+	if (off != o->list_cookie || !off) {
+		o->list_known = false;
+		o->list_cookie = off;
+	}
+	return off;
+}
+
+static long seek_end(struct call *c, struct ofd *o, int64_t off, int whence)
+{
+	rfs_Attr attr;
+	int rc = remote_attr(c, o, &attr);
+
+	if (rc < 0)
+		return rc;
+	if (whence == SEEK_END)
+		return (int64_t)attr.size + off;
+	if (off < 0 || (uint64_t)off >= attr.size)
+		return -ENXIO;
+	return whence == SEEK_DATA ? off : (int64_t)attr.size; /* as file systems without holes */
+}
+
+long sys_lseek(struct call *c)
+{
+	struct ofd *o = ofd_by_number((int)c->arg[0]);
+	int64_t off = (int64_t)c->arg[1], to;
+	unsigned whence = (unsigned)c->arg[2];
+
+	if (!o)
+		return CALL_CONTINUE;
+	call_remote(c, o->mount);
+	if (o->io == OFD_NATIVE || o->flags & O_PATH || whence > SEEK_HOLE)
+		return CALL_CONTINUE;
+	if (S_ISDIR(o->node->attr.mode))
+		return seek_dir(o, off, (int)whence);
+	ofd_ref(o);
+	ofd_lock_pos(c, o);
+	if (whence == SEEK_SET)
+		to = off;
+	else if (whence == SEEK_CUR)
+		to = (int64_t)o->pos + off;
+	else
+		to = seek_end(c, o, off, (int)whence);
+	if (to < 0)
+		to = to == -ENXIO ? to : -EINVAL;
+	else
+		o->pos = (uint64_t)to;
+	ofd_unlock_pos(o);
+	ofd_unref(o);
+	return to;
+}
+
+/* ---- fsync, truncate ---- */
+
+static long do_sync(struct call *c, bool data_only)
+{
+	struct ofd *o = ofd_by_fd(c->tid, (int)c->arg[0]);
+	struct link_reply rep;
+	int rc = 0;
+
+	if (!o)
+		return CALL_CONTINUE;
+	call_remote(c, o->mount);
+	if (o->flags & O_PATH)
+		return -EBADF;
+	rfs_Request req = { .which_op = rfs_Request_sync_tag, .op.sync = { .handle = o->handle, .data_only = data_only } };
+	ofd_ref(o);
+	if (o->sync)
+		rc = sync_flush(c, o);
+	if (!rc)
+		rc = call_rpc(c, o->mount, &req, NULL, 0, &rep);
+	if (!rc)
+		link_reply_free(&rep);
+	ofd_unref(o);
+	return rc;
+}
+
+long sys_fsync(struct call *c)
+{
+	return do_sync(c, false);
+}
+
+long sys_fdatasync(struct call *c)
+{
+	return do_sync(c, true);
+}
+
+static int ask_truncate(struct call *c, const struct mount *m, rfs_Request *req)
+{
+	struct link_reply rep;
+	int rc = call_rpc(c, m, req, NULL, 0, &rep);
+
+	if (rc)
+		return rc;
+	if (rep.msg.which_op == rfs_Reply_stat_tag && rep.msg.op.stat.has_attr)
+		remote_resized(m, &rep.msg.op.stat.attr);
+	link_reply_free(&rep);
+	return 0;
+}
+
+long sys_ftruncate(struct call *c)
+{
+	struct ofd *o = ofd_by_fd(c->tid, (int)c->arg[0]);
+	int64_t length = (int64_t)c->arg[1];
+
+	if (!o)
+		return CALL_CONTINUE;
+	call_remote(c, o->mount);
+	/* What is wrong with the descriptor or the length is wrong with the placeholder too. */
+	if (length < 0 || (o->flags & O_ACCMODE) == O_RDONLY || o->flags & O_PATH || !S_ISREG(o->node->attr.mode))
+		return CALL_CONTINUE;
+	rfs_Request req = { .which_op = rfs_Request_truncate_tag, .op.truncate = { .handle = o->handle, .length = length } };
+	ofd_ref(o);
+	int rc = o->sync ? sync_flush(c, o) : 0;
+	rc = rc ? rc : ask_truncate(c, o->mount, &req);
+	if (!rc && o->sync)
+		sync_truncated(o, (unsigned long long)length);
+	cache_forget(o->mount, o->path, false);
+	ofd_unref(o);
+	return rc;
+}
+
+long sys_truncate(struct call *c)
+{
+	CLEANUP_PLACE struct place p = PLACE_NONE;
+	rfs_Request req = { .which_op = rfs_Request_truncate_tag, .op.truncate = { .length = (int64_t)c->arg[1] } };
+	long rc = place_resolve(c, AT_FDCWD, c->arg[0], 0, &p);
+
+	if (rc || (!p.mount && !p.behalf) || (int64_t)c->arg[1] < 0)
+		return rc ? rc : CALL_CONTINUE;
+	if (p.behalf)
+		return truncate(p.local, (off_t)c->arg[1]) < 0 ? -errno : 0;
+	req.op.truncate.has_where = true;
+	place_where(&p, &req.op.truncate.where);
+	rc = ask_truncate(c, p.mount, &req);
+	if (*p.key)
+		cache_forget(p.mount, p.key, false);
+	return rc;
+}

@@ -1,0 +1,136 @@
+/*
+ * RLIMIT_NOFILE as the program sees it. The real soft limit is raised so that emulated descriptors have
+ * room above FD_BASE; the program is shown, and may set, one that ends below.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "call.h"
+#include "handlers.h"
+#include "limit.h"
+#include "ofd.h"
+#include "util.h"
+
+struct process_limit {
+	struct process_limit *next;
+	pid_t pid;
+	struct rlimit limit;
+};
+
+static struct rlimit initial;
+static struct process_limit *limits; /* of processes that set one, and their children */
+
+void limit_init(const struct rlimit *original)
+{
+	initial = *original;
+	if (initial.rlim_max > (rlim_t)FD_BASE)
+		initial.rlim_max = (rlim_t)FD_BASE;
+	if (initial.rlim_cur > initial.rlim_max)
+		initial.rlim_cur = initial.rlim_max;
+}
+
+static struct process_limit *find(pid_t pid)
+{
+	struct process_limit *l = limits;
+
+	while (l && l->pid != pid)
+		l = l->next;
+	return l;
+}
+
+/* Process numbers come round again. */
+static void forget_dead(void)
+{
+	for (struct process_limit **l = &limits; *l;) {
+		struct process_limit *next = (*l)->next;
+
+		if (kill((*l)->pid, 0) < 0 && errno == ESRCH) {
+			free(*l);
+			*l = next;
+		} else {
+			l = &(*l)->next;
+		}
+	}
+}
+
+static void set(pid_t pid, const struct rlimit *limit)
+{
+	forget_dead();
+	struct process_limit *l = find(pid);
+
+	if (!l) {
+		l = xcalloc(1, sizeof(*l));
+		l->pid = pid;
+		l->next = limits;
+		limits = l;
+	}
+	l->limit = *limit;
+}
+
+static pid_t parent_of(pid_t pid)
+{
+	char path[64], line[128];
+	int parent = 0;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
+	FILE *f = fopen(path, "re");
+	while (f && fgets(line, sizeof(line), f))
+		if (sscanf(line, "PPid: %d", &parent) == 1)
+			break;
+	if (f)
+		fclose(f);
+	return parent;
+}
+
+/* A process that set none has its parent's. */
+static struct rlimit current(pid_t pid)
+{
+	const struct process_limit *l = NULL;
+
+	for (pid_t p = pid; limits && !l && p > 1; p = parent_of(p))
+		l = find(p);
+	return l ? l->limit : initial;
+}
+
+static long limit_common(struct call *c, pid_t pid, uint64_t new_addr, uint64_t old_addr)
+{
+	struct rlimit now = current(pid), new;
+
+	if (new_addr) {
+		if (call_read(c, new_addr, &new, sizeof(new)) < 0)
+			return CALL_CONTINUE;
+		if (new.rlim_cur > new.rlim_max)
+			return -EINVAL;
+		if (new.rlim_max > now.rlim_max)
+			return -EPERM; /* even with the right to: what is above is not for the program */
+	}
+	if (old_addr && call_write(c, old_addr, &now, sizeof(now)) < 0)
+		return -EFAULT;
+	if (new_addr)
+		set(pid, &new);
+	return 0;
+}
+
+long sys_getrlimit(struct call *c)
+{
+	return c->arg[1] ? limit_common(c, call_process(c), 0, c->arg[1]) : CALL_CONTINUE;
+}
+
+long sys_setrlimit(struct call *c)
+{
+	return c->arg[1] ? limit_common(c, call_process(c), c->arg[1], 0) : CALL_CONTINUE;
+}
+
+long sys_prlimit64(struct call *c)
+{
+	pid_t self = call_process(c), pid = c->arg[0] ? (pid_t)c->arg[0] : self;
+
+	/* Another process's limit is shown by the kernel if it is none of ours. */
+	if (pid != self && !find(pid))
+		return CALL_CONTINUE;
+	return limit_common(c, pid, c->arg[2], c->arg[3]);
+}

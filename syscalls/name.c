@@ -1,0 +1,168 @@
+/* mkdir, rmdir, unlink, rename and their *at forms. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cache.h"
+#include "call.h"
+#include "handlers.h"
+#include "link.h"
+#include "ofd.h"
+#include "place.h"
+#include "rules.h"
+
+/* The request is answered by its errno alone; whatever came of it, the name is known no longer. */
+static long ask(struct call *c, const struct place *p, const rfs_Request *req, bool subtree)
+{
+	struct link_reply rep;
+	int rc = call_rpc(c, p->mount, req, NULL, 0, &rep);
+
+	if (!rc)
+		link_reply_free(&rep);
+	cache_forget_name(p->mount, *p->key ? p->key : "/", subtree || !*p->key);
+	return rc;
+}
+
+static long mkdir_common(struct call *c, int dirfd, uint64_t path, unsigned mode)
+{
+	CLEANUP_PLACE struct place p = PLACE_NONE;
+	rfs_Request req = { .which_op = rfs_Request_mkdir_tag };
+	long rc = place_resolve(c, dirfd, path, 0, &p);
+
+	if (rc || (!p.mount && !p.behalf))
+		return rc ? rc : CALL_CONTINUE;
+	if (p.behalf)
+		return mkdir(p.local, mode & ~call_umask(c)) < 0 ? -errno : 0;
+	req.op.mkdir.has_where = true;
+	req.op.mkdir.mode = mode & 07777;
+	req.op.mkdir.umask = call_umask(c);
+	place_where(&p, &req.op.mkdir.where);
+	return ask(c, &p, &req, true);
+}
+
+long sys_mkdir(struct call *c)
+{
+	return mkdir_common(c, AT_FDCWD, c->arg[0], (unsigned)c->arg[1]);
+}
+
+long sys_mkdirat(struct call *c)
+{
+	return mkdir_common(c, (int)c->arg[0], c->arg[1], (unsigned)c->arg[2]);
+}
+
+struct gone { const struct mount *mount; const char *path; };
+
+static void mark_gone(struct ofd *o, void *arg)
+{
+	const struct gone *g = arg;
+
+	/* Its attributes (nlink, ctime) changed, and its name is not its own any more. */
+	if (o->mount == g->mount && path_within(o->path, g->path)) {
+		o->path_stale = true;
+		o->node->attr_valid = false;
+	}
+}
+
+static void forget_open(const struct place *p)
+{
+	struct gone g = { .mount = p->mount, .path = *p->key ? p->key : "/" };
+
+	ofd_each(mark_gone, &g);
+}
+
+static long unlink_common(struct call *c, int dirfd, uint64_t path, int flags)
+{
+	CLEANUP_PLACE struct place p = PLACE_NONE;
+	rfs_Request req = { .which_op = rfs_Request_unlink_tag };
+	long rc = place_resolve(c, dirfd, path, 0, &p);
+
+	if (flags & ~AT_REMOVEDIR)
+		return CALL_CONTINUE;
+	if (rc || (!p.mount && !p.behalf))
+		return rc ? rc : CALL_CONTINUE;
+	if (p.behalf)
+		return unlinkat(AT_FDCWD, p.local, flags) < 0 ? -errno : 0;
+	req.op.unlink.has_where = true;
+	req.op.unlink.flags = (uint32_t)flags;
+	place_where(&p, &req.op.unlink.where);
+	rc = ask(c, &p, &req, flags & AT_REMOVEDIR);
+	if (!rc)
+		forget_open(&p);
+	return rc;
+}
+
+long sys_unlink(struct call *c)
+{
+	return unlink_common(c, AT_FDCWD, c->arg[0], 0);
+}
+
+long sys_rmdir(struct call *c)
+{
+	return unlink_common(c, AT_FDCWD, c->arg[0], AT_REMOVEDIR);
+}
+
+long sys_unlinkat(struct call *c)
+{
+	return unlink_common(c, (int)c->arg[0], c->arg[1], (int)c->arg[2]);
+}
+
+static long rename_places(struct call *c, const struct place *from, const struct place *to, unsigned flags)
+{
+	rfs_Request req = { .which_op = rfs_Request_rename_tag,
+			    .op.rename = { .has_from = true, .has_to = true, .flags = flags } };
+
+	if (from->mount != to->mount)
+		return -EXDEV;
+	place_where(from, &req.op.rename.from);
+	place_where(to, &req.op.rename.to);
+	long rc = ask(c, from, &req, true);
+	cache_forget_name(to->mount, *to->key ? to->key : "/", true);
+	if (!rc) {
+		forget_open(from);
+		forget_open(to);
+	}
+	return rc;
+}
+
+static long rename_common(struct call *c, int olddir, uint64_t oldpath, int newdir, uint64_t newpath, unsigned flags)
+{
+	CLEANUP_PLACE struct place from = PLACE_NONE;
+	CLEANUP_PLACE struct place to = PLACE_NONE;
+	long rc;
+
+	if (flags & ~(unsigned)(RENAME_NOREPLACE | RENAME_EXCHANGE | RENAME_WHITEOUT))
+		return CALL_CONTINUE;
+	rc = place_resolve(c, olddir, oldpath, 0, &from);
+	rc = rc ? rc : place_resolve(c, newdir, newpath, 0, &to);
+	if (rc)
+		return rc;
+	if (from.mount || to.mount) {
+		call_remote(c, from.mount ? from.mount : to.mount);
+		return rename_places(c, &from, &to, flags);
+	}
+	if (from.behalf || to.behalf) {
+		/* One of the two names is only ours to find; give the kernel both, if both are absolute. */
+		if (!from.behalf || !to.behalf)
+			return call_unsupported(c, NULL);
+		return renameat2(AT_FDCWD, from.local, AT_FDCWD, to.local, flags) < 0 ? -errno : 0;
+	}
+	return CALL_CONTINUE;
+}
+
+long sys_rename(struct call *c)
+{
+	return rename_common(c, AT_FDCWD, c->arg[0], AT_FDCWD, c->arg[1], 0);
+}
+
+long sys_renameat(struct call *c)
+{
+	return rename_common(c, (int)c->arg[0], c->arg[1], (int)c->arg[2], c->arg[3], 0);
+}
+
+long sys_renameat2(struct call *c)
+{
+	return rename_common(c, (int)c->arg[0], c->arg[1], (int)c->arg[2], c->arg[3], (unsigned)c->arg[4]);
+}

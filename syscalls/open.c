@@ -1,0 +1,304 @@
+/* open, openat, openat2, creat, close. */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cache.h"
+#include "call.h"
+#include "handlers.h"
+#include "link.h"
+#include "log.h"
+#include "ofd.h"
+#include "place.h"
+#include "placeholder.h"
+#include "push.h"
+#include "remote.h"
+#include "rules.h"
+#include "util.h"
+
+static bool is_readable(int flags)
+{
+	return (flags & O_ACCMODE) != O_WRONLY && !(flags & O_PATH);
+}
+
+static int ask_open(struct call *c, struct place *p, int flags, unsigned mode, uint64_t resolve, uint64_t handle,
+		    struct link_reply *rep)
+{
+	rfs_Request req = { .which_op = rfs_Request_open_tag };
+	rfs_Open *op = &req.op.open;
+	uint64_t since = cache_now();
+
+	op->has_where = true;
+	place_where(p, &op->where);
+	op->handle = handle;
+	op->flags = (uint32_t)flags;
+	op->resolve = resolve;
+	op->prefetch = is_readable(flags) ? PREFETCH_SIZE : 0;
+	if (flags & O_CREAT) {
+		op->mode = mode;
+		op->umask = call_umask(c);
+	}
+	int rc = call_rpc(c, p->mount, &req, NULL, 0, rep);
+	if (rc == -ENOENT && *p->key && rep->msg.which_op == rfs_Reply_stat_tag &&
+	    rep->msg.op.stat.coherent & rfs_Coherent_NAME)
+		cache_put(p->mount, p->key, NULL, since);
+	if (!rc && (rep->msg.which_op != rfs_Reply_open_tag || !rep->msg.op.open.has_attr)) {
+		link_reply_free(rep);
+		rc = -EPROTO;
+	}
+	if (!rc && flags & (O_CREAT | O_TRUNC) && *p->key)
+		cache_forget_name(p->mount, p->key, false);
+	else if (!rc && *p->key && rep->msg.op.open.coherent & rfs_Coherent_NAME)
+		cache_put(p->mount, p->key, &rep->msg.op.open.attr, since);
+	return rc;
+}
+
+/* The name the ofd goes by: the agent's for directories, else the text it was opened with. */
+static void ofd_name(const struct place *p, const rfs_OpenReply *r, char *out)
+{
+	size_t n = r->path.size;
+
+	if (n && n < PATH_MAX && r->path.bytes[0] == '/' && !memchr(r->path.bytes, 0, n))
+		snprintf(out, PATH_MAX, "%.*s", (int)n, (const char *)r->path.bytes);
+	else
+		snprintf(out, PATH_MAX, "%s", *p->key ? p->key : p->path);
+}
+
+static struct ofd *make_ofd(const struct place *p, int flags, uint64_t handle, const rfs_OpenReply *r)
+{
+	char name[PATH_MAX];
+
+	ofd_name(p, r, name);
+	struct ofd *o = ofd_new(p->mount, handle, name, flags & ~(O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC), &r->attr);
+	o->path_stale = *name != '/';
+	o->coherent = r->coherent;
+	if (flags & O_TRUNC)
+		remote_resized(p->mount, &r->attr);
+	bool told = r->coherent & (S_ISDIR(r->attr.mode) ? rfs_Coherent_NAME : rfs_Coherent_HANDLE);
+	node_set_attr(o->node, &r->attr, told && !push_missed(p->mount, handle));
+	return o;
+}
+
+static void take_list(struct ofd *o, struct link_reply *rep)
+{
+	o->list = rep->payload;
+	o->list_len = rep->payload_len;
+	o->list_complete = rep->msg.op.open.complete;
+	o->list_known = true;
+	o->list_since = cache_now();
+	rep->payload = NULL;
+}
+
+static void take_data(struct ofd *o, struct link_reply *rep)
+{
+	struct node *n = o->node;
+
+	free(n->data);
+	n->data = rep->payload;
+	n->data_len = rep->payload_len;
+	n->data_off = 0;
+	n->data_eof = rep->msg.op.open.complete;
+	n->data_valid = n->attr_valid;
+	rep->payload = NULL;
+}
+
+/*
+ * The placeholder of a small file holds its bytes, and the kernel serves them. That needs the agent's word
+ * to tell of changes; and with no room for the bytes the file is emulated instead.
+ */
+static int native_placeholder(struct call *c, struct ofd *o)
+{
+	int fd, rc = 0;
+
+	o->filled = true;
+	fd = placeholder_file(o, o->node->data, o->node->data_len, o->node->data_len);
+	if (fd < 0) {
+		o->filled = false;
+		return fd;
+	}
+	if (!o->node->data_eof)
+		rc = remote_fill(c, o, fd);
+	if (rc == -ENOSPC) { /* emulated then: give the room back */
+		placeholder_resize(o, 0);
+		close_fd(&o->own_fd);
+		return fd;
+	}
+	if (rc < 0) {
+		close(fd);
+		return rc;
+	}
+	o->io = OFD_NATIVE;
+	if (!o->node->attr_valid)
+		push_refresh(o->node);
+	return fd;
+}
+
+static bool wants_native(const struct ofd *o)
+{
+	return (o->flags & (O_ACCMODE | O_PATH)) == O_RDONLY && S_ISREG(o->node->attr.mode) &&
+	       o->coherent & rfs_Coherent_HANDLE && o->node->attr.size <= NATIVE_MAX;
+}
+
+static long install(struct call *c, struct ofd *o, int src)
+{
+	int number = -1;
+
+	if (o->io == OFD_EMULATED && !(o->flags & O_PATH && !S_ISDIR(o->node->attr.mode))) {
+		number = ofd_reserve_number(o);
+		if (number < 0) {
+			log_error("process %d: no descriptor left for remote files (%d to %d are in use): raise the hard limit (ulimit -Hn)",
+				  (int)c->tid, FD_BASE, FD_TOP - 1);
+			return number;
+		}
+	}
+	int fd = call_install_fd(c, src, number, o->flags & O_CLOEXEC);
+	if (fd < 0 && number >= 0)
+		ofd_release_number(number);
+	if (fd >= 0 && number < 0)
+		ofd_mark_low(o);
+	return fd;
+}
+
+static int make_placeholder(struct call *c, struct ofd *o)
+{
+	int src = -ENOSPC;
+
+	if (S_ISDIR(o->node->attr.mode))
+		return placeholder_dir(o);
+	if (wants_native(o))
+		src = native_placeholder(c, o);
+	if (src == -ENOSPC && !o->key)
+		src = placeholder_file(o, NULL, 0, o->node->attr.size);
+	if (src == -ENOSPC)
+		log_error("%s: no room for placeholder files: free space in /dev/shm", o->path);
+	return src;
+}
+
+static bool known_absent(const struct place *p, int flags)
+{
+	rfs_Attr attr;
+
+	return !(flags & O_CREAT) && *p->key && cache_find(p->mount, p->key, &attr) == -ENOENT;
+}
+
+/* Opens P at the agent; *OUT gets its placeholder's reference, the result is a descriptor of that. */
+static int open_place(struct call *c, struct place *p, int flags, unsigned mode, uint64_t resolve, struct ofd **out)
+{
+	uint64_t handle = link_new_handle(p->mount->link);
+	struct link_reply rep;
+
+	call_remote(c, p->mount);
+	if (known_absent(p, flags))
+		return -ENOENT;
+	int rc = ask_open(c, p, flags, mode, resolve, handle, &rep);
+	if (rc < 0)
+		return rc;
+	struct ofd *o = make_ofd(p, flags, handle, &rep.msg.op.open);
+	if (S_ISDIR(o->node->attr.mode) && is_readable(flags))
+		take_list(o, &rep);
+	else if (S_ISREG(o->node->attr.mode) && is_readable(flags))
+		take_data(o, &rep);
+	link_reply_free(&rep);
+	ofd_ref(o);
+	int src = make_placeholder(c, o);
+	if (src < 0 && o->wd < 0)
+		ofd_unref(o); /* no placeholder whose end would do it */
+	ofd_unref(o);
+	*out = o;
+	return src;
+}
+
+long remote_open(struct call *c, struct place *p, int flags, unsigned mode, uint64_t resolve)
+{
+	struct ofd *o;
+	int src = open_place(c, p, flags, mode, resolve, &o);
+
+	if (src < 0)
+		return src;
+	long fd = install(c, o, src);
+	/* If that failed, this was the last description, and the watch thread drops the ofd. */
+	close(src);
+	return fd;
+}
+
+int remote_open_dir(struct call *c, struct place *p, int flags, struct ofd **out)
+{
+	return open_place(c, p, flags | O_DIRECTORY, 0, 0, out);
+}
+
+static long open_behalf(struct call *c, const struct place *p, int flags, unsigned mode)
+{
+	CLEANUP_FD int fd = open(p->local, flags | O_CLOEXEC | O_NONBLOCK, mode & ~call_umask(c));
+
+	if (fd < 0)
+		return -errno;
+	if (!(flags & O_NONBLOCK) && !(flags & O_PATH))
+		fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK);
+	return call_install_fd(c, fd, -1, flags & O_CLOEXEC);
+}
+
+static long open_common(struct call *c, int dirfd, uint64_t addr, int flags, unsigned mode, uint64_t resolve)
+{
+	CLEANUP_PLACE struct place p = PLACE_NONE;
+	long rc = place_resolve(c, dirfd, addr, 0, &p);
+
+	if (rc)
+		return rc;
+	if (p.behalf)
+		return open_behalf(c, &p, flags, mode);
+	if (!p.mount)
+		return CALL_CONTINUE;
+	/* An unnamed file cannot be half there: not yet emulated. */
+	if ((flags & O_TMPFILE) == O_TMPFILE)
+		return call_unsupported(c, p.mount);
+	return remote_open(c, &p, flags, mode & 07777, resolve);
+}
+
+long sys_open(struct call *c)
+{
+	return open_common(c, AT_FDCWD, c->arg[0], (int)c->arg[1], (unsigned)c->arg[2], 0);
+}
+
+long sys_creat(struct call *c)
+{
+	return open_common(c, AT_FDCWD, c->arg[0], O_CREAT | O_WRONLY | O_TRUNC, (unsigned)c->arg[1], 0);
+}
+
+long sys_openat(struct call *c)
+{
+	return open_common(c, (int)c->arg[0], c->arg[1], (int)c->arg[2], (unsigned)c->arg[3], 0);
+}
+
+/* Flags that openat2 knows; it refuses others, where openat ignores them. */
+#define OPEN2_FLAGS                                                                                                \
+	(O_ACCMODE | O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_APPEND | O_NONBLOCK | O_DSYNC | O_ASYNC | O_DIRECT | \
+	 0100000 /* O_LARGEFILE */ | O_DIRECTORY | O_NOFOLLOW | O_NOATIME | O_CLOEXEC | O_SYNC | O_PATH | O_TMPFILE)
+#define OPEN2_RESOLVE \
+	(RESOLVE_NO_XDEV | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH | RESOLVE_IN_ROOT | RESOLVE_CACHED)
+
+long sys_openat2(struct call *c)
+{
+	struct open_how how;
+
+	/* What is wrong with the structure, the kernel finds by itself. */
+	if (c->arg[3] != sizeof(how) || call_read(c, c->arg[2], &how, sizeof(how)) < 0)
+		return CALL_CONTINUE;
+	if (how.flags & ~(uint64_t)OPEN2_FLAGS || how.resolve & ~(uint64_t)OPEN2_RESOLVE || how.mode & ~07777ull ||
+	    (how.mode && !(how.flags & O_CREAT)))
+		return CALL_CONTINUE;
+	return open_common(c, (int)c->arg[0], c->arg[1], (int)how.flags, (unsigned)how.mode, how.resolve);
+}
+
+long sys_close(struct call *c)
+{
+	const struct ofd *o = ofd_by_number((int)c->arg[0]);
+
+	if (o)
+		call_remote(c, o->mount);
+	return CALL_CONTINUE; /* inotify tells when the last descriptor is gone */
+}

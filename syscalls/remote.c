@@ -1,0 +1,212 @@
+#include "remote.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cache.h"
+#include "call.h"
+#include "frame.h"
+#include "link.h"
+#include "placeholder.h"
+#include "push.h"
+#include "rules.h"
+#include "util.h"
+
+int remote_attr(struct call *c, struct ofd *o, rfs_Attr *attr)
+{
+	struct node *n = o->node;
+	rfs_Request req = { .which_op = rfs_Request_stat_tag, .op.stat = { .has_where = true, .where.dir = o->handle } };
+	struct link_reply rep;
+	uint64_t version = n->version;
+
+	call_remote(c, o->mount);
+	if (n->attr_valid) {
+		*attr = n->attr;
+		return 0;
+	}
+	ofd_ref(o);
+	int rc = call_rpc(c, o->mount, &req, NULL, 0, &rep);
+	if (!rc && (rep.msg.which_op != rfs_Reply_stat_tag || !rep.msg.op.stat.has_attr))
+		rc = -EPROTO;
+	if (!rc) {
+		*attr = rep.msg.op.stat.attr;
+		node_set_attr(n, attr, rep.msg.op.stat.coherent && n->version == version);
+	}
+	link_reply_free(&rep);
+	ofd_unref(o);
+	return rc;
+}
+
+/* ---- data ---- */
+
+static void keep_data(struct node *n, struct link_reply *rep, uint64_t off, bool eof, bool valid)
+{
+	free(n->data);
+	n->data = rep->payload;
+	n->data_len = rep->payload_len;
+	n->data_off = off;
+	n->data_eof = eof;
+	n->data_valid = valid;
+	rep->payload = NULL;
+}
+
+/* How much to ask for at OFF: more and more while the file is read through, little where it is not. */
+static size_t read_window(const struct node *n, uint64_t off, size_t want, bool cacheable)
+{
+	size_t window = want;
+
+	if (cacheable && off == n->data_off + n->data_len)
+		window = n->data_len < PREFETCH_SIZE ? PREFETCH_SIZE : 2 * n->data_len;
+	else if (cacheable)
+		window = off ? 16u << 10 : PREFETCH_SIZE;
+	if (window < want)
+		window = want;
+	return window < FRAME_MAX_PAYLOAD ? window : FRAME_MAX_PAYLOAD;
+}
+
+static int fetch_data(struct call *c, struct ofd *o, uint64_t off, size_t want)
+{
+	struct node *n = o->node;
+	bool cacheable = o->coherent & rfs_Coherent_HANDLE;
+	size_t size = read_window(n, off, want, cacheable);
+	rfs_Request req = { .which_op = rfs_Request_read_tag,
+			    .op.read = { .handle = o->handle, .offset = off, .size = (uint32_t)size } };
+	struct link_reply rep;
+	uint64_t version = n->version;
+
+	int rc = call_rpc(c, o->mount, &req, NULL, 0, &rep);
+	if (!rc && rep.payload_len > size) {
+		link_reply_free(&rep);
+		rc = -EPROTO;
+	}
+	if (!rc)
+		keep_data(n, &rep, off, rep.payload_len < size, cacheable && n->version == version);
+	return rc;
+}
+
+static bool has_data(const struct node *n, uint64_t off)
+{
+	return off >= n->data_off && (off < n->data_off + n->data_len || (n->data_eof && off >= n->data_off));
+}
+
+int remote_data(struct call *c, struct ofd *o, uint64_t off, const uint8_t **data, size_t *len)
+{
+	struct node *n = o->node;
+
+	call_remote(c, o->mount);
+	if (!n->data_valid || !has_data(n, off)) {
+		int rc = fetch_data(c, o, off, *len);
+		if (rc < 0)
+			return rc;
+	}
+	size_t at = off - n->data_off < n->data_len ? (size_t)(off - n->data_off) : n->data_len;
+	*data = n->data + at;
+	if (*len > n->data_len - at)
+		*len = n->data_len - at;
+	return 0;
+}
+
+/* Every placeholder with the file's bytes gets LEN of them at OFF; what has no room is said, not hidden. */
+static void write_placeholders(struct node *n, const void *data, size_t len, uint64_t off)
+{
+	for (struct ofd *o = n->ofds; o; o = o->next_of_node)
+		if (o->filled && o->own_fd >= 0 && !o->sync && placeholder_write(o, data, len, off) < 0)
+			push_stale(o);
+}
+
+long remote_write(struct call *c, struct ofd *o, const void *data, size_t len, uint64_t off, bool append,
+		  uint32_t flags, uint64_t *end)
+{
+	rfs_Request req = { .which_op = rfs_Request_write_tag,
+			    .op.write = { .handle = o->handle, .offset = off, .append = append, .flags = flags } };
+	struct node *n = o->node;
+	struct link_reply rep;
+
+	ofd_ref(o);
+	n->writers++;
+	int rc = call_rpc(c, o->mount, &req, data, len, &rep);
+	n->writers--;
+	if (!rc && (rep.msg.which_op != rfs_Reply_write_tag || rep.msg.op.write.written > len))
+		rc = -EPROTO;
+	if (!rc) {
+		const rfs_WriteReply *w = &rep.msg.op.write;
+
+		*end = w->offset;
+		n->own_version++;
+		node_changed(n);
+		cache_forget(o->mount, o->path, false);
+		node_set_attr(n, &w->attr, w->has_attr && o->coherent & rfs_Coherent_HANDLE);
+		write_placeholders(n, data, w->written, w->offset - w->written);
+		rc = (int)w->written;
+	}
+	link_reply_free(&rep);
+	ofd_unref(o);
+	return rc;
+}
+
+void remote_resized(const struct mount *m, const rfs_Attr *attr)
+{
+	struct node *n = node_find(m, attr);
+
+	if (!n)
+		return;
+	n->own_version++;
+	node_changed(n);
+	node_set_attr(n, attr, false);
+	for (struct ofd *o = n->ofds; o; o = o->next_of_node)
+		if (o->filled && o->own_fd >= 0 && !o->sync && placeholder_resize(o, attr->size) < 0)
+			push_stale(o);
+}
+
+int remote_fill(struct call *c, struct ofd *o, int fd)
+{
+	uint64_t off = 0, version;
+	const uint8_t *data;
+	size_t len;
+	int rc = placeholder_open_own(o, fd);
+
+	/* Marked before the bytes come, so that writes meanwhile reach the placeholder as well. */
+	o->filled = true;
+	do {
+		version = o->node->own_version;
+		for (off = 0; !rc; off += len) {
+			len = FRAME_MAX_PAYLOAD;
+			rc = remote_data(c, o, off, &data, &len);
+			if (rc || !len)
+				break;
+			rc = placeholder_write(o, data, len, off);
+		}
+	} while (!rc && o->node->own_version != version);
+	if (!rc)
+		rc = placeholder_resize(o, off);
+	if (rc)
+		o->filled = false;
+	return rc;
+}
+
+int remote_path(struct call *c, struct ofd *o, char *out, size_t len)
+{
+	rfs_Request req = { .which_op = rfs_Request_path_tag, .op.path.handle = o->handle };
+	struct link_reply rep;
+
+	if (!o->path_stale) {
+		if (strlen(o->path) >= len)
+			return -ENAMETOOLONG;
+		strcpy(out, o->path);
+		return 0;
+	}
+	int rc = call_rpc(c, o->mount, &req, NULL, 0, &rep);
+	if (rc)
+		return rc;
+	if (!rep.payload_len || rep.payload_len >= len || rep.payload[0] != '/' || memchr(rep.payload, 0, rep.payload_len))
+		rc = -EPROTO;
+	else
+		snprintf(out, len, "%.*s", (int)rep.payload_len, (const char *)rep.payload);
+	link_reply_free(&rep);
+	return rc;
+}

@@ -1,0 +1,52 @@
+/* What several families of handlers need of a remote object. All want the state lock held. */
+#ifndef SYSCALLS_REMOTE_H
+#define SYSCALLS_REMOTE_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#include "ofd.h"
+
+struct call;
+struct place;
+
+/* Small files come whole with the open: this much at once, this much at most. */
+#define PREFETCH_SIZE (128u << 10)
+#define NATIVE_MAX (1u << 20)
+
+/* Opens the place P at the agent and installs it in C's task. The descriptor, or a negative errno. */
+long remote_open(struct call *c, struct place *p, int flags, unsigned mode, uint64_t resolve);
+
+/*
+ * Opens the directory P for us: *OUT is its ofd (no reference is taken: its placeholder has one) and the
+ * result a descriptor of the placeholder, to be installed or closed. A negative errno.
+ */
+int remote_open_dir(struct call *c, struct place *p, int flags, struct ofd **out);
+
+/* O's attributes as the target has them now. 0 or a negative errno. */
+int remote_attr(struct call *c, struct ofd *o, rfs_Attr *attr);
+
+/*
+ * Points *DATA at up to *LEN bytes of O's file from OFF and sets *LEN to how many there are: 0 at its
+ * end. The bytes are good until the next remote call. 0 or a negative errno.
+ */
+int remote_data(struct call *c, struct ofd *o, uint64_t off, const uint8_t **data, size_t *len);
+
+/*
+ * Writes LEN (up to FRAME_MAX_PAYLOAD) bytes at OFF, or at the end with APPEND, and brings every
+ * placeholder of the file up to date. How many were written; *END is the offset behind them. Negative errno.
+ */
+long remote_write(struct call *c, struct ofd *o, const void *data, size_t len, uint64_t off, bool append,
+		  uint32_t flags, uint64_t *end);
+
+/* Copies the whole file into O's placeholder (FD is a description of it). 0 or a negative errno. */
+int remote_fill(struct call *c, struct ofd *o, int fd);
+
+/* The path of O in the target's eyes, now. 0 or a negative errno (-ENOENT: removed). */
+int remote_path(struct call *c, struct ofd *o, char *out, size_t len);
+
+/* ATTR's file was truncated on M: its placeholders follow. */
+void remote_resized(const struct mount *m, const rfs_Attr *attr);
+
+#endif

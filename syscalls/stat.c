@@ -1,0 +1,300 @@
+/* stat, lstat, fstat, newfstatat, statx, access, faccessat, faccessat2, readlink, readlinkat. */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "cache.h"
+#include "call.h"
+#include "handlers.h"
+#include "link.h"
+#include "ofd.h"
+#include "place.h"
+#include "remote.h"
+#include "rules.h"
+#include "util.h"
+
+/* ---- the two shapes ---- */
+
+static void to_stat(const rfs_Attr *a, struct stat *st)
+{
+	memset(st, 0, sizeof(*st));
+	st->st_dev = makedev(a->dev_major, a->dev_minor);
+	st->st_ino = a->ino;
+	st->st_nlink = a->nlink;
+	st->st_mode = a->mode;
+	st->st_uid = a->uid;
+	st->st_gid = a->gid;
+	st->st_rdev = makedev(a->rdev_major, a->rdev_minor);
+	st->st_size = (off_t)a->size;
+	st->st_blksize = a->blksize;
+	st->st_blocks = (blkcnt_t)a->blocks;
+	st->st_atim = (struct timespec){ a->atime_sec, a->atime_nsec };
+	st->st_mtim = (struct timespec){ a->mtime_sec, a->mtime_nsec };
+	st->st_ctim = (struct timespec){ a->ctime_sec, a->ctime_nsec };
+}
+
+static struct statx_timestamp to_time(int64_t sec, uint32_t nsec)
+{
+	return (struct statx_timestamp){ .tv_sec = sec, .tv_nsec = nsec };
+}
+
+#define STATX_MNT_ID_ 0x1000u
+#define STATX_DIOALIGN_ 0x2000u
+
+/* Offsets of what Debian 12's struct statx has no names for (6.1: stx_dio_mem_align, stx_dio_offset_align). */
+static void put_dio(struct statx *x, const rfs_Attr *a)
+{
+	memcpy((char *)x + 0x98, &a->dio_mem_align, 4);
+	memcpy((char *)x + 0x9c, &a->dio_offset_align, 4);
+}
+
+static void to_statx(const rfs_Attr *a, unsigned mask, struct statx *x)
+{
+	memset(x, 0, sizeof(*x));
+	/* The kernel always gives the basic ones and the mount, the others as they were asked for. */
+	x->stx_mask = a->mask & (STATX_BASIC_STATS | STATX_MNT_ID_ | mask);
+	x->stx_blksize = a->blksize;
+	x->stx_attributes = a->attributes;
+	x->stx_attributes_mask = a->attributes_mask;
+	x->stx_nlink = a->nlink;
+	x->stx_uid = a->uid;
+	x->stx_gid = a->gid;
+	x->stx_mode = (uint16_t)a->mode;
+	x->stx_ino = a->ino;
+	x->stx_size = a->size;
+	x->stx_blocks = a->blocks;
+	x->stx_atime = to_time(a->atime_sec, a->atime_nsec);
+	x->stx_mtime = to_time(a->mtime_sec, a->mtime_nsec);
+	x->stx_ctime = to_time(a->ctime_sec, a->ctime_nsec);
+	if (x->stx_mask & STATX_BTIME)
+		x->stx_btime = to_time(a->btime_sec, a->btime_nsec);
+	x->stx_rdev_major = a->rdev_major;
+	x->stx_rdev_minor = a->rdev_minor;
+	x->stx_dev_major = a->dev_major;
+	x->stx_dev_minor = a->dev_minor;
+	memcpy((char *)x + 0x90, &a->mnt_id, 8);
+	if (x->stx_mask & STATX_DIOALIGN_)
+		put_dio(x, a);
+}
+
+/* ---- attributes of a place ---- */
+
+static int ask_stat(struct call *c, const struct place *p, bool nofollow, rfs_Attr *attr)
+{
+	rfs_Request req = { .which_op = rfs_Request_stat_tag, .op.stat = { .has_where = true, .nofollow = nofollow } };
+	struct link_reply rep;
+	uint64_t since = cache_now();
+
+	place_where(p, &req.op.stat.where);
+	int rc = call_rpc(c, p->mount, &req, NULL, 0, &rep);
+	bool told = rep.msg.which_op == rfs_Reply_stat_tag && rep.msg.op.stat.coherent & rfs_Coherent_NAME && *p->key;
+
+	if (rc == -ENOENT && told)
+		cache_put(p->mount, p->key, NULL, since);
+	if (rc)
+		return rc;
+	if (rep.msg.which_op != rfs_Reply_stat_tag || !rep.msg.op.stat.has_attr)
+		rc = -EPROTO;
+	else
+		*attr = rep.msg.op.stat.attr;
+	if (!rc && told)
+		cache_put(p->mount, p->key, attr, since);
+	link_reply_free(&rep);
+	return rc;
+}
+
+static int place_attr(struct call *c, const struct place *p, bool nofollow, rfs_Attr *attr)
+{
+	call_remote(c, p->mount);
+	if (p->self)
+		return remote_attr(c, p->dir, attr);
+	int known = *p->key ? cache_find(p->mount, p->key, attr) : 0;
+	if (known < 0)
+		return known;
+	/* The cache knows what lstat says; a link's target may be anywhere. */
+	if (known && (nofollow || !S_ISLNK(attr->mode)))
+		return 0;
+	return ask_stat(c, p, nofollow, attr);
+}
+
+static long put_stat(struct call *c, uint64_t addr, const rfs_Attr *attr)
+{
+	struct stat st;
+
+	to_stat(attr, &st);
+	return call_write(c, addr, &st, sizeof(st));
+}
+
+static long stat_behalf(struct call *c, const struct place *p, int flags, uint64_t addr)
+{
+	struct stat st;
+
+	if (fstatat(AT_FDCWD, p->local, &st, flags & AT_SYMLINK_NOFOLLOW) < 0)
+		return -errno;
+	return call_write(c, addr, &st, sizeof(st));
+}
+
+static long stat_common(struct call *c, int dirfd, uint64_t path, int flags, uint64_t out)
+{
+	CLEANUP_PLACE struct place p = PLACE_NONE;
+	rfs_Attr attr;
+	long rc = place_resolve(c, dirfd, path, flags & AT_EMPTY_PATH ? PLACE_EMPTY_OK : 0, &p);
+
+	if (rc || (!p.mount && !p.behalf))
+		return rc ? rc : CALL_CONTINUE;
+	if (p.behalf)
+		return stat_behalf(c, &p, flags, out);
+	rc = place_attr(c, &p, flags & AT_SYMLINK_NOFOLLOW, &attr);
+	return rc ? rc : put_stat(c, out, &attr);
+}
+
+long sys_stat(struct call *c)
+{
+	return stat_common(c, AT_FDCWD, c->arg[0], 0, c->arg[1]);
+}
+
+long sys_lstat(struct call *c)
+{
+	return stat_common(c, AT_FDCWD, c->arg[0], AT_SYMLINK_NOFOLLOW, c->arg[1]);
+}
+
+long sys_fstat(struct call *c)
+{
+	struct ofd *o = ofd_by_fd(c->tid, (int)c->arg[0]);
+	rfs_Attr attr;
+
+	if (!o)
+		return CALL_CONTINUE;
+	int rc = remote_attr(c, o, &attr);
+	return rc ? rc : put_stat(c, c->arg[1], &attr);
+}
+
+#define STAT_FLAGS (AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_EMPTY_PATH)
+
+long sys_newfstatat(struct call *c)
+{
+	int flags = (int)c->arg[3];
+
+	return flags & ~STAT_FLAGS ? CALL_CONTINUE : stat_common(c, (int)c->arg[0], c->arg[1], flags, c->arg[2]);
+}
+
+long sys_statx(struct call *c)
+{
+	CLEANUP_PLACE struct place p = PLACE_NONE;
+	int flags = (int)c->arg[2];
+	unsigned mask = (unsigned)c->arg[3];
+	struct statx x;
+	rfs_Attr attr;
+
+	if (flags & ~(STAT_FLAGS | AT_STATX_SYNC_TYPE) || mask & STATX__RESERVED ||
+	    (flags & AT_STATX_SYNC_TYPE) == AT_STATX_SYNC_TYPE)
+		return CALL_CONTINUE;
+	long rc = place_resolve(c, (int)c->arg[0], c->arg[1], flags & AT_EMPTY_PATH ? PLACE_EMPTY_OK : 0, &p);
+	if (rc || (!p.mount && !p.behalf))
+		return rc ? rc : CALL_CONTINUE;
+	if (p.behalf) {
+		if (statx(AT_FDCWD, p.local, flags & ~AT_EMPTY_PATH, mask, &x) < 0)
+			return -errno;
+		return call_write(c, c->arg[4], &x, sizeof(x));
+	}
+	rc = place_attr(c, &p, flags & AT_SYMLINK_NOFOLLOW, &attr);
+	if (rc)
+		return rc;
+	to_statx(&attr, mask, &x);
+	return call_write(c, c->arg[4], &x, sizeof(x));
+}
+
+/* ---- access ---- */
+
+static long access_common(struct call *c, int dirfd, uint64_t path, unsigned mode, int flags)
+{
+	CLEANUP_PLACE struct place p = PLACE_NONE;
+	rfs_Request req = { .which_op = rfs_Request_access_tag,
+			    .op.access = { .has_where = true,
+					   .mode = mode,
+					   .flags = (uint32_t)(flags & (AT_EACCESS | AT_SYMLINK_NOFOLLOW)) } };
+	struct link_reply rep;
+	rfs_Attr attr;
+
+	if (mode & ~7u || flags & ~(AT_EACCESS | AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH))
+		return CALL_CONTINUE;
+	long rc = place_resolve(c, dirfd, path, flags & AT_EMPTY_PATH ? PLACE_EMPTY_OK : 0, &p);
+	if (rc || (!p.mount && !p.behalf))
+		return rc ? rc : CALL_CONTINUE;
+	if (p.behalf)
+		return faccessat(AT_FDCWD, p.local, (int)mode, flags & ~AT_EMPTY_PATH) < 0 ? -errno : 0;
+	call_remote(c, p.mount);
+	int known = *p.key ? cache_find(p.mount, p.key, &attr) : 0;
+	if (known < 0 || (known && mode == F_OK && (!S_ISLNK(attr.mode) || flags & AT_SYMLINK_NOFOLLOW)))
+		return known < 0 ? known : 0;
+	place_where(&p, &req.op.access.where);
+	rc = call_rpc(c, p.mount, &req, NULL, 0, &rep);
+	if (!rc)
+		link_reply_free(&rep);
+	return rc;
+}
+
+long sys_access(struct call *c)
+{
+	return access_common(c, AT_FDCWD, c->arg[0], (unsigned)c->arg[1], 0);
+}
+
+long sys_faccessat(struct call *c)
+{
+	return access_common(c, (int)c->arg[0], c->arg[1], (unsigned)c->arg[2], 0);
+}
+
+long sys_faccessat2(struct call *c)
+{
+	return access_common(c, (int)c->arg[0], c->arg[1], (unsigned)c->arg[2], (int)c->arg[3]);
+}
+
+/* ---- readlink ---- */
+
+static long readlink_common(struct call *c, int dirfd, uint64_t path, uint64_t out, int size)
+{
+	CLEANUP_PLACE struct place p = PLACE_NONE;
+	rfs_Request req = { .which_op = rfs_Request_readlink_tag, .op.readlink.has_where = true };
+	char text[PATH_MAX];
+	struct link_reply rep;
+	rfs_Attr attr;
+
+	if (size <= 0)
+		return CALL_CONTINUE;
+	/* An empty path is allowed for a dirfd that is a symlink opened with O_PATH. */
+	long rc = place_resolve(c, dirfd, path, PLACE_EMPTY_OK, &p);
+	if (rc || (!p.mount && !p.behalf))
+		return rc ? rc : CALL_CONTINUE;
+	if (p.behalf) {
+		ssize_t n = readlink(p.local, text, sizeof(text));
+		if (n < 0)
+			return -errno;
+		rc = call_write(c, out, text, n < size ? (size_t)n : (size_t)size);
+		return rc ? rc : n < size ? n : size;
+	}
+	call_remote(c, p.mount);
+	int known = *p.key && !p.self ? cache_find(p.mount, p.key, &attr) : 0;
+	if (known < 0 || (known && !S_ISLNK(attr.mode)))
+		return known < 0 ? known : -EINVAL;
+	place_where(&p, &req.op.readlink.where);
+	rc = call_rpc(c, p.mount, &req, NULL, 0, &rep);
+	if (rc)
+		return rc;
+	size_t n = rep.payload_len < (size_t)size ? rep.payload_len : (size_t)size;
+	rc = call_write(c, out, rep.payload, n);
+	link_reply_free(&rep);
+	return rc ? rc : (long)n;
+}
+
+long sys_readlink(struct call *c)
+{
+	return readlink_common(c, AT_FDCWD, c->arg[0], c->arg[1], (int)c->arg[2]);
+}
+
+long sys_readlinkat(struct call *c)
+{
+	return readlink_common(c, (int)c->arg[0], c->arg[1], c->arg[2], (int)c->arg[3]);
+}

@@ -1,0 +1,178 @@
+#include "call.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "mem.h"
+#include "notify.h"
+#include "ofd.h"
+#include "place.h"
+#include "placeholder.h"
+#include "rules.h"
+#include "state.h"
+#include "sync.h"
+#include "util.h"
+
+pthread_mutex_t state_mutex = PTHREAD_MUTEX_INITIALIZER;
+
+void state_wait(pthread_cond_t *cond)
+{
+	notify_promote();
+	pthread_cond_wait(cond, &state_mutex);
+}
+
+long call_dispatch(struct call *c)
+{
+	long result;
+
+	if (!c->row) {
+		c->note = "unknown to remotefs-trace";
+		return -ENOSYS;
+	}
+	state_lock();
+	/* What was written natively by now happened before this call. Not at a ptrace stop: it may not wait. */
+	if (c->cookie && sync_active())
+		placeholder_drain(c);
+	result = c->row->handler ? c->row->handler(c) : call_default(c);
+	state_unlock();
+	return result;
+}
+
+int call_install_fd(struct call *c, int src, int at, bool cloexec)
+{
+	return notify_install_fd(c, src, at, cloexec);
+}
+
+int call_read(struct call *c, uint64_t addr, void *buf, size_t len)
+{
+	ssize_t n = mem_read(c->tid, addr, buf, len);
+
+	return n == (ssize_t)len && notify_valid(c) ? 0 : -EFAULT;
+}
+
+int call_write(struct call *c, uint64_t addr, const void *buf, size_t len)
+{
+	if (!notify_valid(c))
+		return -EFAULT;
+	return mem_write(c->tid, addr, buf, len) == (ssize_t)len ? 0 : -EFAULT;
+}
+
+void call_remote(struct call *c, const struct mount *m)
+{
+	c->route = ROUTE_REMOTE;
+	c->mount = m;
+}
+
+long call_unsupported(struct call *c, const struct mount *m)
+{
+	call_remote(c, m);
+	c->note = "not emulated";
+	return -ENOSYS;
+}
+
+/* The remote tree that path argument I is in, NULL when local. */
+static const struct mount *path_argument(struct call *c, int i, bool *behalf)
+{
+	CLEANUP_PLACE struct place p = PLACE_NONE;
+	int dirfd = i > 0 && c->row->args[i - 1] == A_DIRFD ? (int)c->arg[i - 1] : AT_FDCWD;
+
+	if (place_resolve(c, dirfd, c->arg[i], PLACE_EMPTY_OK, &p))
+		return NULL;
+	*behalf |= p.behalf;
+	return p.mount;
+}
+
+long call_default(struct call *c)
+{
+	bool behalf = false;
+
+	for (int i = 0; i < 6; i++) {
+		const struct mount *m = NULL;
+
+		if (c->row->args[i] == A_PATH) {
+			m = path_argument(c, i, &behalf);
+		} else if (c->row->args[i] == A_FD) {
+			struct ofd *o = ofd_by_fd(c->tid, (int)c->arg[i]);
+			m = o ? o->mount : NULL;
+		}
+		if (m || behalf)
+			return call_unsupported(c, m);
+	}
+	return CALL_CONTINUE;
+}
+
+unsigned call_umask(const struct call *c)
+{
+	char path[64], line[128];
+	unsigned mask = 022;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", (int)c->tid);
+	FILE *f = fopen(path, "re");
+	if (!f)
+		return mask;
+	while (fgets(line, sizeof(line), f))
+		if (sscanf(line, "Umask: %o", &mask) == 1)
+			break;
+	fclose(f);
+	return mask;
+}
+
+pid_t call_process(const struct call *c)
+{
+	char path[64], line[128];
+	int tgid = c->tid;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", (int)c->tid);
+	FILE *f = fopen(path, "re");
+	if (!f)
+		return c->tid;
+	while (fgets(line, sizeof(line), f))
+		if (sscanf(line, "Tgid: %d", &tgid) == 1)
+			break;
+	fclose(f);
+	return tgid;
+}
+
+int call_get_fd(struct call *c, int fd)
+{
+	/* PIDFD_THREAD is too new (6.9); a process's threads share descriptors unless it went out of its way. */
+	CLEANUP_FD int pidfd = (int)syscall(SYS_pidfd_open, call_process(c), 0);
+	int got;
+
+	if (pidfd < 0)
+		return -errno;
+	got = (int)syscall(SYS_pidfd_getfd, pidfd, fd, 0);
+	return got < 0 ? -errno : got;
+}
+
+int call_rpc(struct call *c, const struct mount *m, const rfs_Request *req, const void *payload,
+	     size_t payload_len, struct link_reply *rep)
+{
+	int rc;
+
+	memset(rep, 0, sizeof(*rep));
+	state_unlock();
+	notify_promote();
+	rc = link_call(m->link, req, payload, payload_len, rep);
+	state_lock();
+	if (c) {
+		c->round_trips++;
+		c->bytes_out += payload_len;
+		c->bytes_in += rep->payload_len;
+		call_remote(c, m);
+	}
+	if (rc < 0)
+		return rc;
+	/* EHWPOISON is the last errno; what is beyond could be taken for a restart code by the kernel. */
+	rc = rep->msg.error > EHWPOISON ? -EPROTO : -(int)rep->msg.error;
+	if (rc) {
+		free(rep->payload);
+		rep->payload = NULL;
+	}
+	return rc;
+}

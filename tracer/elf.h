@@ -1,0 +1,38 @@
+/* What a program file is. */
+#ifndef TRACER_ELF_H
+#define TRACER_ELF_H
+
+/* This file's name hides the system's <elf.h>, which libelf.h includes. */
+#include_next <elf.h>
+
+#include <limits.h>
+#include <stdbool.h>
+
+enum elf_kind {
+	ELF_NOT,     /* nothing that the kernel could run, as far as can be told */
+	ELF_STATIC,  /* no interpreter: static, static-pie, or an interpreter itself */
+	ELF_DYNAMIC, /* has an interpreter */
+	ELF_SCRIPT,  /* "#!" */
+	ELF_FOREIGN, /* for another machine or another ABI of this one */
+};
+
+struct elf_info {
+	enum elf_kind kind;
+	char interp[256];    /* ELF_DYNAMIC, ELF_SCRIPT: the interpreter's path; else "" */
+	char arch[16];       /* machine: "x86-64", "i386", "x32", "aarch64" …; "" for ELF_SCRIPT and ELF_NOT */
+	bool go;             /* made by the Go toolchain */
+	char go_version[32]; /* "go1.22.1"; "" when unknown */
+	char why[128];       /* ELF_NOT, ELF_FOREIGN: one clause in English */
+	char text[512];      /* all of this in a few words, without control characters */
+};
+
+/*
+ * Classifies the file open at FD (its offset is not used) into INFO, which is filled in whatever happens.
+ * 0, or a negative errno when the file cannot be read; a strange file is not an error but ELF_NOT.
+ */
+int elf_classify(int fd, struct elf_info *info);
+
+/* INFO in a few words: "static x86-64, go1.22.1". Lives as long as INFO. */
+const char *elf_describe(const struct elf_info *info);
+
+#endif

@@ -1,0 +1,142 @@
+#include "filter.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/seccomp.h>
+#include <seccomp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "ofd.h"
+#include "table.h"
+#include "util.h"
+
+#ifndef SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV
+#define SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV (1UL << 5)
+#endif
+
+/* Numbers up to here have rules of their own; above, three instructions in front notify them all. */
+#define LAST_NR 511
+
+static int add_fd_rules(scmp_filter_ctx ctx, const struct syscall_row *row)
+{
+	int rc = 0;
+
+	/* Only the low half counts: an fd is an int, whatever stands above it in the register. */
+	for (unsigned i = 0; i < 6 && !rc; i++)
+		if (row->args[i] == A_FD)
+			rc = seccomp_rule_add(ctx, SCMP_ACT_NOTIFY, row->nr, 1,
+					      SCMP_CMP(i, SCMP_CMP_MASKED_EQ, UINT32_MAX & ~(uint32_t)(FD_BASE - 1),
+						       (uint32_t)FD_BASE));
+	return rc;
+}
+
+static int add_fcntl_rules(scmp_filter_ctx ctx, const struct syscall_row *row)
+{
+	static const int any_fd[] = { F_GETLK, F_SETLK, F_SETLKW, F_OFD_GETLK, F_OFD_SETLK, F_OFD_SETLKW,
+				      F_SETLEASE, F_GETLEASE, F_NOTIFY };
+	int rc = add_fd_rules(ctx, row);
+
+	for (size_t i = 0; i < sizeof(any_fd) / sizeof(*any_fd) && !rc; i++)
+		rc = seccomp_rule_add(ctx, SCMP_ACT_NOTIFY, row->nr, 1,
+				      SCMP_CMP(1, SCMP_CMP_MASKED_EQ, UINT32_MAX, (uint32_t)any_fd[i]));
+	return rc;
+}
+
+static int add_limit_rule(scmp_filter_ctx ctx, const struct syscall_row *row)
+{
+	unsigned i = 0;
+
+	while (row->args[i] != A_RESOURCE)
+		i++;
+	return seccomp_rule_add(ctx, SCMP_ACT_NOTIFY, row->nr, 1,
+				SCMP_CMP(i, SCMP_CMP_MASKED_EQ, UINT32_MAX, RLIMIT_NOFILE));
+}
+
+static int add_row(scmp_filter_ctx ctx, const struct syscall_row *row)
+{
+	switch (row->class) {
+	case CLASS_PASS:
+		return 0;
+	case CLASS_PATH:
+	case CLASS_ANYFD:
+		return seccomp_rule_add(ctx, SCMP_ACT_NOTIFY, row->nr, 0);
+	case CLASS_FD:
+		return add_fd_rules(ctx, row);
+	case CLASS_FCNTL:
+		return add_fcntl_rules(ctx, row);
+	case CLASS_LIMIT:
+		return add_limit_rule(ctx, row);
+	case CLASS_TRACE:
+		return seccomp_rule_add(ctx, SCMP_ACT_TRACE(0), row->nr, 0);
+	case CLASS_NOSYS:
+		return seccomp_rule_add(ctx, SCMP_ACT_ERRNO(ENOSYS), row->nr, 0);
+	}
+	return -EINVAL;
+}
+
+static int add_rules(scmp_filter_ctx ctx)
+{
+	int rc = seccomp_attr_set(ctx, SCMP_FLTATR_CTL_OPTIMIZE, 2);
+
+	rc = rc ? rc : seccomp_attr_set(ctx, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_ERRNO(ENOSYS));
+	for (int nr = 0; nr <= LAST_NR && !rc; nr++) {
+		const struct syscall_row *row = table_row(nr);
+
+		rc = row ? add_row(ctx, row) : seccomp_rule_add(ctx, SCMP_ACT_NOTIFY, nr, 0);
+	}
+	return rc;
+}
+
+/* PROGRAM with "numbers above LAST_NR: notify" in front of it; libseccomp compares arguments only. */
+static int import(int fd, struct sock_fprog *program)
+{
+	const struct sock_filter head[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JGT | BPF_K, LAST_NR, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_USER_NOTIF),
+	};
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	program->filter = xcalloc(1, sizeof(head) + (size_t)st.st_size);
+	memcpy(program->filter, head, sizeof(head));
+	if (pread(fd, program->filter + 3, (size_t)st.st_size, 0) != st.st_size)
+		return -EIO;
+	program->len = (unsigned short)(3 + (size_t)st.st_size / sizeof(*head));
+	return 0;
+}
+
+int filter_build(struct sock_fprog *program)
+{
+	scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_ALLOW);
+	CLEANUP_FD int fd = memfd_create("filter", MFD_CLOEXEC);
+
+	if (!ctx)
+		return -ENOMEM;
+	if (fd < 0) {
+		seccomp_release(ctx);
+		return -errno;
+	}
+	int rc = add_rules(ctx);
+	rc = rc ? rc : seccomp_export_bpf(ctx, fd);
+	seccomp_release(ctx);
+	return rc ? rc : import(fd, program);
+}
+
+int filter_install(const struct sock_fprog *program)
+{
+	unsigned long flags = SECCOMP_FILTER_FLAG_NEW_LISTENER;
+	long fd = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV, program);
+
+	/* Before 5.19 a signal restarts a call that was already being answered. */
+	if (fd < 0 && errno == EINVAL)
+		fd = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, program);
+	return fd < 0 ? -errno : (int)fd;
+}

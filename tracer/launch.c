@@ -1,0 +1,138 @@
+#include "launch.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <pthread.h>
+#include <semaphore.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "link.h"
+#include "log.h"
+#include "loop.h"
+#include "options.h"
+#include "push.h"
+#include "rules.h"
+#include "target.h"
+#include "util.h"
+
+#define HELLO_TIMEOUT_MS 10000
+
+static struct {
+	const struct options *options;
+	char *err;
+	size_t err_len;
+	int result;
+	sem_t started;
+} job;
+
+static atomic_int program_pid;
+static atomic_int finishing;
+
+static void lost(struct link *l, const char *why, void *arg)
+{
+	const struct mount *m = arg;
+
+	(void)l;
+	if (atomic_load(&finishing))
+		return;
+	log_error("%s: lost the agent (%s): the program is killed", m->tag, why);
+	loop_abort();
+}
+
+static int start_target(const char *at, const char *sub, const char *target)
+{
+	struct target_stream stream;
+	struct link_callbacks callbacks = { .push = push_receive, .lost = lost };
+	char agent[PATH_MAX] = "", tag[64], why[384] = "";
+	bool writable = job.options->mode == MODE_WRITE;
+	int rc = 0;
+
+	target_tag(target, tag, sizeof(tag));
+	if (!strncmp(target, "dir/", 4))
+		rc = target_find_agent(agent, sizeof(agent), why, sizeof(why));
+	if (!rc)
+		rc = target_start(target, agent, &stream, why, sizeof(why));
+	if (rc < 0) {
+		snprintf(job.err, job.err_len, "%s: %s", target, why);
+		return rc;
+	}
+	struct mount *m = rules_add_mount(at, sub, tag);
+	callbacks.arg = m;
+	m->writable = writable;
+	m->link = link_open(stream.in, stream.out, stream.pid, tag, !writable, HELLO_TIMEOUT_MS, &callbacks, why, sizeof(why));
+	if (m->link)
+		return 0;
+	snprintf(job.err, job.err_len, "%s: %s", target, why);
+	return -EPROTO;
+}
+
+static int start_targets(void)
+{
+	const struct options *o = job.options;
+	int rc = 0;
+
+	if (o->mode == MODE_LOCAL)
+		return 0;
+	if (o->target)
+		rc = start_target("/", "/", o->target);
+	for (size_t i = 0; !rc && i < o->mount_count; i++)
+		rc = start_target(o->mounts[i].path, o->mounts[i].subpath, o->mounts[i].target);
+	return rc;
+}
+
+/* What the terminal sends, it sends to the program as well; what somebody sent us was meant for it. */
+static void pass_signals(void)
+{
+	sigset_t set;
+	siginfo_t info;
+
+	sigfillset(&set);
+	sigdelset(&set, SIGCHLD);
+	for (;;) {
+		int sig = sigwaitinfo(&set, &info);
+		pid_t pid = atomic_load(&program_pid);
+
+		if (sig > 0 && pid > 0 && info.si_code != SI_KERNEL && info.si_pid != getpid())
+			kill(pid, sig);
+		else if (sig > 0 && pid == 0)
+			die("ended by signal %d (%s) while starting", sig, strsignal(sig));
+	}
+}
+
+static void *launcher(void *arg)
+{
+	job.result = start_targets();
+	sem_post(&job.started);
+	/* Never ends: the agents are this thread's children. */
+	pass_signals();
+	return arg;
+}
+
+int launch(const struct options *o, char *err, size_t err_len)
+{
+	pthread_t thread;
+
+	job.options = o;
+	job.err = err;
+	job.err_len = err_len;
+	sem_init(&job.started, 0, 0);
+	int rc = pthread_create(&thread, NULL, launcher, NULL);
+	if (rc)
+		return -rc;
+	while (sem_wait(&job.started) < 0)
+		;
+	return job.result;
+}
+
+void launch_forward_signals(pid_t program)
+{
+	atomic_store(&program_pid, program);
+}
+
+void launch_finishing(void)
+{
+	atomic_store(&finishing, 1);
+}

@@ -1,0 +1,22 @@
+/*
+ * The launcher thread: starts the agents, so that they are its children and not the ptrace thread's,
+ * and then passes signals on to the program.
+ */
+#ifndef TRACER_LAUNCH_H
+#define TRACER_LAUNCH_H
+
+#include <stddef.h>
+#include <sys/types.h>
+
+struct options;
+
+/* Starts the agents of all targets in O and adds their mounts. 0, or a negative errno with a clause in ERR. */
+int launch(const struct options *o, char *err, size_t err_len);
+
+/* From now on signals sent to us go to PROGRAM. */
+void launch_forward_signals(pid_t program);
+
+/* The run is over: a link that ends is no loss any more. */
+void launch_finishing(void);
+
+#endif

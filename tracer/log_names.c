@@ -1,0 +1,153 @@
+/* The tables of log_flags.h. Values that older headers lack are given as numbers; the order is strace's. */
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <linux/stat.h>
+#include <linux/openat2.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "log_flags.h"
+
+/* clang-format off */
+#define N(value) {(uint64_t)(value), #value}
+#define END {0, NULL}
+
+const struct name names_open[] = {
+	N(O_CREAT), N(O_EXCL), N(O_NOCTTY), N(O_TRUNC), N(O_APPEND), N(O_NONBLOCK), N(O_SYNC), N(O_DSYNC),
+	N(O_DIRECT), {0100000, "O_LARGEFILE"}, N(O_NOFOLLOW), N(O_NOATIME), N(O_CLOEXEC), N(O_PATH),
+	N(O_TMPFILE), N(O_DIRECTORY), N(__O_TMPFILE), N(FASYNC), END,
+};
+
+const struct name names_at[] = {
+	N(AT_SYMLINK_NOFOLLOW), N(AT_REMOVEDIR), N(AT_SYMLINK_FOLLOW), N(AT_NO_AUTOMOUNT), N(AT_EMPTY_PATH),
+	N(AT_RECURSIVE), END,
+};
+
+const struct name names_at_access[] = {N(AT_SYMLINK_NOFOLLOW), N(AT_EACCESS), N(AT_EMPTY_PATH), END};
+
+const struct name names_at_statx[] = {
+	N(AT_STATX_FORCE_SYNC), N(AT_STATX_DONT_SYNC), N(AT_SYMLINK_NOFOLLOW), N(AT_NO_AUTOMOUNT),
+	N(AT_EMPTY_PATH), END,
+};
+
+const struct name names_at_exec[] = {
+	N(AT_SYMLINK_NOFOLLOW), N(AT_EMPTY_PATH), {0x10000, "AT_EXECVE_CHECK"}, END,
+};
+
+const struct name names_statx[] = {
+	{0xfff, "STATX_ALL"}, N(STATX_BASIC_STATS), N(STATX_TYPE), N(STATX_MODE), N(STATX_NLINK), N(STATX_UID),
+	N(STATX_GID), N(STATX_ATIME), N(STATX_MTIME), N(STATX_CTIME), N(STATX_INO), N(STATX_SIZE),
+	N(STATX_BLOCKS), N(STATX_BTIME), N(STATX_MNT_ID), {0x2000, "STATX_DIOALIGN"},
+	{0x4000, "STATX_MNT_ID_UNIQUE"}, {0x8000, "STATX_SUBVOL"}, {0x10000, "STATX_WRITE_ATOMIC"},
+	{0x20000, "STATX_DIO_READ_ALIGN"}, END,
+};
+
+const struct name names_statx_attr[] = {
+	N(STATX_ATTR_COMPRESSED), N(STATX_ATTR_IMMUTABLE), N(STATX_ATTR_APPEND), N(STATX_ATTR_NODUMP),
+	N(STATX_ATTR_ENCRYPTED), N(STATX_ATTR_AUTOMOUNT), N(STATX_ATTR_MOUNT_ROOT), N(STATX_ATTR_VERITY),
+	N(STATX_ATTR_DAX), END,
+};
+
+const struct name names_access[] = {N(F_OK), N(R_OK), N(W_OK), N(X_OK), END};
+
+const struct name names_whence[] = {N(SEEK_SET), N(SEEK_CUR), N(SEEK_END), N(SEEK_DATA), N(SEEK_HOLE), END};
+
+const struct name names_prot[] = {
+	N(PROT_NONE), N(PROT_READ), N(PROT_WRITE), N(PROT_EXEC), {0x8, "PROT_SEM"}, N(PROT_GROWSDOWN),
+	N(PROT_GROWSUP), END,
+};
+
+const struct name names_map[] = {
+	N(MAP_FIXED), N(MAP_ANONYMOUS), N(MAP_32BIT), N(MAP_NORESERVE), N(MAP_POPULATE), N(MAP_NONBLOCK),
+	N(MAP_GROWSDOWN), N(MAP_DENYWRITE), N(MAP_EXECUTABLE), N(MAP_LOCKED), N(MAP_STACK), N(MAP_HUGETLB),
+	N(MAP_SYNC), N(MAP_FIXED_NOREPLACE), END,
+};
+
+const struct name names_fcntl[] = {
+	N(F_DUPFD), N(F_GETFD), N(F_SETFD), N(F_GETFL), N(F_SETFL), {5, "F_GETLK"}, {6, "F_SETLK"},
+	{7, "F_SETLKW"}, N(F_SETOWN), N(F_GETOWN), N(F_SETSIG), N(F_GETSIG), {12, "F_GETLK64"},
+	{13, "F_SETLK64"}, {14, "F_SETLKW64"}, N(F_SETOWN_EX), N(F_GETOWN_EX), {17, "F_GETOWNER_UIDS"},
+	{36, "F_OFD_GETLK"}, {37, "F_OFD_SETLK"}, {38, "F_OFD_SETLKW"}, N(F_SETLEASE), N(F_GETLEASE),
+	N(F_NOTIFY), {1027, "F_DUPFD_QUERY"}, {1028, "F_CREATED_QUERY"}, {1029, "F_CANCELLK"},
+	N(F_DUPFD_CLOEXEC), N(F_SETPIPE_SZ), N(F_GETPIPE_SZ), N(F_ADD_SEALS), N(F_GET_SEALS),
+	{1035, "F_GET_RW_HINT"}, {1036, "F_SET_RW_HINT"}, {1037, "F_GET_FILE_RW_HINT"},
+	{1038, "F_SET_FILE_RW_HINT"}, END,
+};
+
+const struct name names_fd_flags[] = {N(FD_CLOEXEC), END};
+
+const struct name names_lock_type[] = {N(F_RDLCK), N(F_WRLCK), N(F_UNLCK), END};
+
+const struct name names_seals[] = {
+	N(F_SEAL_SEAL), N(F_SEAL_SHRINK), N(F_SEAL_GROW), N(F_SEAL_WRITE), {0x10, "F_SEAL_FUTURE_WRITE"},
+	{0x20, "F_SEAL_EXEC"}, END,
+};
+
+const struct name names_dnotify[] = {
+	N(DN_ACCESS), N(DN_MODIFY), N(DN_CREATE), N(DN_DELETE), N(DN_RENAME), N(DN_ATTRIB), N(DN_MULTISHOT), END,
+};
+
+const struct name names_flock[] = {
+	{1, "LOCK_SH"}, {2, "LOCK_EX"}, {4, "LOCK_NB"}, {8, "LOCK_UN"}, {32, "LOCK_MAND"}, {192, "LOCK_RW"},
+	{64, "LOCK_READ"}, {128, "LOCK_WRITE"}, END,
+};
+
+const struct name names_rename[] = {
+	{1, "RENAME_NOREPLACE"}, {2, "RENAME_EXCHANGE"}, {4, "RENAME_WHITEOUT"}, END,
+};
+
+const struct name names_rwf[] = {
+	{0x1, "RWF_HIPRI"}, {0x2, "RWF_DSYNC"}, {0x4, "RWF_SYNC"}, {0x8, "RWF_NOWAIT"}, {0x10, "RWF_APPEND"},
+	{0x20, "RWF_NOAPPEND"}, {0x40, "RWF_ATOMIC"}, {0x80, "RWF_DONTCACHE"}, END,
+};
+
+const struct name names_resolve[] = {
+	N(RESOLVE_NO_XDEV), N(RESOLVE_NO_MAGICLINKS), N(RESOLVE_NO_SYMLINKS), N(RESOLVE_BENEATH),
+	N(RESOLVE_IN_ROOT), {0x20, "RESOLVE_CACHED"}, END,
+};
+
+const struct name names_resource[] = {
+	N(RLIMIT_CPU), N(RLIMIT_FSIZE), N(RLIMIT_DATA), N(RLIMIT_STACK), N(RLIMIT_CORE), N(RLIMIT_RSS),
+	N(RLIMIT_NPROC), N(RLIMIT_NOFILE), N(RLIMIT_MEMLOCK), N(RLIMIT_AS), N(RLIMIT_LOCKS),
+	N(RLIMIT_SIGPENDING), N(RLIMIT_MSGQUEUE), N(RLIMIT_NICE), N(RLIMIT_RTPRIO), N(RLIMIT_RTTIME), END,
+};
+
+const struct name names_xattr[] = {{1, "XATTR_CREATE"}, {2, "XATTR_REPLACE"}, END};
+
+const struct name names_falloc[] = {
+	{0x1, "FALLOC_FL_KEEP_SIZE"}, {0x2, "FALLOC_FL_PUNCH_HOLE"}, {0x4, "FALLOC_FL_NO_HIDE_STALE"},
+	{0x8, "FALLOC_FL_COLLAPSE_RANGE"}, {0x10, "FALLOC_FL_ZERO_RANGE"}, {0x20, "FALLOC_FL_INSERT_RANGE"},
+	{0x40, "FALLOC_FL_UNSHARE_RANGE"}, {0x80, "FALLOC_FL_WRITE_ZEROES"}, END,
+};
+
+const struct name names_fadvise[] = {
+	N(POSIX_FADV_NORMAL), N(POSIX_FADV_RANDOM), N(POSIX_FADV_SEQUENTIAL), N(POSIX_FADV_WILLNEED),
+	N(POSIX_FADV_DONTNEED), N(POSIX_FADV_NOREUSE), END,
+};
+
+const struct name names_ioctl[] = {
+	N(TCGETS), N(TCSETS), N(TCSETSW), N(TCSETSF), N(TCSBRK), N(TCXONC), N(TCFLSH), N(TIOCEXCL), N(TIOCNXCL),
+	N(TIOCSCTTY), N(TIOCGPGRP), N(TIOCSPGRP), N(TIOCOUTQ), N(TIOCSTI), N(TIOCGWINSZ), N(TIOCSWINSZ),
+	N(FIONREAD), N(FIONBIO), N(TIOCNOTTY), N(TIOCGSID), N(TIOCGPTN), N(TIOCSPTLCK), N(FIONCLEX),
+	N(FIOCLEX), N(FIOASYNC), N(FIOQSIZE), N(BLKROSET), N(BLKROGET), N(BLKGETSIZE), N(BLKFLSBUF),
+	N(BLKSSZGET), N(BLKBSZGET), N(BLKGETSIZE64), N(BLKDISCARD), N(BLKPBSZGET), N(FIBMAP), N(FIGETBSZ),
+	N(FIFREEZE), N(FITHAW), N(FITRIM), N(FICLONE), N(FICLONERANGE), N(FIDEDUPERANGE), N(FS_IOC_GETFLAGS),
+	N(FS_IOC_SETFLAGS), N(FS_IOC_GETVERSION), N(FS_IOC_SETVERSION), {0xc020660b, "FS_IOC_FIEMAP"},
+	N(FS_IOC_FSGETXATTR), N(FS_IOC_FSSETXATTR), N(FS_IOC_GETFSLABEL), N(FS_IOC_SETFSLABEL), END,
+};
+
+const struct name names_statfs[] = {
+	{0x20, "ST_VALID"}, {0x1, "ST_RDONLY"}, {0x2, "ST_NOSUID"}, {0x4, "ST_NODEV"}, {0x8, "ST_NOEXEC"},
+	{0x10, "ST_SYNCHRONOUS"}, {0x40, "ST_MANDLOCK"}, {0x400, "ST_NOATIME"}, {0x800, "ST_NODIRATIME"},
+	{0x1000, "ST_RELATIME"}, {0x2000, "ST_NOSYMFOLLOW"}, END,
+};
+
+const struct name names_fs_magic[] = {
+	{0xef53, "EXT2_SUPER_MAGIC"}, {0x01021994, "TMPFS_MAGIC"}, {0x794c7630, "OVERLAYFS_SUPER_MAGIC"},
+	{0x58465342, "XFS_SUPER_MAGIC"}, {0x9123683e, "BTRFS_SUPER_MAGIC"}, {0x9fa0, "PROC_SUPER_MAGIC"},
+	{0x62656572, "SYSFS_MAGIC"}, {0x6969, "NFS_SUPER_MAGIC"}, {0x65735546, "FUSE_SUPER_MAGIC"},
+	{0x1cd1, "DEVPTS_SUPER_MAGIC"}, {0x63677270, "CGROUP2_SUPER_MAGIC"}, {0x27e0eb, "CGROUP_SUPER_MAGIC"},
+	{0x73717368, "SQUASHFS_MAGIC"}, {0x4d44, "MSDOS_SUPER_MAGIC"}, {0x2fc12fc1, "ZFS_SUPER_MAGIC"}, END,
+};

@@ -1,0 +1,142 @@
+#include "loop.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <sys/ptrace.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "log.h"
+#include "state.h"
+#include "stop.h"
+#include "task.h"
+
+static pid_t main_pid;
+static int main_status;
+static atomic_int aborted;
+
+void loop_abort(void)
+{
+	state_lock();
+	atomic_store(&aborted, 1);
+	task_kill_all();
+	state_unlock();
+}
+
+int loop_aborted(void)
+{
+	return atomic_load(&aborted);
+}
+
+static void task_seen(pid_t tid)
+{
+	state_lock();
+	task_get(tid);
+	/* A child born while loop_abort went round. */
+	if (atomic_load(&aborted))
+		kill(tid, SIGKILL);
+	state_unlock();
+}
+
+static void task_gone(pid_t tid, int status)
+{
+	log_exited(tid, status);
+	if (tid == main_pid)
+		main_status = status;
+	state_lock();
+	task_remove(tid);
+	state_unlock();
+}
+
+/* ESRCH: the task was killed meanwhile; its death is the next thing reported. */
+static void resume(int request, pid_t tid, int sig)
+{
+	ptrace(request, tid, 0, (long)sig);
+}
+
+static bool is_stopping(int sig)
+{
+	return sig == SIGSTOP || sig == SIGTSTP || sig == SIGTTIN || sig == SIGTTOU;
+}
+
+static void handle_group_stop(pid_t tid, int sig)
+{
+	log_stopped(tid, sig);
+	resume(PTRACE_LISTEN, tid, 0);
+	/* Whoever started us waits for us, not for the program: stop as it did, go on when it is told to. */
+	if (tid == main_pid)
+		kill(getpid(), SIGSTOP);
+}
+
+/* An exec from a thread: the thread goes on under its process's number, and its own is gone. */
+static void handle_exec(pid_t tid)
+{
+	unsigned long old = (unsigned long)tid;
+
+	ptrace(PTRACE_GETEVENTMSG, tid, 0, &old);
+	if ((pid_t)old != tid) {
+		state_lock();
+		task_remove((pid_t)old);
+		state_unlock();
+	}
+	stop_exec_done(tid);
+	resume(PTRACE_CONT, tid, 0);
+}
+
+static void handle_stop(pid_t tid, int status)
+{
+	int event = status >> 16, sig = WSTOPSIG(status);
+
+	log_count_stop();
+	switch (event) {
+	case PTRACE_EVENT_SECCOMP:
+		resume(stop_syscall(tid) ? PTRACE_SYSCALL : PTRACE_CONT, tid, 0);
+		return;
+	case PTRACE_EVENT_EXEC:
+		handle_exec(tid);
+		return;
+	case PTRACE_EVENT_STOP:
+		if (is_stopping(sig))
+			handle_group_stop(tid, sig);
+		else
+			resume(PTRACE_CONT, tid, 0);
+		return;
+	case 0:
+		break;
+	default: /* fork, vfork, clone: the child reports by itself */
+		resume(PTRACE_CONT, tid, 0);
+		return;
+	}
+	if (sig == (SIGTRAP | 0x80)) {
+		stop_syscall_exit(tid);
+		resume(PTRACE_CONT, tid, 0);
+		return;
+	}
+	log_signal(tid, sig);
+	resume(PTRACE_CONT, tid, sig);
+}
+
+int loop_run(pid_t pid)
+{
+	int status;
+
+	main_pid = pid;
+	for (;;) {
+		/* __WNOTHREAD: the agents are children of another thread, and not ours to wait for. */
+		pid_t tid = waitpid(-1, &status, __WALL | __WNOTHREAD);
+
+		if (tid < 0 && errno == EINTR)
+			continue;
+		if (tid < 0)
+			return main_status;
+		if (WIFSTOPPED(status)) {
+			task_seen(tid);
+			handle_stop(tid, status);
+		} else {
+			task_gone(tid, status);
+		}
+	}
+}

@@ -1,0 +1,227 @@
+/* remotefs-trace: runs a program here while its files are there. */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <pthread.h>
+#include <semaphore.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "call.h"
+#include "elf.h"
+#include "launch.h"
+#include "limit.h"
+#include "log.h"
+#include "loop.h"
+#include "notify.h"
+#include "ofd.h"
+#include "options.h"
+#include "placeholder.h"
+#include "push.h"
+#include "rules.h"
+#include "spawn.h"
+#include "state.h"
+#include "sync.h"
+#include "util.h"
+
+void die(const char *format, ...)
+{
+	char text[1024];
+	va_list ap;
+
+	va_start(ap, format);
+	vsnprintf(text, sizeof(text), format, ap);
+	va_end(ap);
+	log_error("%s", text);
+	/* Tracees go with us (PTRACE_O_EXITKILL), the agents at the end of their streams. */
+	_exit(EXIT_OWN_FAILURE);
+}
+
+static void refuse(int status, const char *what, const char *why)
+{
+	log_error("%s: %s", what, why);
+	exit(status);
+}
+
+/* The program's path as it will be exec'ed, and what it is; does not return if it cannot be run. */
+static void find_program(const char *name, char *path, size_t len, struct elf_info *info)
+{
+	int rc = spawn_find(name, path, len);
+
+	if (rc == -ENOENT || rc == -ENOTDIR)
+		refuse(127, name, strchr(name, '/') ? "no such program here (it must be a local file)" : "command not found in PATH");
+	if (rc == -EISDIR)
+		refuse(126, name, "is a directory, not a program");
+	if (rc < 0)
+		refuse(126, name, rc == -EACCES ? "not executable (permission denied)" : strerror(-rc));
+	CLEANUP_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
+	/* A program may be executable and not readable: then it is what it is. */
+	if (fd < 0 || elf_classify(fd, info) < 0)
+		return;
+	if (info->kind == ELF_FOREIGN || info->kind == ELF_NOT)
+		refuse(126, name, info->why);
+	if (info->kind == ELF_SCRIPT && access(info->interp, X_OK) < 0) {
+		log_error("%s: its interpreter %s cannot be run: %s", name, info->interp, strerror(errno));
+		exit(126);
+	}
+}
+
+static void keep_local_real(const char *path)
+{
+	char real[PATH_MAX], norm[PATH_MAX];
+
+	if (*path == '/' && !path_normalise(path, norm, sizeof(norm)))
+		rules_keep_local(norm);
+	if (realpath(path, real))
+		rules_keep_local(real);
+}
+
+/* What the dynamic loader opens before the program has said a word. */
+static void keep_loader_local(const char *interp)
+{
+	static const char *const places[] = { "/lib", "/lib32", "/lib64", "/libx32", "/usr/lib", "/usr/lib32", "/usr/lib64",
+					      "/usr/local/lib", "/etc/ld.so.cache", "/etc/ld.so.preload" };
+
+	keep_local_real(interp);
+	for (size_t i = 0; i < sizeof(places) / sizeof(*places); i++)
+		rules_keep_local(places[i]);
+}
+
+/* The program and what starts it, whose files are here even when everything else is there. */
+static void keep_program_local(const char *path, const struct elf_info *info)
+{
+	struct elf_info interp = { .kind = ELF_NOT };
+
+	rules_keep_local("/proc");
+	rules_keep_local("/sys");
+	rules_keep_local("/dev");
+	keep_local_real(path);
+	if (info->kind == ELF_DYNAMIC)
+		keep_loader_local(info->interp);
+	if (info->kind != ELF_SCRIPT)
+		return;
+	keep_local_real(info->interp);
+	CLEANUP_FD int fd = open(info->interp, O_RDONLY | O_CLOEXEC);
+	if (fd >= 0 && !elf_classify(fd, &interp) && interp.kind == ELF_DYNAMIC)
+		keep_loader_local(interp.interp);
+}
+
+static void init_limits(void)
+{
+	struct rlimit r;
+
+	getrlimit(RLIMIT_NOFILE, &r);
+	fd_range_init(r.rlim_max);
+	limit_init(&r);
+	r.rlim_cur = r.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &r);
+}
+
+static bool name_fd(pid_t tid, int fd, char *buf, size_t len)
+{
+	bool found = false;
+
+	state_lock();
+	struct ofd *o = ofd_by_fd(tid, fd);
+	if (o)
+		found = path_to_program(o->mount, o->path, buf, len) == 0;
+	state_unlock();
+	return found;
+}
+
+/* What was written natively and is not home yet; then the links' goodbyes. */
+static void finish_links(void)
+{
+	struct link_totals sum = { 0 };
+	size_t count;
+	struct mount *const *mounts = rules_mounts(&count);
+
+	state_lock();
+	if (!loop_aborted())
+		placeholder_drain(NULL);
+	state_unlock();
+	for (size_t i = 0; i < count; i++) {
+		struct link_totals t = link_totals(mounts[i]->link);
+
+		sum.round_trips += t.round_trips;
+		sum.requests += t.requests;
+		sum.bytes_in += t.bytes_in;
+		sum.bytes_out += t.bytes_out;
+	}
+	log_close(&sum);
+	launch_finishing();
+	for (size_t i = 0; i < count; i++)
+		if (link_close(mounts[i]->link, 2000) < 0 && !loop_aborted())
+			log_error("%s: the agent went before it had confirmed that everything was done", mounts[i]->tag);
+}
+
+/* Ends as the program did: with its status, or by its signal. */
+static void mirror(int status)
+{
+	if (WIFSIGNALED(status)) {
+		struct rlimit none = { 0, 0 };
+		sigset_t all;
+
+		setrlimit(RLIMIT_CORE, &none); /* the program's core is the one that matters */
+		prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+		signal(WTERMSIG(status), SIG_DFL);
+		raise(WTERMSIG(status));
+		sigemptyset(&all);
+		sigprocmask(SIG_SETMASK, &all, NULL);
+		_exit(128 + WTERMSIG(status));
+	}
+	_exit(WEXITSTATUS(status));
+}
+
+/* A failed exec says so on S->failure; after a successful one there is only its end. */
+static void check_exec(const struct spawned *s, const char *name)
+{
+	int error;
+
+	if (read(s->failure, &error, sizeof(error)) == sizeof(error))
+		log_error("%s: %s", name, error == ENOEXEC ? "not a program that can be run here (exec format error)" : strerror(error));
+}
+
+int main(int argc, char **argv)
+{
+	struct options o;
+	struct elf_info info = { .kind = ELF_NOT };
+	struct spawned s;
+	sigset_t all, original;
+	char path[PATH_MAX], err[512];
+	int rc = options_parse(argc, argv, &o);
+
+	if (rc)
+		return rc < 0 ? 0 : rc;
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &original);
+	find_program(o.program_argv[0], path, sizeof(path), &info);
+	init_limits();
+	if (log_open(&o.log) < 0)
+		die("cannot write the log: %s: %s", o.log.file ? o.log.file : "standard error", strerror(errno));
+	log_set_fd_namer(name_fd);
+	if (placeholder_init(err, sizeof(err)) < 0)
+		die("%s", err);
+	if (o.target)
+		keep_program_local(path, &info);
+	if (launch(&o, err, sizeof(err)) < 0 || push_start() < 0)
+		die("%s", err);
+	if (spawn(path, o.program_argv, &original, &s, err, sizeof(err)) < 0)
+		die("%s", err);
+	if (notify_start(s.listener) < 0)
+		die("cannot serve trapped calls: %s", strerror(errno));
+	launch_forward_signals(s.pid);
+	int status = loop_run(s.pid);
+	check_exec(&s, o.program_argv[0]);
+	finish_links();
+	if (loop_aborted())
+		_exit(EXIT_OWN_FAILURE);
+	mirror(status);
+}

@@ -1,0 +1,352 @@
+#include "ofd.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "cache.h"
+#include "call.h"
+#include "link.h"
+#include "placeholder.h"
+#include "rules.h"
+#include "state.h"
+#include "sync.h"
+#include "task.h"
+#include "util.h"
+
+#define BUCKETS 1024
+
+int FD_BASE, FD_TOP;
+
+static struct ofd **by_number;
+static int next_number;
+static struct ofd *by_key[BUCKETS];
+static struct node *nodes[BUCKETS];
+static size_t low_count;
+static pthread_cond_t pos_free = PTHREAD_COND_INITIALIZER;
+
+void fd_range_init(unsigned long hard_limit)
+{
+	/* A power of two, so that one masked comparison in the filter finds the whole range. */
+	FD_BASE = 16384;
+	while ((unsigned long)FD_BASE >= hard_limit && FD_BASE > 8)
+		FD_BASE /= 2;
+	FD_TOP = hard_limit < 2ul * (unsigned long)FD_BASE ? (int)hard_limit : 2 * FD_BASE;
+	by_number = xcalloc((size_t)(FD_TOP - FD_BASE), sizeof(*by_number));
+	next_number = FD_BASE;
+}
+
+/* ---- nodes ---- */
+
+static struct node **node_slot(const struct mount *m, const rfs_Attr *a)
+{
+	size_t h = (a->ino * 31 + a->dev_minor * 7 + a->dev_major + (uintptr_t)m / 64) % BUCKETS;
+	struct node **slot = &nodes[h];
+
+	while (*slot && !((*slot)->ino == a->ino && (*slot)->dev_minor == a->dev_minor &&
+			  (*slot)->dev_major == a->dev_major && (*slot)->mount == m))
+		slot = &(*slot)->next;
+	return slot;
+}
+
+struct node *node_find(const struct mount *m, const rfs_Attr *attr)
+{
+	return *node_slot(m, attr);
+}
+
+static struct node *node_get(const struct mount *m, const rfs_Attr *a)
+{
+	struct node **slot = node_slot(m, a);
+
+	if (!*slot) {
+		*slot = xcalloc(1, sizeof(**slot));
+		(*slot)->mount = m;
+		(*slot)->ino = a->ino;
+		(*slot)->dev_major = a->dev_major;
+		(*slot)->dev_minor = a->dev_minor;
+	}
+	(*slot)->refs++;
+	return *slot;
+}
+
+static void node_put(struct node *n)
+{
+	rfs_Attr key = { .ino = n->ino, .dev_major = n->dev_major, .dev_minor = n->dev_minor };
+
+	if (--n->refs)
+		return;
+	struct node **slot = node_slot(n->mount, &key);
+	*slot = n->next;
+	free(n->data);
+	free(n);
+}
+
+void node_set_attr(struct node *n, const rfs_Attr *attr, bool valid)
+{
+	if (attr)
+		n->attr = *attr;
+	n->attr_valid = attr && valid;
+}
+
+void node_changed(struct node *n)
+{
+	n->version++;
+	n->attr_valid = false;
+	n->data_valid = false;
+	cache_forget_inode(n->mount, n->dev_major, n->dev_minor, n->ino);
+}
+
+/* ---- ofds ---- */
+
+struct ofd *ofd_new(const struct mount *m, uint64_t handle, const char *path, int flags, const rfs_Attr *attr)
+{
+	struct ofd *o = xcalloc(1, sizeof(*o));
+
+	o->refs = 1;
+	o->mount = m;
+	o->handle = handle;
+	o->path = xstrdup(path);
+	o->flags = flags;
+	o->own_fd = -1;
+	o->wd = -1;
+	o->node = node_get(m, attr);
+	o->next_of_node = o->node->ofds;
+	o->node->ofds = o;
+	return o;
+}
+
+struct ofd *ofd_ref(struct ofd *o)
+{
+	o->refs++;
+	return o;
+}
+
+static void ofd_forget_numbers(const struct ofd *o)
+{
+	for (int i = 0; i < FD_TOP - FD_BASE; i++)
+		if (by_number[i] == o)
+			by_number[i] = NULL;
+}
+
+static void ofd_free(struct ofd *o)
+{
+	rfs_Request req = { .which_op = rfs_Request_close_tag, .op.close.handle = o->handle };
+	struct ofd **p;
+
+	if (o->key) {
+		for (p = &by_key[o->key % BUCKETS]; *p != o; p = &(*p)->next_by_key)
+			;
+		*p = o->next_by_key;
+	}
+	low_count -= o->low;
+	for (p = &o->node->ofds; *p != o; p = &(*p)->next_of_node)
+		;
+	*p = o->next_of_node;
+	if (o->numbered)
+		ofd_forget_numbers(o);
+	link_send(o->mount->link, &req);
+	node_put(o->node);
+	sync_free(o);
+	close_fd(&o->own_fd);
+	free(o->list);
+	free(o->path);
+	free(o);
+}
+
+void ofd_unref(struct ofd *o)
+{
+	if (!--o->refs)
+		ofd_free(o);
+}
+
+/* A number that is spoken for, but whose file is not known yet. */
+static struct ofd reserved;
+
+static int take_number(struct ofd *o)
+{
+	for (int tried = 0; tried < FD_TOP - FD_BASE; tried++) {
+		int fd = next_number;
+
+		next_number = next_number + 1 < FD_TOP ? next_number + 1 : FD_BASE;
+		if (!by_number[fd - FD_BASE]) {
+			by_number[fd - FD_BASE] = o ? o : &reserved;
+			return fd;
+		}
+	}
+	return -EMFILE;
+}
+
+static void mark_used(const struct task *t, void *used)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/fd", (int)t->tid);
+	DIR *dir = opendir(path);
+	for (struct dirent *e; dir && (e = readdir(dir));) {
+		int fd = atoi(e->d_name);
+
+		if (fd >= FD_BASE && fd < FD_TOP)
+			((bool *)used)[fd - FD_BASE] = true;
+	}
+	if (dir)
+		closedir(dir);
+}
+
+/*
+ * A number is not free before its file is closed for good, so a program that keeps a file and dups and
+ * closes it again and again uses them up. Only then is it worth asking which are open anywhere.
+ */
+static void reclaim_numbers(void)
+{
+	CLEANUP_FREE bool *used = xcalloc((size_t)(FD_TOP - FD_BASE), sizeof(*used));
+
+	task_each(mark_used, used);
+	for (int i = 0; i < FD_TOP - FD_BASE; i++)
+		if (!used[i] && by_number[i] != &reserved)
+			by_number[i] = NULL;
+}
+
+int ofd_reserve_number(struct ofd *o)
+{
+	int fd = take_number(o);
+
+	if (fd < 0) {
+		reclaim_numbers();
+		fd = take_number(o);
+	}
+	if (fd >= 0 && o)
+		o->numbered = true;
+	return fd;
+}
+
+void ofd_release_number(int fd)
+{
+	by_number[fd - FD_BASE] = NULL;
+}
+
+void ofd_set_number(int number, struct ofd *o)
+{
+	by_number[number - FD_BASE] = o;
+	o->numbered = true;
+}
+
+struct ofd *ofd_by_number(int fd)
+{
+	struct ofd *o = fd >= FD_BASE && fd < FD_TOP ? by_number[fd - FD_BASE] : NULL;
+
+	return o == &reserved ? NULL : o;
+}
+
+struct ofd *ofd_by_link(const char *text)
+{
+	uint64_t key = placeholder_key(text);
+	struct ofd *o = key ? by_key[key % BUCKETS] : NULL;
+
+	while (o && o->key != key)
+		o = o->next_by_key;
+	return o;
+}
+
+static struct ofd *ofd_by_proc(const char *link)
+{
+	char text[PATH_MAX];
+	ssize_t n = readlink(link, text, sizeof(text) - 1);
+
+	if (n < 0)
+		return NULL;
+	text[n] = '\0';
+	return ofd_by_link(text);
+}
+
+struct ofd *ofd_by_fd(pid_t tid, int fd)
+{
+	char link[64];
+
+	if (fd >= FD_BASE)
+		return ofd_by_number(fd);
+	if (fd < 0 || !low_count)
+		return NULL;
+	snprintf(link, sizeof(link), "/proc/%d/fd/%d", (int)tid, fd);
+	return ofd_by_proc(link);
+}
+
+struct ofd *ofd_by_cwd(pid_t tid)
+{
+	char link[64];
+
+	snprintf(link, sizeof(link), "/proc/%d/cwd", (int)tid);
+	return ofd_by_proc(link);
+}
+
+void ofd_register_key(struct ofd *o)
+{
+	o->next_by_key = by_key[o->key % BUCKETS];
+	by_key[o->key % BUCKETS] = o;
+}
+
+struct find { int wd; const struct mount *mount; uint64_t handle; struct ofd *found; };
+
+void ofd_each(ofd_visitor *visit, void *arg)
+{
+	for (size_t i = 0; i < BUCKETS; i++)
+		for (struct ofd *next, *o = by_key[i]; o; o = next) {
+			next = o->next_by_key;
+			visit(o, arg);
+		}
+}
+
+static void match_watch(struct ofd *o, void *arg)
+{
+	struct find *f = arg;
+
+	if (o->wd == f->wd)
+		f->found = o;
+}
+
+struct ofd *ofd_by_watch(int wd)
+{
+	struct find f = { .wd = wd };
+
+	ofd_each(match_watch, &f);
+	return f.found;
+}
+
+static void match_handle(struct ofd *o, void *arg)
+{
+	struct find *f = arg;
+
+	if (o->mount == f->mount && o->handle == f->handle)
+		f->found = o;
+}
+
+struct ofd *ofd_by_handle(const struct mount *m, uint64_t handle)
+{
+	struct find f = { .mount = m, .handle = handle };
+
+	ofd_each(match_handle, &f);
+	return f.found;
+}
+
+void ofd_mark_low(struct ofd *o)
+{
+	low_count += !o->low;
+	o->low = true;
+}
+
+void ofd_lock_pos(struct call *c, struct ofd *o)
+{
+	(void)c;
+	while (o->pos_busy)
+		state_wait(&pos_free);
+	o->pos_busy = true;
+}
+
+void ofd_unlock_pos(struct ofd *o)
+{
+	o->pos_busy = false;
+	pthread_cond_broadcast(&pos_free);
+}

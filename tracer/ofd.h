@@ -1,0 +1,151 @@
+/*
+ * Remote open files. An ofd stands for one open file description in the tracees and its handle at the
+ * agent; a node for one remote inode that is open, whatever the number of ofds on it. All functions
+ * want the state lock held.
+ */
+#ifndef TRACER_OFD_H
+#define TRACER_OFD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "remotefs.pb.h"
+
+struct mount;
+struct call;
+
+struct node {
+	struct node *next; /* hash chain */
+	int refs;          /* one per ofd */
+	const struct mount *mount;
+	uint32_t dev_major, dev_minor;
+	uint64_t ino;
+	rfs_Attr attr;
+	bool attr_valid;   /* the agent has promised to tell of changes, and has told of none */
+	uint64_t version;  /* grows with every change seen: our own writes and the agent's pushes */
+	uint64_t own_version; /* grows with our own writes only */
+	int writers;       /* own changes on their way to the agent */
+	bool refreshing;   /* the refresh thread has it queued */
+	struct ofd *ofds;
+
+	/* The bytes known: data[0..data_len) is the file's content from data_off. */
+	uint8_t *data;
+	uint64_t data_off;
+	size_t data_len;
+	bool data_valid;
+	bool data_eof; /* the file ends where data does */
+};
+
+enum ofd_io {
+	OFD_EMULATED, /* we answer every call on it */
+	OFD_NATIVE,   /* its placeholder holds the file's bytes and the kernel works on that */
+};
+
+struct ofd {
+	struct ofd *next_of_node;
+	struct ofd *next_by_key; /* hash chain of placeholders */
+	int refs;                /* one for the placeholder's life, one per user */
+	const struct mount *mount;
+	struct node *node;
+	uint64_t handle;
+	char *path;        /* in the target's eyes, when it was opened */
+	bool path_stale;   /* a directory above it was renamed: ask the agent */
+	int flags;         /* open(2) flags; O_APPEND follows F_SETFL */
+	enum ofd_io io;
+	bool filled;       /* the placeholder holds the file's bytes and must follow changes */
+	uint32_t coherent; /* rfs_Coherent bits */
+
+	uint64_t key;      /* which placeholder: see placeholder.h */
+	int wd;            /* its inotify watch */
+	int own_fd;        /* our own description of the placeholder, -1 when none */
+
+	uint64_t pos;      /* file offset while OFD_EMULATED */
+	bool pos_busy;     /* a call that uses pos is waiting for the agent */
+	bool numbered;     /* numbers stand, or stood, for it */
+	bool low;          /* ofd_mark_low */
+	bool locked;       /* a lock was taken through it */
+
+	/* A directory being read. */
+	uint8_t *list;     /* Entry messages */
+	size_t list_len, list_at;
+	int64_t list_cookie; /* where the next one starts */
+	bool list_known;     /* LIST is what starts at the cookie before list_cookie … */
+	bool list_complete;  /* … and ends the directory */
+	uint64_t list_since; /* when it was asked for: cache_now() */
+
+	struct sync *sync; /* bytes written natively that the agent has not got yet; NULL when none can be */
+};
+
+/* The emulated descriptors are FD_BASE <= fd < FD_TOP; set once by fd_range_init. */
+extern int FD_BASE, FD_TOP;
+
+/* Chooses the range from the hard RLIMIT_NOFILE, in descriptors. */
+void fd_range_init(unsigned long hard_limit);
+
+/* Makes an ofd for HANDLE of M with an initial reference; takes ATTR's node. FLAGS are open(2)'s. */
+struct ofd *ofd_new(const struct mount *m, uint64_t handle, const char *path, int flags, const rfs_Attr *attr);
+
+struct ofd *ofd_ref(struct ofd *o);
+
+/* Drops a reference; the last one closes the handle at the agent (one way) and frees the ofd. */
+void ofd_unref(struct ofd *o);
+
+static inline void ofd_unrefp(struct ofd **o)
+{
+	if (*o)
+		ofd_unref(*o);
+}
+#define CLEANUP_OFD __attribute__((cleanup(ofd_unrefp)))
+
+/* Reserves a descriptor number for O. The number, or -EMFILE when the range is full. */
+int ofd_reserve_number(struct ofd *o);
+void ofd_release_number(int fd);
+
+/* Points NUMBER, reserved before, at O. */
+void ofd_set_number(int number, struct ofd *o);
+
+/* The ofd that number FD stands for, NULL if FD is none of ours. No reference is taken. */
+struct ofd *ofd_by_number(int fd);
+
+/*
+ * The ofd behind descriptor FD of task TID: by number in the emulated range, by placeholder below.
+ * NULL for local ones. No reference is taken.
+ */
+struct ofd *ofd_by_fd(pid_t tid, int fd);
+
+/* The remote directory that is TID's cwd; NULL when it is local. No reference is taken. */
+struct ofd *ofd_by_cwd(pid_t tid);
+
+/* The ofd that a link text of /proc/PID/fd or /proc/PID/cwd stands for, or NULL. No reference is taken. */
+struct ofd *ofd_by_link(const char *text);
+
+/* Registers (drops) O as the owner of placeholder KEY. */
+void ofd_register_key(struct ofd *o);
+
+/* The ofd whose inotify watch is WD, or NULL; the ofd whose handle on M is HANDLE, or NULL. */
+struct ofd *ofd_by_watch(int wd);
+struct ofd *ofd_by_handle(const struct mount *m, uint64_t handle);
+
+/* Called for each ofd by ofd_each. */
+typedef void ofd_visitor(struct ofd *o, void *arg);
+void ofd_each(ofd_visitor *visit, void *arg);
+
+/* O is open below FD_BASE from now on. While no ofd is, low descriptors are known to be local. */
+void ofd_mark_low(struct ofd *o);
+
+/* Takes (gives back) the right to use O's offset, as the kernel's f_pos lock; waits for another call. */
+void ofd_lock_pos(struct call *c, struct ofd *o);
+void ofd_unlock_pos(struct ofd *o);
+
+/* The node that ATTR describes, or NULL when no file of it is open. */
+struct node *node_find(const struct mount *m, const rfs_Attr *attr);
+
+/* What changed: ATTR of the node as the target has it now (NULL: unknown from here on). */
+void node_set_attr(struct node *n, const rfs_Attr *attr, bool valid);
+
+/* Forgets the node's bytes and attributes, and the cache's view of the inode. */
+void node_changed(struct node *n);
+
+#endif

@@ -1,0 +1,48 @@
+/* The command line. */
+#ifndef TRACER_OPTIONS_H
+#define TRACER_OPTIONS_H
+
+#include <stddef.h>
+
+#include "log.h"
+
+#define EXIT_USAGE 2
+
+enum mode {
+	MODE_READ,  /* reads are remote, what would change the target stays local */
+	MODE_WRITE, /* reads and writes are remote */
+	MODE_LOCAL, /* everything is local: the log and the counts only */
+};
+
+enum trap {
+	TRAP_AUTO,   /* the best that the kernel offers */
+	TRAP_NOTIFY, /* seccomp user notification or nothing */
+};
+
+struct mount_option {
+	char *path;    /* absolute, normalised path in the program's eyes */
+	char *target;  /* as target_check accepts it */
+	char *subpath; /* absolute, normalised path in the target's eyes; "/" unless given */
+};
+
+struct options {
+	struct log_options log;
+	char *target; /* the tree at /, or NULL */
+	struct mount_option *mounts;
+	size_t mount_count;
+	enum mode mode;
+	enum trap trap;
+	char **program_argv; /* the program and its arguments: the end of ARGV */
+};
+
+/*
+ * Parses ARGV into O, which is overwritten. 0; EXIT_USAGE when something was refused, with one line on
+ * standard error that says what, why and what to do; -1 when the command line asked for --help or
+ * --version, which were printed. Strings that O takes from ARGV are not copied.
+ */
+int options_parse(int argc, char **argv, struct options *o);
+
+/* Frees what options_parse allocated. */
+void options_free(struct options *o);
+
+#endif

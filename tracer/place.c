@@ -1,0 +1,213 @@
+#include "place.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "call.h"
+#include "mem.h"
+#include "ofd.h"
+#include "rules.h"
+#include "util.h"
+
+/* The directory a path starts from. */
+struct start {
+	struct ofd *dir;     /* remote */
+	char text[PATH_MAX]; /* its absolute path in the program's eyes, "" when it has none */
+};
+
+static int start_remote(struct start *s, struct ofd *o)
+{
+	s->dir = o;
+	if (o->path_stale || path_to_program(o->mount, o->path, s->text, sizeof(s->text)) < 0)
+		s->text[0] = '\0';
+	return 0;
+}
+
+/* Where DIRFD (or the cwd) is: by the kernel's own name for it. */
+static int start_find(pid_t tid, int dirfd, struct start *s)
+{
+	char link[64];
+	ssize_t n;
+
+	s->dir = NULL;
+	if (dirfd == AT_FDCWD) {
+		snprintf(link, sizeof(link), "/proc/%d/cwd", (int)tid);
+	} else {
+		struct ofd *o = dirfd >= FD_BASE ? ofd_by_number(dirfd) : NULL;
+		if (o)
+			return start_remote(s, o);
+		snprintf(link, sizeof(link), "/proc/%d/fd/%d", (int)tid, dirfd);
+	}
+	n = readlink(link, s->text, sizeof(s->text) - 1);
+	if (n < 0)
+		return -errno;
+	s->text[n] = '\0';
+	struct ofd *o = ofd_by_link(s->text);
+	return o ? start_remote(s, o) : 0;
+}
+
+/* True when a name of the relative part REL is "..". */
+static bool has_dotdot(const char *rel)
+{
+	for (const char *p = rel; (p = strstr(p, "..")); p += 2)
+		if ((p == rel || p[-1] == '/') && (p[2] == '/' || !p[2]))
+			return true;
+	return false;
+}
+
+/* True when PATH ends in a way that demands a directory: "/", "/.", "/..". */
+static bool wants_dir(const char *path)
+{
+	size_t n = strlen(path);
+
+	return n && (path[n - 1] == '/' || (n > 1 && !strcmp(path + n - 2, "/.")) ||
+		     (n > 2 && !strcmp(path + n - 3, "/..")));
+}
+
+/* The target's name for the absolute path RAW of the program, whose normalised form is NORM. */
+static int target_path(const struct mount *m, const char *raw, const char *norm, char *out)
+{
+	const char *rest = raw + (m->at[1] ? strlen(m->at) : 0);
+	bool plain = path_within(raw, m->at) && (!has_dotdot(rest) || !m->at[1]);
+
+	/* Symlinks and ".." inside the tree are for the agent to follow, so it gets the text as it was. */
+	if (plain)
+		return path_join(m->sub[1] ? m->sub : "", *rest ? rest : "/", out, PATH_MAX);
+	int rc = path_to_target(m, norm, out, PATH_MAX);
+	if (!rc && wants_dir(raw) && strlen(out) + 2 <= PATH_MAX)
+		strcat(out, "/");
+	return rc;
+}
+
+static void set_key(struct place *p, const char *norm, const char *raw)
+{
+	if (!*norm || has_dotdot(raw) || wants_dir(raw) || path_to_target(p->mount, norm, p->key, PATH_MAX) < 0)
+		p->key[0] = '\0';
+}
+
+/* True when the kernel, following RAW name by name, would step into a remote tree on its way. */
+static bool passes_remote(const char *raw)
+{
+	char part[PATH_MAX], norm[PATH_MAX];
+
+	for (const char *p = raw; (p = strstr(p, "/..")); p += 3) {
+		memcpy(part, raw, (size_t)(p - raw));
+		part[p - raw] = '\0';
+		if (p > raw && !path_normalise(part, norm, sizeof(norm)) && rules_find(norm))
+			return true;
+	}
+	return false;
+}
+
+static int place_absolute(struct place *p, const char *raw)
+{
+	char norm[PATH_MAX];
+	int rc = path_normalise(raw, norm, sizeof(norm));
+
+	if (rc < 0)
+		return rc;
+	p->mount = rules_find(norm);
+	if (p->mount) {
+		set_key(p, norm, raw);
+		return target_path(p->mount, raw, norm, p->path);
+	}
+	/* "/remote/../etc": the kernel would look for /remote here. */
+	if (has_dotdot(raw) && passes_remote(raw)) {
+		p->behalf = true;
+		return path_join(norm, wants_dir(raw) ? "/" : "", p->local, PATH_MAX);
+	}
+	return 0;
+}
+
+/* A path relative to a remote directory: the agent resolves it there, unless it leaves the tree. */
+static int place_relative(struct place *p, struct start *s, const char *rel)
+{
+	char abs[PATH_MAX], norm[PATH_MAX];
+	int rc = 0;
+
+	if (*s->text) {
+		rc = path_join(s->text, rel, abs, sizeof(abs));
+		rc = rc < 0 ? rc : path_normalise(abs, norm, sizeof(norm));
+		/* Longer than PATH_MAX from the root is fine for a relative path; it just has no cache key. */
+		if (rc < 0)
+			s->text[0] = '\0';
+		else if (rules_find(norm) != s->dir->mount) {
+			rc = place_absolute(p, abs);
+			if (!rc && !p->mount && !p->behalf) {
+				p->behalf = true;
+				rc = path_join(norm, wants_dir(rel) ? "/" : "", p->local, PATH_MAX);
+			}
+			return rc;
+		}
+	}
+	p->mount = s->dir->mount;
+	p->dir = ofd_ref(s->dir);
+	strcpy(p->path, rel);
+	if (*s->text)
+		set_key(p, norm, rel);
+	return 0;
+}
+
+static long place_self(struct call *c, int dirfd, struct place *p)
+{
+	struct ofd *o = dirfd == AT_FDCWD ? ofd_by_cwd(c->tid) : ofd_by_fd(c->tid, dirfd);
+
+	if (!o)
+		return 0;
+	p->mount = o->mount;
+	p->dir = ofd_ref(o);
+	p->self = true;
+	return 0;
+}
+
+long place_resolve(struct call *c, int dirfd, uint64_t addr, int flags, struct place *p)
+{
+	char raw[PATH_MAX];
+	struct start s;
+
+	p->mount = NULL;
+	p->dir = NULL;
+	p->self = p->behalf = false;
+	p->path[0] = p->key[0] = p->local[0] = '\0';
+	if (!addr && flags & PLACE_EMPTY_OK)
+		return place_self(c, dirfd, p); /* since Linux 6.11 NULL is as good as "" */
+	ssize_t n = mem_read_string(c->tid, addr, raw, sizeof(raw));
+	if (n < 0)
+		return CALL_CONTINUE; /* the kernel will find the same fault in its own order */
+	if (!n)
+		return flags & PLACE_EMPTY_OK ? place_self(c, dirfd, p) : CALL_CONTINUE;
+	if (*raw == '/')
+		return place_absolute(p, raw);
+	if (start_find(c->tid, dirfd, &s) < 0)
+		return CALL_CONTINUE;
+	if (s.dir)
+		return place_relative(p, &s, raw);
+
+	char abs[PATH_MAX], norm[PATH_MAX];
+	if (path_join(s.text, raw, abs, sizeof(abs)) < 0 || path_normalise(abs, norm, sizeof(norm)) < 0)
+		return 0;
+	/* From a local directory the kernel does as well as we, unless the path enters a remote tree. */
+	if (rules_find(norm))
+		return place_absolute(p, abs);
+	return 0;
+}
+
+void place_release(struct place *p)
+{
+	if (p->dir)
+		ofd_unref(p->dir);
+	p->dir = NULL;
+}
+
+void place_where(const struct place *p, rfs_Where *where)
+{
+	size_t n = strlen(p->path);
+
+	if (p->dir)
+		where->dir = p->dir->handle;
+	memcpy(where->path.bytes, p->path, n);
+	where->path.size = (pb_size_t)n;
+}

@@ -1,0 +1,44 @@
+/* Where a path argument leads: local, or which place in which remote tree. Wants the state lock held. */
+#ifndef TRACER_PLACE_H
+#define TRACER_PLACE_H
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "remotefs.pb.h"
+
+struct call;
+struct mount;
+struct ofd;
+
+struct place {
+	const struct mount *mount; /* NULL: local */
+	struct ofd *dir;           /* the open remote directory that PATH is relative to (a reference), or NULL */
+	bool self;                 /* PATH is empty and stands for DIR itself */
+	bool behalf;               /* local, but the kernel would not find it: LOCAL must be used instead */
+	char path[PATH_MAX];       /* to ask the agent for: relative to DIR, or absolute in the target's eyes */
+	char key[PATH_MAX];        /* the same, absolute and normalised, for the cache; "" when it has no such name */
+	char local[PATH_MAX];      /* with behalf: an absolute local path */
+};
+
+/* How empty paths are taken. */
+#define PLACE_EMPTY_OK 1 /* AT_EMPTY_PATH: they name DIRFD itself */
+
+/*
+ * Resolves the path at address ADDR of C's task relative to DIRFD (AT_FDCWD for the cwd). 0 with P filled
+ * in (place_release it); a negative errno that the call must answer; CALL_CONTINUE when the kernel
+ * should find the error itself (a bad dirfd).
+ */
+long place_resolve(struct call *c, int dirfd, uint64_t addr, int flags, struct place *p);
+
+void place_release(struct place *p);
+#define CLEANUP_PLACE __attribute__((cleanup(place_release)))
+
+/* P as a message's Where. */
+void place_where(const struct place *p, rfs_Where *where);
+
+/* An empty place, so that cleaning up is always right. */
+#define PLACE_NONE { .mount = NULL, .dir = NULL }
+
+#endif

@@ -1,0 +1,237 @@
+#include "placeholder.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <sys/stat.h>
+
+#include "log.h"
+#include "state.h"
+#include "sync.h"
+#include "util.h"
+
+/* Directory keys; inode numbers of tmpfs never come near. */
+#define KEY_DIR (UINT64_C(1) << 63)
+#define KEEP_FLAGS (O_ACCMODE | O_APPEND | O_NONBLOCK | O_SYNC | O_DSYNC | O_DIRECT | O_NOATIME | O_PATH)
+
+static char base[64];     /* where placeholders are made */
+static char dir_stem[96]; /* a directory's name, less its serial number */
+static uint64_t serial;
+static int events = -1;
+
+static int base_usable(const char *dir)
+{
+	CLEANUP_FD int fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+
+	if (fd < 0 || strlen(dir) >= sizeof(base))
+		return 0;
+	/* /proc shows the real path: /dev/shm may be a link to /run/shm. */
+	char link[64], text[PATH_MAX];
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	ssize_t n = readlink(link, text, sizeof(text) - 1);
+	if (n < 0)
+		return 0;
+	text[n] = '\0';
+	char *mark = strstr(text, "/#");
+	if (!mark || mark - text >= (long)sizeof(base))
+		return 0;
+	*mark = '\0';
+	memcpy(base, text, (size_t)(mark - text) + 1);
+	return 1;
+}
+
+static void *watch_thread(void *arg)
+{
+	struct pollfd p = { .fd = events, .events = POLLIN };
+
+	(void)arg;
+	for (;;) {
+		poll(&p, 1, -1);
+		state_lock();
+		placeholder_drain(NULL);
+		state_unlock();
+	}
+	return NULL;
+}
+
+int placeholder_init(char *err, size_t err_len)
+{
+	const char *candidates[] = { "/dev/shm", getenv("XDG_RUNTIME_DIR"), getenv("TMPDIR"), "/tmp" };
+	pthread_t thread;
+
+	for (size_t i = 0; !*base && i < sizeof(candidates) / sizeof(*candidates); i++)
+		if (candidates[i] && base_usable(candidates[i]))
+			break;
+	if (!*base) {
+		snprintf(err, err_len, "no directory for placeholder files: /dev/shm, $XDG_RUNTIME_DIR and /tmp all refuse O_TMPFILE or are full (%s)",
+			 strerror(errno));
+		return -ENOSPC;
+	}
+	snprintf(dir_stem, sizeof(dir_stem), "%s/.remotefs-trace.%d.", base, (int)getpid());
+	events = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+	if (events < 0) {
+		snprintf(err, err_len, "inotify_init1: %s (raise fs.inotify.max_user_instances)", strerror(errno));
+		return -errno;
+	}
+	int rc = pthread_create(&thread, NULL, watch_thread, NULL);
+	return -rc;
+}
+
+static int watch(struct ofd *o, int fd)
+{
+	char link[64];
+
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	/* No IN_OPEN, and IN_MODIFY only where someone must react: every event wakes the watch thread. */
+	o->wd = inotify_add_watch(events, link, IN_CLOSE | IN_DELETE_SELF);
+	return o->wd < 0 ? -errno : 0;
+}
+
+static int fill(int fd, const uint8_t *data, size_t len, uint64_t size)
+{
+	size_t done = 0;
+
+	while (done < len) {
+		ssize_t n = pwrite(fd, data + done, len - done, (off_t)done);
+		if (n < 0 && errno != EINTR)
+			return -errno;
+		done += n > 0 ? (size_t)n : 0;
+	}
+	return len < size && ftruncate(fd, (off_t)size) < 0 && errno != EFBIG ? -errno : 0;
+}
+
+static int reopen(int fd, int flags)
+{
+	char link[64];
+
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	int again = open(link, flags | O_CLOEXEC);
+	if (again < 0 && errno == EINVAL && (flags & O_DIRECT))
+		again = open(link, (flags & ~O_DIRECT) | O_CLOEXEC); /* tmpfs before 6.6 */
+	return again < 0 ? -errno : again;
+}
+
+int placeholder_file(struct ofd *o, const void *data, size_t len, uint64_t size)
+{
+	CLEANUP_FD int fd = open(base, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	struct stat st;
+
+	if (fd < 0)
+		return errno == ENOSPC ? -ENOSPC : -errno;
+	int rc = fill(fd, data, len, size);
+	if (rc < 0 || fstat(fd, &st) < 0)
+		return rc < 0 ? rc : -errno;
+	rc = watch(o, fd);
+	if (rc < 0)
+		return rc;
+	o->key = st.st_ino;
+	ofd_register_key(o);
+	rc = reopen(fd, o->flags & KEEP_FLAGS);
+	if (rc >= 0 && o->filled) {
+		o->own_fd = fd;
+		fd = -1;
+	}
+	return rc;
+}
+
+int placeholder_dir(struct ofd *o)
+{
+	char name[128];
+
+	snprintf(name, sizeof(name), "%s%llu", dir_stem, (unsigned long long)++serial);
+	if (mkdir(name, 0700) < 0)
+		return -errno;
+	int fd = open(name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | (o->flags & (O_PATH | O_NONBLOCK | O_NOATIME)));
+	int rc = fd < 0 ? -errno : watch(o, fd);
+	/* Nameless from here on: a supervisor that is killed leaves nothing behind. */
+	rmdir(name);
+	if (rc < 0) {
+		close_fd(&fd);
+		return rc;
+	}
+	o->key = KEY_DIR | serial;
+	ofd_register_key(o);
+	return fd;
+}
+
+int placeholder_open_own(struct ofd *o, int fd)
+{
+	if (o->own_fd < 0)
+		o->own_fd = reopen(fd, O_RDWR);
+	return o->own_fd < 0 ? o->own_fd : 0;
+}
+
+int placeholder_watch_writes(struct ofd *o)
+{
+	char link[64];
+
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", o->own_fd);
+	return inotify_add_watch(events, link, IN_MODIFY | IN_MASK_ADD) < 0 ? -errno : 0;
+}
+
+int placeholder_write(struct ofd *o, const void *data, size_t len, uint64_t off)
+{
+	const uint8_t *p = data;
+
+	for (size_t done = 0; done < len;) {
+		ssize_t n = pwrite(o->own_fd, p + done, len - done, (off_t)(off + done));
+		if (n < 0 && errno != EINTR)
+			return -errno;
+		done += n > 0 ? (size_t)n : 0;
+	}
+	return 0;
+}
+
+int placeholder_resize(struct ofd *o, uint64_t size)
+{
+	return ftruncate(o->own_fd, (off_t)size) < 0 ? -errno : 0;
+}
+
+uint64_t placeholder_key(const char *text)
+{
+	size_t stem = strlen(dir_stem), root = strlen(base);
+	char *end;
+	uint64_t key = 0;
+
+	if (!strncmp(text, dir_stem, stem))
+		key = KEY_DIR | strtoull(text + stem, &end, 10);
+	else if (!strncmp(text, base, root) && !strncmp(text + root, "/#", 2))
+		key = strtoull(text + root + 2, &end, 10);
+	return key && !strcmp(end, " (deleted)") ? key : 0;
+}
+
+static void handle_event(struct call *c, const struct inotify_event *e)
+{
+	struct ofd *o = ofd_by_watch(e->wd);
+
+	if (!o)
+		return;
+	if (o->sync && e->mask & (IN_MODIFY | IN_CLOSE_WRITE))
+		sync_touched(o, e->mask & IN_CLOSE_WRITE);
+	/* Our own description would keep the inode: give it up, and if it was the last, IN_DELETE_SELF follows. */
+	if (e->mask & IN_CLOSE && !o->sync)
+		close_fd(&o->own_fd);
+	if (e->mask & (IN_DELETE_SELF | IN_IGNORED)) {
+		o->wd = -1;
+		ofd_unref(o);
+	}
+}
+
+void placeholder_drain(struct call *c)
+{
+	char buf[4096] __attribute__((aligned(8)));
+	ssize_t n;
+
+	while ((n = read(events, buf, sizeof(buf))) > 0) {
+		for (char *p = buf; p < buf + n;) {
+			const struct inotify_event *e = (const struct inotify_event *)p;
+			handle_event(c, e);
+			p += sizeof(*e) + e->len;
+		}
+	}
+	sync_run(c);
+}

@@ -1,0 +1,135 @@
+#include "rules.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "util.h"
+
+static struct mount **mounts;
+static size_t mount_count;
+static char **local_paths;
+static size_t local_count;
+
+const char *mount_tag(const struct mount *m)
+{
+	return m ? m->tag : "local";
+}
+
+struct mount *rules_add_mount(const char *at, const char *sub, const char *tag)
+{
+	struct mount *m = xcalloc(1, sizeof(*m));
+
+	m->at = xstrdup(at);
+	m->sub = xstrdup(sub);
+	m->tag = xstrdup(tag);
+	mounts = xrealloc(mounts, (mount_count + 1) * sizeof(*mounts));
+	mounts[mount_count++] = m;
+	return m;
+}
+
+struct mount *const *rules_mounts(size_t *count)
+{
+	*count = mount_count;
+	return mounts;
+}
+
+void rules_keep_local(const char *path)
+{
+	local_paths = xrealloc(local_paths, (local_count + 1) * sizeof(*local_paths));
+	local_paths[local_count++] = xstrdup(path);
+}
+
+/* The length of the longest entry that covers PATH, -1 when none does. */
+static long longest_local(const char *path)
+{
+	long best = -1;
+
+	for (size_t i = 0; i < local_count; i++)
+		if (path_within(path, local_paths[i]) && (long)strlen(local_paths[i]) > best)
+			best = (long)strlen(local_paths[i]);
+	return best;
+}
+
+const struct mount *rules_find(const char *path)
+{
+	const struct mount *found = NULL;
+	long best = -1;
+
+	for (size_t i = 0; i < mount_count; i++) {
+		if (path_within(path, mounts[i]->at) && (long)strlen(mounts[i]->at) > best) {
+			found = mounts[i];
+			best = (long)strlen(mounts[i]->at);
+		}
+	}
+	/* A mount named below a local path wins: --mount /dev/data=… */
+	return found && longest_local(path) > best ? NULL : found;
+}
+
+int path_normalise(const char *path, char *out, size_t len)
+{
+	size_t n = 0;
+
+	while (*path) {
+		size_t part = strcspn(path, "/");
+
+		if (part == 2 && !memcmp(path, "..", 2)) {
+			while (n && out[--n] != '/')
+				;
+		} else if (part && !(part == 1 && *path == '.')) {
+			if (n + part + 2 > len)
+				return -ENAMETOOLONG;
+			out[n++] = '/';
+			memcpy(out + n, path, part);
+			n += part;
+		}
+		path += part;
+		path += strspn(path, "/");
+	}
+	if (!n)
+		out[n++] = '/';
+	out[n] = '\0';
+	return 0;
+}
+
+int path_join(const char *dir, const char *rel, char *out, size_t len)
+{
+	size_t n = strlen(dir);
+	bool slash = n && dir[n - 1] != '/' && *rel && *rel != '/';
+
+	if (n + slash + strlen(rel) + 1 > len)
+		return -ENAMETOOLONG;
+	memmove(out, dir, n);
+	if (slash)
+		out[n++] = '/';
+	strcpy(out + n, rel);
+	return 0;
+}
+
+bool path_within(const char *path, const char *dir)
+{
+	size_t n = strlen(dir);
+
+	if (n == 1)
+		return true;
+	return !strncmp(path, dir, n) && (path[n] == '/' || path[n] == '\0');
+}
+
+static int path_rebase(const char *path, const char *from, const char *to, char *out, size_t len)
+{
+	const char *rest = path + (from[1] ? strlen(from) : 1);
+
+	rest += strspn(rest, "/");
+	return path_join(to, rest, out, len);
+}
+
+int path_to_target(const struct mount *m, const char *path, char *out, size_t len)
+{
+	return path_rebase(path, m->at, m->sub, out, len);
+}
+
+int path_to_program(const struct mount *m, const char *path, char *out, size_t len)
+{
+	return path_rebase(path, m->sub, m->at, out, len);
+}

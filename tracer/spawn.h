@@ -1,0 +1,27 @@
+/* Starting the program: fork, ptrace, filter, exec. */
+#ifndef TRACER_SPAWN_H
+#define TRACER_SPAWN_H
+
+#include <signal.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+struct spawned {
+	pid_t pid;
+	int listener; /* owned by the caller */
+	int failure;  /* readable: the errno of a failed exec, or EOF once it went well; owned by the caller */
+};
+
+/*
+ * Starts PATH with ARGV as a tracee of the calling thread, stopped by nothing: its execve is the first
+ * event. ORIGINAL is the signal mask it gets. 0, or a negative errno with one clause in ERR.
+ */
+int spawn(const char *path, char **argv, const sigset_t *original, struct spawned *s, char *err, size_t err_len);
+
+/*
+ * Finds PROGRAM as a shell does. 0 with the path in OUT; -ENOENT (exit 127), or -EACCES, -EISDIR
+ * (exit 126).
+ */
+int spawn_find(const char *program, char *out, size_t len);
+
+#endif

@@ -1,0 +1,75 @@
+/* The byte stream below a link: whole frames in, whole frames out, and why it ended. */
+#ifndef TRACER_STREAM_H
+#define TRACER_STREAM_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+
+#include "frame.h"
+#include "remotefs.pb.h"
+
+struct stream {
+	int in, out; /* may be equal */
+	int kick;    /* eventfd; readable from stream_stop on */
+	bool in_is_socket, out_is_socket;
+	pid_t agent; /* 0: none */
+	atomic_bool finished; /* its end is expected by now: nobody asks why */
+	atomic_uint_fast64_t bytes_in, bytes_out;
+
+	/* For one reading thread at a time. */
+	int64_t deadline_ms; /* for reading, of stream_now_ms; 0: none */
+	char why[320];       /* one clause, after stream_receive or stream_violation failed */
+	uint8_t message[FRAME_MAX_MESSAGE];
+};
+
+/* A request on its way. */
+struct stream_request {
+	struct frame_header header;
+	const void *payload;
+	uint8_t bytes[FRAME_HEADER_SIZE + FRAME_MAX_MESSAGE]; /* room for the header, then the message */
+};
+
+int64_t stream_now_ms(void);
+
+/* Takes ownership of IN and OUT, also on failure. 0 or a negative errno. */
+int stream_init(struct stream *s, int in, int out, pid_t agent);
+void stream_close(struct stream *s);
+
+/*
+ * Reads a frame: its message into s->message, its payload into *PAYLOAD, which the caller frees whatever
+ * is returned. 0, -ETIMEDOUT at the deadline, or another negative errno for a stream that is of no more use.
+ */
+int stream_receive(struct stream *s, struct frame_header *header, uint8_t **payload);
+
+/* Takes a reply out of s->message. 0 or -EPROTO. */
+int stream_decode_reply(struct stream *s, const struct frame_header *header, rfs_Reply *msg);
+
+/* Records that the agent sent WHAT, which it must not. -EPROTO. */
+int stream_violation(struct stream *s, const char *what);
+
+/* 0 or -EMSGSIZE. PAYLOAD is not copied. */
+int stream_encode_request(struct stream_request *r, const rfs_Request *req, const void *payload, size_t payload_len);
+
+/* Numbers R and lays the two parts of its frame out in IOV. */
+void stream_fill_iov(struct stream_request *r, uint32_t id, struct iovec iov[2]);
+
+/* Sends what fits without waiting and moves MSG's iovec on. 1 when all is sent, 0 when not, or a negative errno. */
+int stream_send_now(struct stream *s, struct msghdr *msg);
+
+/* Sends the rest of MSG. 0, -ETIMEDOUT at DEADLINE_MS (0: none), -ECANCELED by stream_stop, or another errno. */
+int stream_send_rest(struct stream *s, struct msghdr *msg, int64_t deadline_ms);
+
+/*
+ * The first exchange: request 1. 0 and the largest payload in *MAX_PAYLOAD, or a negative errno with the
+ * reason in s->why.
+ */
+int stream_greet(struct stream *s, bool read_only, int timeout_ms, uint32_t *max_payload);
+
+/* Wakes, for good, whoever reads or writes. Any thread. */
+void stream_stop(struct stream *s);
+
+#endif

@@ -1,0 +1,67 @@
+/* Small helpers that every part uses. */
+#ifndef TRACER_UTIL_H
+#define TRACER_UTIL_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define EXIT_OWN_FAILURE 125
+
+/* One line on standard error and exit 125: for failures of our own that leave nothing to go on with. */
+void die(const char *format, ...) __attribute__((noreturn, format(printf, 1, 2)));
+
+static inline void *xcalloc(size_t n, size_t size)
+{
+	void *p = calloc(n, size);
+
+	if (!p)
+		die("out of memory");
+	return p;
+}
+
+static inline void *xrealloc(void *old, size_t size)
+{
+	void *p = realloc(old, size);
+
+	if (!p)
+		die("out of memory");
+	return p;
+}
+
+static inline char *xstrdup(const char *s)
+{
+	char *p = strdup(s);
+
+	if (!p)
+		die("out of memory");
+	return p;
+}
+
+static inline uint64_t now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+static inline void close_fd(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+}
+
+static inline void free_ptr(void *p)
+{
+	free(*(void **)p);
+}
+
+#define CLEANUP_FD __attribute__((cleanup(close_fd)))
+#define CLEANUP_FREE __attribute__((cleanup(free_ptr)))
+
+#endif
