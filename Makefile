@@ -13,11 +13,14 @@ override CPPFLAGS += -D_GNU_SOURCE -DVERSION='"$(VERSION)"' -DLIBEXECDIR='"$(LIB
 
 proto_objs := proto/frame.o
 
-agent_objs := agent/main.o
+agent_objs := agent/main.o agent/serve.o agent/input.o agent/output.o agent/dispatch.o agent/handle.o \
+	agent/resolve.o agent/walk.o agent/attr.o agent/open.o agent/file.o agent/dir.o agent/stat.o agent/name.o \
+	agent/lock.o agent/umask.o agent/watch.o agent/promise.o agent/event.o
 
-log_objs := tracer/log.o tracer/log_decode.o
+log_objs := tracer/log.o tracer/log_text.o tracer/log_flags.o tracer/log_names.o tracer/log_decode.o \
+	tracer/log_struct.o tracer/log_array.o tracer/log_trace.o tracer/stats.o
 
-tracer_objs := tracer/main.o tracer/options.o tracer/launch.o tracer/target.o tracer/link.o \
+tracer_objs := tracer/main.o tracer/options.o tracer/launch.o tracer/target.o tracer/link.o tracer/stream.o \
 	tracer/spawn.o tracer/filter.o tracer/loop.o tracer/stop.o tracer/task.o tracer/notify.o \
 	tracer/call.o tracer/mem.o tracer/place.o tracer/rules.o tracer/cache.o tracer/ofd.o \
 	tracer/placeholder.o tracer/sync.o tracer/push.o tracer/elf.o $(log_objs)

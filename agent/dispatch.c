@@ -89,6 +89,10 @@ void dispatch_run(struct op *op)
 	if (op->reply->error)
 		return;
 	r = dispatch_call(op);
+	if (op->opening) { /* refused before op_open saw it */
+		handle_ready(op->agent->handles, op->opening, true);
+		handle_put(op->agent->handles, op->opening);
+	}
 	if (!r)
 		return;
 	op->reply->error = -r;

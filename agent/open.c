@@ -148,7 +148,9 @@ static int open_describe_dir(struct op *op, struct handle *h)
 	char path[PATH_MAX];
 	size_t len;
 
-	if (!resolve_path_of(&op->agent->root, h->fd, path)) {
+	if (resolve_path_of(&op->agent->root, h->fd, path)) {
+		reply->coherent = rfs_Coherent_NONE; /* removed since */
+	} else {
 		len = strlen(path);
 		memcpy(reply->path.bytes, path, len);
 		reply->path.size = len;
@@ -156,6 +158,8 @@ static int open_describe_dir(struct op *op, struct handle *h)
 		if (!h->path)
 			return -ENOMEM;
 	}
+	if (reply->coherent && strcmp(path, op->promise.path))
+		reply->coherent = rfs_Coherent_NONE; /* moved since */
 	if (reply->coherent && watch_name(w, op->promise.path, true) != WATCH_YES)
 		reply->coherent = rfs_Coherent_NONE;
 	return 0;

@@ -89,7 +89,6 @@ void promise_name(struct watcher *w, struct promise *p, const char *path, bool s
 	pthread_mutex_lock(&w->lock);
 	strcpy(p->path, path);
 	p->subtree = subtree;
-	p->name_broken = false;
 	promise_list(w, p);
 	promise_remember(w, path);
 	pthread_mutex_unlock(&w->lock);

@@ -1,9 +1,13 @@
 /* What a program file is. */
+
+/*
+ * This file's name hides the system's <elf.h>, which libelf.h includes. Outside of the guard: found beside
+ * its includer, this file is its own next one, once.
+ */
+#include_next <elf.h>
+
 #ifndef TRACER_ELF_H
 #define TRACER_ELF_H
-
-/* This file's name hides the system's <elf.h>, which libelf.h includes. */
-#include_next <elf.h>
 
 #include <limits.h>
 #include <stdbool.h>

@@ -267,23 +267,6 @@ void log_set_fd_namer(log_fd_namer *name)
 	style.fd_namer = name;
 }
 
-/* The directory of the --stats file, now: not after an hour's run. */
-static int check_stats_file(const char *file)
-{
-	char *slash, *dir;
-	int r;
-
-	if (access(file, F_OK) == 0)
-		return access(file, W_OK) < 0 ? -errno : 0;
-	dir = xstrdup(file);
-	slash = strrchr(dir, '/');
-	if (slash)
-		slash[slash == dir] = 0;
-	r = access(slash ? dir : ".", W_OK | X_OK) < 0 ? -errno : 0;
-	free(dir);
-	return r;
-}
-
 int log_open(const struct log_options *o)
 {
 	char err[256];
@@ -295,8 +278,6 @@ int log_open(const struct log_options *o)
 	write_failed = false;
 	previous_stamp = 0;
 	r = trace_parse(o->trace, &traced, err, sizeof(err));
-	if (!r && o->stats_file)
-		r = check_stats_file(o->stats_file);
 	if (r)
 		return r;
 	if (o->file) {

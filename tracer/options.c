@@ -228,12 +228,30 @@ static int set_file(const char **file, const char *option, const char *arg)
 	return 0;
 }
 
+/* Whether the counts can be written is asked now, not after an hour's run. */
+static int set_stats_file(struct options *o, const char *arg)
+{
+	int r = set_file(&o->log.stats_file, "--stats", arg);
+
+	if (r)
+		return r;
+	CLEANUP_FREE char *dir = xstrdup(arg);
+	char *slash = strrchr(dir, '/');
+	if (slash)
+		slash[slash == dir] = 0;
+	if (access(arg, F_OK) == 0 ? access(arg, W_OK) < 0 : access(slash ? dir : ".", W_OK | X_OK) < 0)
+		return refuse("--stats \"%s\": it cannot be written (%s); give another file", arg, strerror(errno));
+	return 0;
+}
+
 static void set_stamp(struct log_options *log)
 {
-	log->stamp = log->stamp == LOG_TIME    ? LOG_TIME_US
-		     : log->stamp == LOG_TIME_US ? LOG_TIME_EPOCH
-		     : log->stamp == LOG_TIME_EPOCH ? LOG_TIME_EPOCH
-						    : LOG_TIME;
+	if (log->stamp == LOG_TIME)
+		log->stamp = LOG_TIME_US;
+	else if (log->stamp == LOG_TIME_US || log->stamp == LOG_TIME_EPOCH)
+		log->stamp = LOG_TIME_EPOCH;
+	else
+		log->stamp = LOG_TIME;
 }
 
 static int print_and_leave(const char *text)
@@ -289,7 +307,7 @@ static int set_option(struct options *o, int opt, char **argv)
 	case OPT_TRAP:
 		return set_trap(o, optarg);
 	case OPT_STATS:
-		return set_file(&o->log.stats_file, "--stats", optarg);
+		return set_stats_file(o, optarg);
 	case 'o':
 		return set_file(&o->log.file, "-o", optarg);
 	case 'e':

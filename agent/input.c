@@ -1,0 +1,100 @@
+/* Requests off the stream. Every byte is somebody else's. */
+#include <errno.h>
+#include <pb_decode.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <poll.h>
+
+#include "serve_int.h"
+
+/* Takes LEN bytes off the stream, from the buffer as far as it goes. Errors as frame_read_full. */
+static int input_take(struct serve *s, void *to, size_t len)
+{
+	size_t have = s->filled - s->at, n = have < len ? have : len;
+	int r;
+
+	memcpy(to, s->buffer + s->at, n);
+	s->at += n;
+	if (n == len)
+		return 0;
+	r = frame_read_full(s->in, (uint8_t *)to + n, len - n);
+	return r == -ENODATA && n ? -EPIPE : r;
+}
+
+/* Makes at least one more byte available in the empty buffer, and as many as there are. */
+static int input_fill(struct serve *s)
+{
+	struct pollfd p = { .fd = s->in, .events = POLLIN };
+	ssize_t n;
+
+	s->at = s->filled = 0;
+	do {
+		n = read(s->in, s->buffer, sizeof(s->buffer));
+		if (n < 0 && errno == EAGAIN)
+			poll(&p, 1, -1);
+	} while (n < 0 && (errno == EINTR || errno == EAGAIN));
+	if (n <= 0)
+		return n < 0 ? -errno : -ENODATA;
+	s->filled = n;
+	return 0;
+}
+
+static int input_refuse(const char *what)
+{
+	agent_say("the client sent %s; giving up", what);
+	return -EPROTO;
+}
+
+static int input_header(struct serve *s, struct frame_header *header)
+{
+	uint8_t raw[FRAME_HEADER_SIZE];
+	int r = s->at == s->filled ? input_fill(s) : 0;
+
+	if (!r)
+		r = input_take(s, raw, sizeof(raw));
+	if (r)
+		return r;
+	if (frame_decode(raw, header))
+		return input_refuse("something that is not a frame of this protocol");
+	if (header->kind != FRAME_REQUEST)
+		return input_refuse("a frame that is not a request");
+	return 0;
+}
+
+static int input_message(struct serve *s, const struct frame_header *header, rfs_Request *req)
+{
+	uint8_t raw[FRAME_MAX_MESSAGE];
+	pb_istream_t in;
+	int r = input_take(s, raw, header->message_len);
+
+	if (r)
+		return r == -ENODATA ? -EPIPE : r;
+	in = pb_istream_from_buffer(raw, header->message_len);
+	if (!pb_decode(&in, rfs_Request_fields, req))
+		return input_refuse("a message that cannot be decoded");
+	return 0;
+}
+
+int input_next(struct serve *s, struct job *job)
+{
+	struct frame_header header;
+	int r = input_header(s, &header);
+
+	if (!r)
+		r = input_message(s, &header, &job->req);
+	if (r)
+		return r;
+	job->id = header.id;
+	if (!header.payload_len)
+		return 0;
+	job->payload = malloc(header.payload_len);
+	if (!job->payload) {
+		agent_say("out of memory");
+		return -ENOMEM;
+	}
+	r = input_take(s, job->payload, header.payload_len);
+	job->op.data = job->payload;
+	job->op.data_len = header.payload_len;
+	return r == -ENODATA ? -EPIPE : r;
+}

@@ -1,0 +1,110 @@
+/* Replies and pushes onto the stream. */
+#include <errno.h>
+#include <pb_encode.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "serve_int.h"
+
+#define OUTPUT_MESSAGE (rfs_Reply_size > rfs_Push_size ? rfs_Reply_size : rfs_Push_size)
+#define OUTPUT_FRAME (FRAME_HEADER_SIZE + OUTPUT_MESSAGE)
+#define OUTPUT_BATCH 65536
+
+/* Encodes a frame without its payload. Returns its length; every message fits. */
+static size_t output_encode(uint8_t *out, struct frame_header h, const pb_msgdesc_t *fields, const void *msg)
+{
+	pb_ostream_t o = pb_ostream_from_buffer(out + FRAME_HEADER_SIZE, OUTPUT_MESSAGE);
+
+	if (!pb_encode(&o, fields, msg))
+		abort(); /* a bounded message into a buffer of its bound */
+	h.message_len = o.bytes_written;
+	frame_encode(out, &h);
+	return FRAME_HEADER_SIZE + o.bytes_written;
+}
+
+static size_t output_invalidate(uint8_t *out, const char *path, bool subtree)
+{
+	rfs_Push push = { .which_event = rfs_Push_invalidate_tag };
+	size_t len = strlen(path);
+
+	memcpy(push.event.invalidate.path.bytes, path, len);
+	push.event.invalidate.path.size = len;
+	push.event.invalidate.subtree = subtree;
+	return output_encode(out, (struct frame_header){ .kind = FRAME_PUSH }, rfs_Push_fields, &push);
+}
+
+static size_t output_changed(uint8_t *out, uint64_t handle)
+{
+	rfs_Push push = { .which_event = rfs_Push_changed_tag, .event.changed.handle = handle };
+
+	return output_encode(out, (struct frame_header){ .kind = FRAME_PUSH }, rfs_Push_fields, &push);
+}
+
+/* A client that no longer reads has gone, or will not learn of it anyway. */
+static void output_write(struct serve *s, struct iovec *iov, int count)
+{
+	if (frame_writev_full(s->out, iov, count))
+		_exit(0);
+}
+
+void output_reply(struct serve *s, struct job *job)
+{
+	uint8_t head[OUTPUT_FRAME], tail[2 * OUTPUT_FRAME];
+	struct frame_header h = { .kind = FRAME_REPLY, .id = job->id, .payload_len = job->op.out_len };
+	struct promise *p = &job->op.promise;
+	struct iovec iov[3] = { { head, 0 }, { job->op.out, job->op.out_len }, { tail, 0 } };
+	bool silent = job->req.which_op == rfs_Request_close_tag;
+
+	if (!silent)
+		iov[0].iov_len = output_encode(head, h, rfs_Reply_fields, &job->reply);
+	pthread_mutex_lock(&s->write_lock);
+	promise_settle(s->agent->watcher, p);
+	if (p->name_broken)
+		iov[2].iov_len += output_invalidate(tail, p->path, true);
+	if (p->handle_broken)
+		iov[2].iov_len += output_changed(tail + iov[2].iov_len, p->handle);
+	if (!silent)
+		output_write(s, iov, 3);
+	pthread_mutex_unlock(&s->write_lock);
+}
+
+/* A batch of encoded pushes. */
+struct batch {
+	struct serve *serve;
+	size_t len;
+	uint8_t data[OUTPUT_BATCH];
+};
+
+static void output_flush(struct batch *b)
+{
+	struct iovec iov = { b->data, b->len };
+
+	pthread_mutex_lock(&b->serve->write_lock);
+	output_write(b->serve, &iov, 1);
+	pthread_mutex_unlock(&b->serve->write_lock);
+	b->len = 0;
+}
+
+static uint8_t *output_room(struct batch *b)
+{
+	if (b->len + OUTPUT_FRAME > sizeof(b->data))
+		output_flush(b);
+	return b->data + b->len;
+}
+
+void output_notices(void *serve, const struct notices *n)
+{
+	struct batch b;
+	unsigned int i;
+
+	b.serve = serve;
+	b.len = 0;
+	if (n->all)
+		b.len += output_invalidate(output_room(&b), "/", true);
+	for (i = 0; i < n->names; i++)
+		b.len += output_invalidate(output_room(&b), n->name[i].path, n->name[i].subtree);
+	for (i = 0; i < n->handles; i++)
+		b.len += output_changed(output_room(&b), n->handle[i]);
+	output_flush(&b);
+}

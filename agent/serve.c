@@ -1,0 +1,245 @@
+/*
+ * Leader and followers: one thread reads a request, makes another one the leader, and answers the request
+ * itself. So a lone request costs no switch between threads, and a slow one holds up nobody. A request
+ * is read only when there is a thread and room for its answer: that is the backpressure.
+ */
+#include "serve.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "dispatch.h"
+#include "handle.h"
+#include "ops.h"
+#include "serve_int.h"
+
+#define SERVE_PROTOCOL 1
+#define SERVE_CAPABILITIES 0u
+#define SERVE_STACK (512u << 10)
+
+static void *serve_thread(void *serve);
+
+static struct timespec serve_deadline(long ms)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_REALTIME, &t);
+	t.tv_sec += ms / 1000;
+	t.tv_nsec += ms % 1000 * 1000000;
+	if (t.tv_nsec >= 1000000000) {
+		t.tv_sec++;
+		t.tv_nsec -= 1000000000;
+	}
+	return t;
+}
+
+_Noreturn void serve_exit(struct serve *s, int status)
+{
+	struct timespec t = serve_deadline(20);
+
+	/* Requests that were read are finished if they are quick; a stuck one must not keep the process. */
+	pthread_mutex_lock(&s->lock);
+	while (s->working > 0 && !pthread_cond_timedwait(&s->done, &s->lock, &t))
+		;
+	pthread_mutex_unlock(&s->lock);
+	t = serve_deadline(20);
+	pthread_mutex_timedlock(&s->write_lock, &t);
+	_exit(status);
+}
+
+/* Starts a follower; without one, whoever is done first becomes the leader. The lock is held. */
+static void serve_spawn(struct serve *s)
+{
+	pthread_attr_t attr;
+	pthread_t thread;
+
+	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(&attr, SERVE_STACK);
+	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	if (!pthread_create(&thread, &attr, serve_thread, s))
+		s->threads++;
+	pthread_attr_destroy(&attr);
+}
+
+/* Waits for the leader's place. False: there has been nothing to do for long; the last follower stays. */
+static bool serve_lead(struct serve *s)
+{
+	struct timespec t;
+	bool lead, stay = true;
+
+	pthread_mutex_lock(&s->lock);
+	s->idle++;
+	while (s->leading && stay) {
+		t = serve_deadline(SERVE_IDLE_S * 1000);
+		if (pthread_cond_timedwait(&s->lead, &s->lock, &t) == ETIMEDOUT)
+			stay = s->idle == 1;
+	}
+	s->idle--;
+	lead = !s->leading;
+	s->leading = true;
+	if (!lead)
+		s->threads--;
+	pthread_mutex_unlock(&s->lock);
+	return lead;
+}
+
+static void serve_follow(struct serve *s)
+{
+	pthread_mutex_lock(&s->lock);
+	s->leading = false;
+	s->working++;
+	if (s->idle)
+		pthread_cond_signal(&s->lead);
+	else if (s->threads < SERVE_THREADS)
+		serve_spawn(s);
+	pthread_mutex_unlock(&s->lock);
+}
+
+/* Waits until the answer to JOB has room. Nothing is read meanwhile. */
+static void serve_reserve(struct serve *s, struct job *job)
+{
+	job->cost = job->op.data_len + dispatch_cost(&job->req) + sizeof(*job);
+	pthread_mutex_lock(&s->lock);
+	while (s->cost && s->cost + job->cost > SERVE_BUDGET)
+		pthread_cond_wait(&s->done, &s->lock);
+	s->cost += job->cost;
+	pthread_mutex_unlock(&s->lock);
+}
+
+static void serve_done(struct serve *s, struct job *job)
+{
+	free(job->payload);
+	free(job->op.out);
+	pthread_mutex_lock(&s->lock);
+	s->working--;
+	s->cost -= job->cost;
+	pthread_cond_broadcast(&s->done);
+	pthread_mutex_unlock(&s->lock);
+}
+
+static void serve_hello(struct serve *s, struct job *job)
+{
+	const rfs_Hello *hello = &job->req.op.hello;
+	rfs_HelloReply *reply = &job->reply.op.hello;
+	static const char program[] = "remotefs-agent " VERSION;
+
+	if (s->greeted || hello->version == 0) {
+		job->reply.error = s->greeted ? EPROTO : EPROTONOSUPPORT;
+		output_reply(s, job);
+		return;
+	}
+	s->greeted = true;
+	if (hello->read_only)
+		s->agent->root.read_only = true;
+	job->reply.which_op = rfs_Reply_hello_tag;
+	reply->version = SERVE_PROTOCOL;
+	reply->capabilities = hello->capabilities & SERVE_CAPABILITIES;
+	reply->max_payload = FRAME_MAX_PAYLOAD;
+	reply->program.size = sizeof(program) - 1;
+	memcpy(reply->program.bytes, program, sizeof(program) - 1);
+	output_reply(s, job);
+}
+
+/* Everything asked before is answered first. A client that hangs up meanwhile is not waited for. */
+static void serve_goodbye(struct serve *s, struct job *job)
+{
+	struct pollfd p = { .fd = s->in, .events = POLLIN };
+	struct timespec t;
+
+	pthread_mutex_lock(&s->lock);
+	while (s->working > 0) {
+		t = serve_deadline(10);
+		pthread_cond_timedwait(&s->done, &s->lock, &t);
+		if (poll(&p, 1, 0) > 0)
+			_exit(0);
+	}
+	pthread_mutex_unlock(&s->lock);
+	output_reply(s, job);
+	serve_exit(s, 0);
+}
+
+/* The requests that the leader answers itself, in the order of the stream. True: it was one. */
+static bool serve_inline(struct serve *s, struct job *job)
+{
+	if (!s->greeted && job->req.which_op != rfs_Request_hello_tag) {
+		agent_say("the client did not say hello first; giving up");
+		serve_exit(s, 125);
+	}
+	if (job->req.which_op == rfs_Request_hello_tag)
+		serve_hello(s, job);
+	else if (job->req.which_op == rfs_Request_goodbye_tag)
+		serve_goodbye(s, job);
+	else
+		return false;
+	return true;
+}
+
+static void serve_clear(struct job *job)
+{
+	job->payload = NULL;
+	memset(&job->reply, 0, sizeof(job->reply));
+	memset(&job->op, 0, offsetof(struct op, promise.path));
+	job->op.promise.path[0] = '\0';
+}
+
+/* Reads the next request for a worker, as the leader. */
+static void serve_next(struct serve *s, struct job *job)
+{
+	int r;
+
+	do {
+		serve_clear(job);
+		r = input_next(s, job);
+		if (r == -EPROTO || r == -ENOMEM)
+			serve_exit(s, 125);
+		if (r)
+			serve_exit(s, 0);
+		job->op.agent = s->agent;
+		job->op.req = &job->req;
+		job->op.reply = &job->reply;
+	} while (serve_inline(s, job) && (free(job->payload), true));
+	serve_reserve(s, job);
+	dispatch_prepare(&job->op);
+}
+
+static void *serve_thread(void *serve)
+{
+	struct serve *s = serve;
+	struct job job;
+
+	umask_own();
+	while (serve_lead(s)) {
+		serve_next(s, &job);
+		serve_follow(s);
+		dispatch_run(&job.op);
+		output_reply(s, &job);
+		serve_done(s, &job);
+	}
+	return NULL;
+}
+
+int serve(struct agent *a, int in, int out)
+{
+	struct serve *s = calloc(1, sizeof(*s));
+	int r;
+
+	if (!s)
+		return -ENOMEM;
+	s->agent = a;
+	s->in = in;
+	s->out = out;
+	s->threads = 1;
+	pthread_mutex_init(&s->lock, NULL);
+	pthread_mutex_init(&s->write_lock, NULL);
+	pthread_cond_init(&s->lead, NULL);
+	pthread_cond_init(&s->done, NULL);
+	r = watch_start(a->watcher, output_notices, s);
+	if (r)
+		return r;
+	serve_thread(s);
+	return 0;
+}

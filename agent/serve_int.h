@@ -1,0 +1,59 @@
+/* What serve.c (threads), input.c and output.c (the stream) share. */
+#ifndef AGENT_SERVE_INT_H
+#define AGENT_SERVE_INT_H
+
+#include <pthread.h>
+
+#include "agent.h"
+#include "frame.h"
+
+#define SERVE_THREADS 64         /* requests in work at once */
+#define SERVE_BUDGET (32u << 20) /* bytes of their payloads, both ways */
+#define SERVE_IDLE_S 10          /* how long a thread waits for work before it ends */
+#define INPUT_BUFFER 65536
+
+/* A request in work. */
+struct job {
+	uint32_t id;
+	rfs_Request req;
+	rfs_Reply reply;
+	struct op op;
+	uint8_t *payload; /* owned */
+	size_t cost;
+};
+
+struct serve {
+	struct agent *agent;
+	int in, out;
+	bool greeted;
+
+	/* Only the leader, the thread that reads, touches these. */
+	uint8_t buffer[INPUT_BUFFER];
+	size_t at, filled;
+
+	pthread_mutex_t lock;      /* guards what follows */
+	pthread_cond_t lead;       /* the leader's place is free */
+	pthread_cond_t done;       /* a job has ended */
+	bool leading;
+	unsigned int threads, idle, working;
+	size_t cost;
+
+	pthread_mutex_t write_lock; /* one frame at a time on OUT; taken before the watcher's lock */
+};
+
+/*
+ * Reads the next request into JOB. 0; -ENODATA at a clean end of the stream; -EPROTO, with a line on stderr, when
+ * it is not one; another negative errno of read(2).
+ */
+int input_next(struct serve *s, struct job *job);
+
+/* Writes JOB's reply, and behind it the pushes it needs; nothing for a request that has no reply. */
+void output_reply(struct serve *s, struct job *job);
+
+/* Writes the pushes of N: for watch_start. */
+void output_notices(void *serve, const struct notices *n);
+
+/* Ends the process; never in the middle of a frame, unless the stream is stuck there. */
+_Noreturn void serve_exit(struct serve *s, int status);
+
+#endif
