@@ -136,8 +136,10 @@ static long getdents_common(struct call *c, bool old)
 	if (!o)
 		return CALL_CONTINUE;
 	call_remote(c, o->mount);
-	if (o->flags & O_PATH || !S_ISDIR(o->node->attr.mode))
-		return CALL_CONTINUE; /* EBADF, ENOTDIR */
+	if (o->flags & O_PATH)
+		return -EBADF;
+	if (!S_ISDIR(o->node->attr.mode))
+		return CALL_CONTINUE; /* ENOTDIR */
 	CLEANUP_FREE uint8_t *out = xcalloc(1, size + 512);
 	ofd_ref(o);
 	ofd_lock_pos(c, o);

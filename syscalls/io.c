@@ -114,21 +114,23 @@ static long read_at(struct call *c, struct ofd *o, struct buffers *b, uint64_t o
 }
 
 /* True when we have to do it; otherwise the kernel, on the placeholder, finds the right result or error. */
-static bool is_ours(struct call *c, const struct ofd *o, bool writing)
+static bool is_ours(const struct ofd *o, bool writing)
 {
-	if (!o)
-		return false;
-	call_remote(c, o->mount);
 	int mode = o->flags & O_ACCMODE;
 	bool allowed = writing ? mode == O_WRONLY || mode == O_RDWR : mode == O_RDONLY || mode == O_RDWR;
-	return o->io == OFD_EMULATED && allowed && !(o->flags & O_PATH) && S_ISREG(o->node->attr.mode);
+	return o->io == OFD_EMULATED && allowed && S_ISREG(o->node->attr.mode);
 }
 
 static long do_read(struct call *c, struct buffers *b, int64_t off)
 {
 	struct ofd *o = ofd_by_number((int)c->arg[0]);
 
-	if (!is_ours(c, o, false) || off < AT_POS)
+	if (!o)
+		return CALL_CONTINUE;
+	call_remote(c, o->mount);
+	if (o->flags & O_PATH)
+		return -EBADF;
+	if (!is_ours(o, false) || off < AT_POS)
 		return CALL_CONTINUE;
 	ofd_ref(o);
 	if (off == AT_POS)
@@ -169,7 +171,12 @@ static long do_write(struct call *c, struct buffers *b, int64_t off, uint32_t fl
 {
 	struct ofd *o = ofd_by_number((int)c->arg[0]);
 
-	if (!is_ours(c, o, true) || off < AT_POS || !b->total)
+	if (!o)
+		return CALL_CONTINUE;
+	call_remote(c, o->mount);
+	if (o->flags & O_PATH)
+		return -EBADF;
+	if (!is_ours(o, true) || off < AT_POS || !b->total)
 		return CALL_CONTINUE;
 	ofd_ref(o);
 	if (off == AT_POS)
@@ -236,7 +243,7 @@ long sys_preadv2(struct call *c)
 	if (c->arg[5] & RWF_NOWAIT) {
 		const struct ofd *o = ofd_by_number((int)c->arg[0]);
 
-		if (is_ours(c, o, false) && !o->node->data_valid)
+		if (o && is_ours(o, false) && !o->node->data_valid)
 			return -EAGAIN;
 	}
 	return read_vector(c, off);
@@ -325,7 +332,9 @@ long sys_lseek(struct call *c)
 	if (!o)
 		return CALL_CONTINUE;
 	call_remote(c, o->mount);
-	if (o->io == OFD_NATIVE || o->flags & O_PATH || whence > SEEK_HOLE)
+	if (o->flags & O_PATH)
+		return -EBADF;
+	if (o->io == OFD_NATIVE || whence > SEEK_HOLE)
 		return CALL_CONTINUE;
 	if (S_ISDIR(o->node->attr.mode))
 		return seek_dir(o, off, (int)whence);
@@ -402,8 +411,10 @@ long sys_ftruncate(struct call *c)
 	if (!o)
 		return CALL_CONTINUE;
 	call_remote(c, o->mount);
+	if (o->flags & O_PATH)
+		return length < 0 ? -EINVAL : -EBADF;
 	/* What is wrong with the descriptor or the length is wrong with the placeholder too. */
-	if (length < 0 || (o->flags & O_ACCMODE) == O_RDONLY || o->flags & O_PATH || !S_ISREG(o->node->attr.mode))
+	if (length < 0 || (o->flags & O_ACCMODE) == O_RDONLY || !S_ISREG(o->node->attr.mode))
 		return CALL_CONTINUE;
 	rfs_Request req = { .which_op = rfs_Request_truncate_tag, .op.truncate = { .handle = o->handle, .length = length } };
 	ofd_ref(o);

@@ -21,8 +21,10 @@ long sys_mmap(struct call *c)
 	if (!o)
 		return CALL_CONTINUE;
 	call_remote(c, o->mount);
+	if (o->flags & O_PATH)
+		return -EBADF;
 	/* EACCES for what cannot be read, ENODEV for a directory: the placeholder's, too. */
-	if (o->filled || o->flags & O_PATH || (o->flags & O_ACCMODE) == O_WRONLY || !S_ISREG(o->node->attr.mode))
+	if (o->filled || (o->flags & O_ACCMODE) == O_WRONLY || !S_ISREG(o->node->attr.mode))
 		return CALL_CONTINUE;
 	bool shared = (flags & MAP_TYPE) == MAP_SHARED || (flags & MAP_TYPE) == MAP_SHARED_VALIDATE;
 	if (shared && prot & PROT_WRITE)

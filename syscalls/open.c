@@ -148,7 +148,7 @@ static long install(struct call *c, struct ofd *o, int src)
 {
 	int number = -1;
 
-	if (o->io == OFD_EMULATED && !(o->flags & O_PATH && !S_ISDIR(o->node->attr.mode))) {
+	if (o->io == OFD_EMULATED) {
 		number = ofd_reserve_number(o);
 		if (number < 0) {
 			log_error("process %d: no descriptor left for remote files (%d to %d are in use): raise the hard limit (ulimit -Hn)",

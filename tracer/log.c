@@ -180,10 +180,9 @@ static bool wants_events(void)
 
 void log_exited(pid_t tid, int wait_status)
 {
-	CLEANUP_TEXT struct text t;
-
 	if (!wants_events())
 		return;
+	CLEANUP_TEXT struct text t;
 	start_line(&t, tid, now_ns());
 	if (WIFSIGNALED(wait_status)) {
 		text_add(&t, "+++ killed by ");
@@ -197,10 +196,9 @@ void log_exited(pid_t tid, int wait_status)
 
 static void write_signal(pid_t tid, const char *before, int sig)
 {
-	CLEANUP_TEXT struct text t;
-
 	if (!wants_events())
 		return;
+	CLEANUP_TEXT struct text t;
 	start_line(&t, tid, now_ns());
 	text_add(&t, before);
 	flags_add_signal(&t, sig);
@@ -232,11 +230,11 @@ static void add_message(struct text *t, const char *format, va_list ap)
 
 void log_line(pid_t tid, const char *format, ...)
 {
-	CLEANUP_TEXT struct text t;
 	va_list ap;
 
 	if (!is_on(&lines))
 		return;
+	CLEANUP_TEXT struct text t;
 	start_line(&t, tid, now_ns());
 	va_start(ap, format);
 	add_message(&t, format, ap);

@@ -12,7 +12,7 @@
 #include "target.h"
 #include "util.h"
 
-enum { OPT_TARGET = 256, OPT_MOUNT, OPT_MODE, OPT_STATS, OPT_TRAP };
+enum { OPT_TARGET = 256, OPT_MOUNT, OPT_MODE, OPT_STATS, OPT_TRAP, OPT_HELP, OPT_VERSION };
 
 /* "+" ends the options at the program's name; ":" tells a missing argument from an unknown option. */
 static const char short_options[] = "+:o:e:tryTs:qcvfhV";
@@ -23,8 +23,8 @@ static const struct option long_options[] = {
 	{"mode", required_argument, NULL, OPT_MODE},
 	{"stats", required_argument, NULL, OPT_STATS},
 	{"trap", required_argument, NULL, OPT_TRAP},
-	{"help", no_argument, NULL, 'h'},
-	{"version", no_argument, NULL, 'V'},
+	{"help", no_argument, NULL, OPT_HELP},
+	{"version", no_argument, NULL, OPT_VERSION},
 	{NULL, 0, NULL, 0},
 };
 
@@ -289,6 +289,7 @@ static int set_flag(struct options *o, int opt)
 	case 'f':
 		return 0;
 	case 'V':
+	case OPT_VERSION:
 		return print_and_leave("remotefs-trace " VERSION "\n");
 	default:
 		return print_and_leave(help_text);
@@ -317,7 +318,7 @@ static int set_option(struct options *o, int opt, char **argv)
 	case ':':
 		return refuse("%s: its argument is missing; see remotefs-trace --help", argv[optind - 1]);
 	case '?':
-		/* getopt says in optopt which letter of a bundle it was; 0 or a value of ours: a long one. */
+		/* getopt says in optopt which letter of a bundle it was; 0 or one of OPT_: a long one. */
 		if (optopt > 0 && optopt < 256)
 			return refuse("-%c: there is no such option; see remotefs-trace --help", optopt);
 		return refuse("%s: %s; see remotefs-trace --help", argv[optind - 1],

@@ -16,7 +16,7 @@
 
 /* Directory keys; inode numbers of tmpfs never come near. */
 #define KEY_DIR (UINT64_C(1) << 63)
-#define KEEP_FLAGS (O_ACCMODE | O_APPEND | O_NONBLOCK | O_SYNC | O_DSYNC | O_DIRECT | O_NOATIME | O_PATH)
+#define KEEP_FLAGS (O_ACCMODE | O_APPEND | O_NONBLOCK | O_SYNC | O_DSYNC | O_DIRECT | O_NOATIME)
 
 static char base[64];     /* where placeholders are made */
 static char dir_stem[96]; /* a directory's name, less its serial number */
@@ -130,7 +130,8 @@ int placeholder_file(struct ofd *o, const void *data, size_t len, uint64_t size)
 		return rc;
 	o->key = st.st_ino;
 	ofd_register_key(o);
-	rc = reopen(fd, o->flags & KEEP_FLAGS);
+	/* ADDFD cannot pass an O_PATH description on: we answer EBADF where the kernel would. */
+	rc = reopen(fd, o->flags & O_PATH ? O_RDONLY : o->flags & KEEP_FLAGS);
 	if (rc >= 0 && o->filled) {
 		o->own_fd = fd;
 		fd = -1;
@@ -145,7 +146,7 @@ int placeholder_dir(struct ofd *o)
 	snprintf(name, sizeof(name), "%s%llu", dir_stem, (unsigned long long)++serial);
 	if (mkdir(name, 0700) < 0)
 		return -errno;
-	int fd = open(name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | (o->flags & (O_PATH | O_NONBLOCK | O_NOATIME)));
+	int fd = open(name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | (o->flags & (O_NONBLOCK | O_NOATIME)));
 	int rc = fd < 0 ? -errno : watch(o, fd);
 	/* Nameless from here on: a supervisor that is killed leaves nothing behind. */
 	rmdir(name);

@@ -11,6 +11,7 @@
 
 #include "call.h"
 #include "frame.h"
+#include "link.h"
 #include "log.h"
 #include "ofd.h"
 #include "placeholder.h"
@@ -102,19 +103,74 @@ static int own_read_only(struct ofd *o, int fd)
 	return o->own_fd < 0 ? -errno : 0;
 }
 
+static int read_into(struct call *c, struct ofd *o, uint64_t handle)
+{
+	uint64_t off = 0;
+	size_t len;
+
+	do {
+		rfs_Request req = { .which_op = rfs_Request_read_tag,
+				    .op.read = { .handle = handle, .offset = off, .size = FRAME_MAX_PAYLOAD } };
+		struct link_reply rep;
+		int rc = call_rpc(c, o->mount, &req, NULL, 0, &rep);
+
+		if (!rc)
+			rc = placeholder_write(o, rep.payload, rep.payload_len, off);
+		len = rc ? 0 : rep.payload_len;
+		link_reply_free(&rep);
+		if (rc)
+			return rc;
+		off += len;
+	} while (len == FRAME_MAX_PAYLOAD);
+	return 0;
+}
+
+/*
+ * What is in a file that is open for writing only: the kernel writes whole pages of the placeholder, and
+ * what the task leaves of them must be what is there. A second handle reads it.
+ */
+static int fill_unreadable(struct call *c, struct ofd *o)
+{
+	rfs_Request req = { .which_op = rfs_Request_open_tag,
+			    .op.open = { .has_where = true, .where.dir = o->handle, .handle = link_new_handle(o->mount->link) } };
+	rfs_Request end = { .which_op = rfs_Request_close_tag, .op.close.handle = req.op.open.handle };
+	struct link_reply rep;
+	rfs_Attr attr;
+	int rc = remote_attr(c, o, &attr);
+
+	if (rc || !attr.size)
+		return rc;
+	rc = call_rpc(c, o->mount, &req, NULL, 0, &rep);
+	if (rc)
+		return rc;
+	link_reply_free(&rep);
+	rc = read_into(c, o, req.op.open.handle);
+	link_send(o->mount->link, &end);
+	return rc;
+}
+
+static int prepare(struct call *c, struct ofd *o, int fd, struct sync *s)
+{
+	rfs_Attr attr;
+	int rc = placeholder_open_own(o, fd);
+
+	if (rc)
+		return rc;
+	if (s->append) {
+		rc = remote_attr(c, o, &attr);
+		s->size = rc ? 0 : attr.size;
+		return rc ? rc : placeholder_resize(o, attr.size);
+	}
+	return (o->flags & O_ACCMODE) == O_WRONLY ? fill_unreadable(c, o) : remote_fill(c, o, fd);
+}
+
 int sync_start(struct call *c, struct ofd *o, int fd)
 {
 	struct sync *s = xcalloc(1, sizeof(*s));
-	rfs_Attr attr;
 	int rc;
 
 	s->append = (o->flags & (O_APPEND | O_ACCMODE)) == (O_APPEND | O_WRONLY);
-	rc = s->append ? remote_attr(c, o, &attr) : remote_fill(c, o, fd);
-	rc = rc ? rc : placeholder_open_own(o, fd);
-	if (!rc && s->append) {
-		rc = placeholder_resize(o, attr.size);
-		s->size = attr.size;
-	}
+	rc = prepare(c, o, fd, s);
 	rc = rc ? rc : own_read_only(o, fd);
 	if (!rc && !s->append)
 		rc = snapshot(s, o->own_fd);

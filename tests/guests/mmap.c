@@ -5,46 +5,51 @@
 #include "guest.h"
 
 static sigjmp_buf escape;
+static volatile bool expected;
 
 static void on_signal(int sig)
 {
+	if (!expected)
+		_exit(100 + sig);
 	siglongjmp(escape, sig);
 }
 
 /* Reads one byte, or prints which signal that is. */
 static void touch(const char *label, const char *p)
 {
-	int sig = sigsetjmp(escape, 1);
+	int sig;
 
+	expected = true;
+	sig = sigsetjmp(escape, 1);
 	if (sig)
 		printf("%s: signal %d\n", label, sig);
 	else
 		printf("%s: %02x\n", label, (unsigned char)*(volatile const char *)p);
+	expected = false;
 }
 
 static void map(const char *name, int open_flags, size_t len, int prot, int flags, long offset)
 {
 	int fd = sys(open, P(name), open_flags);
 	char *p = (char *)sys(mmap, NULL, len, prot, flags, fd, offset);
+	struct stat st;
+	size_t have;
 
 	printf("%s %o len %zu prot %d flags %x offset %ld: %s\n", name, open_flags, len, prot, flags, offset,
 	       p == MAP_FAILED ? err_name(errno) : "mapped");
 	sys(close, fd);
 	if (p == MAP_FAILED)
 		return;
+	sys(stat, P(name), &st);
+	have = (size_t)st.st_size > (size_t)offset ? st.st_size - offset : 0;
 	if (prot & PROT_READ) {
-		struct stat st;
-		size_t have;
-
-		sys(stat, P(name), &st);
-		have = (size_t)st.st_size > (size_t)offset ? st.st_size - offset : 0;
 		show_data("   contents", p, have < len ? have : len);
 		if (have && have < len && have % 4096)
 			touch("   behind the end, same page", p + have);
 		if (len > ((have + 4095) & ~4095UL))
 			touch("   a page behind the end", p + ((have + 4095) & ~4095UL));
 	}
-	if (prot & PROT_WRITE && flags & MAP_PRIVATE) {
+	if (have && prot & PROT_WRITE && flags & MAP_PRIVATE) {
 		p[0] = '!';
 		printf("   written %c\n", p[0]);
 	}
