@@ -83,6 +83,7 @@ static long chdir_remote(struct call *c, struct place *p, int fd)
 	if (rc < 0)
 		return rc;
 	ofd_set_number(fd, o);
+	c->expected = 0;
 	return CALL_CONTINUE;
 }
 
@@ -112,6 +113,7 @@ long sys_fchdir(struct call *c)
 		struct place *p = t->chdir;
 
 		t->chdir = NULL;
+		c->nr = SYS_chdir;
 		c->row = table_row(SYS_chdir);
 		c->arg[0] = t->first_arg;
 		long rc = chdir_finish(c, p, fd);

@@ -89,6 +89,7 @@ static long dup_to(struct call *c, int from, int to)
 	if (!rc)
 		ofd_mark_low(o);
 	ofd_unref(o);
+	c->expected = to;
 	/* dup2 has no errno for a full disk; EMFILE is the nearest. */
 	return rc ? -EMFILE : CALL_CONTINUE;
 }

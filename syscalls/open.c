@@ -298,7 +298,9 @@ long sys_close(struct call *c)
 {
 	const struct ofd *o = ofd_by_number((int)c->arg[0]);
 
-	if (o)
+	if (o) {
 		call_remote(c, o->mount);
+		c->expected = 0;
+	}
 	return CALL_CONTINUE; /* inotify tells when the last descriptor is gone */
 }

@@ -34,6 +34,9 @@ struct call {
 	int rewrite_nr;
 	uint64_t rewrite_arg0;
 
+	/* With CALL_CONTINUE: what the kernel is bound to answer, for the log; CALL_CONTINUE when unknown. */
+	long expected;
+
 	enum call_route route;
 	const struct mount *mount; /* the remote tree it touched, NULL when local */
 	unsigned round_trips;

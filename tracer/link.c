@@ -425,8 +425,6 @@ struct link *link_open(int in, int out, pid_t agent_pid, const char *tag, bool r
 	if (!rc) {
 		rc = stream_greet(&l->stream, read_only, timeout_ms, &l->max_payload);
 		why = l->stream.why;
-		atomic_fetch_add(&l->requests, 1);
-		atomic_fetch_add(&l->round_trips, 1);
 	}
 	if (!rc) {
 		rc = poller_start(l);

@@ -25,6 +25,7 @@ struct link_callbacks {
 	void *arg;
 };
 
+/* Since the first exchange, which is not counted in round trips and requests: it serves no call. */
 struct link_totals { uint64_t round_trips, requests, bytes_in, bytes_out; };
 
 /*

@@ -93,13 +93,14 @@ static void serve(const struct seccomp_notif *req, struct seccomp_notif_resp *re
 			  .nr = req->data.nr,
 			  .tid = (pid_t)req->pid,
 			  .cookie = req->id,
+			  .expected = CALL_CONTINUE,
 			  .start_ns = now_ns() };
 
 	for (int i = 0; i < 6; i++)
 		c.arg[i] = req->data.args[i];
 	log_count_notification();
 	long result = call_dispatch(&c);
-	log_call(&c, result);
+	log_call(&c, result == CALL_CONTINUE ? c.expected : result);
 	answer(&c, result, resp);
 }
 

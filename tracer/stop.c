@@ -43,6 +43,7 @@ bool stop_syscall(pid_t tid)
 			  .nr = (int)regs.orig_rax,
 			  .tid = tid,
 			  .start_ns = now_ns(),
+			  .expected = CALL_CONTINUE,
 			  .arg = { regs.rdi, regs.rsi, regs.rdx, regs.r10, regs.r8, regs.r9 } };
 	long result = call_dispatch(&c);
 

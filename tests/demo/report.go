@@ -19,7 +19,8 @@ func sum(path string) string {
 	if err != nil {
 		return err.Error()
 	}
-	return fmt.Sprintf("%x  %6d bytes  %s", sha256.Sum256(data)[:6], len(data), path)
+	hash := sha256.Sum256(data)
+	return fmt.Sprintf("%x  %6d bytes  %s", hash[:6], len(data), path)
 }
 
 func main() {

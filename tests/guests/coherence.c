@@ -1,0 +1,134 @@
+/* What one descriptor writes, every other one sees at once; stat and names too. */
+#include "guest.h"
+
+static char buf[256];
+
+static void seen(const char *label, int fd)
+{
+	struct stat st;
+	long n = sys(pread64, fd, buf, 24, 0);
+
+	sys(fstat, fd, &st);
+	printf("%s: size %lld, ", label, (long long)st.st_size);
+	show_data("data", buf, n);
+}
+
+static void readers(const char *name)
+{
+	int reader = sys(open, P(name), O_RDONLY), writer, appender, late;
+
+	section("%s", name);
+	seen("first", reader);
+	SHOW(sys(read, reader, buf, 4));
+	writer = sys(open, P(name), O_WRONLY);
+	SHOW(sys(pwrite64, writer, "written", 7, 2));
+	seen("after pwrite", reader);
+	SHOW(sys(read, reader, buf, 4));
+	show_data("read on", buf, 4);
+	SHOW(sys(lseek, reader, 0, SEEK_END));
+	appender = sys(open, P(name), O_WRONLY | O_APPEND);
+	SHOW(sys(write, appender, "tail\n", 5));
+	SHOW(sys(read, reader, buf, 20));
+	show_data("the tail", buf, 5);
+	SHOW(sys(lseek, reader, 0, SEEK_END));
+	SHOW(sys(write, appender, "more\n", 5));
+	SHOW(sys(close, appender));
+	SHOW(sys(read, reader, buf, 20));
+	late = sys(open, P(name), O_RDONLY);
+	seen("opened late", late);
+	SHOW(sys(ftruncate, writer, 4));
+	seen("truncated", reader);
+	seen("truncated", late);
+	SHOW(sys(truncate, P(name), 20));
+	seen("grown", reader);
+	close(sys(open, P(name), O_WRONLY | O_TRUNC));
+	seen("emptied", reader);
+	SHOW(sys(write, writer, "x", 1));
+	seen("one byte", reader);
+	stat_path(name);
+	close(reader);
+	close(writer);
+	close(late);
+}
+
+static void from_children(const char *name)
+{
+	int reader = sys(open, P(name), O_RDONLY);
+
+	section("from children: %s", name);
+	for (int i = 0; i < 3; i++) {
+		pid_t pid = fork_clean();
+
+		if (!pid) {
+			int fd = sys(open, P(name), O_WRONLY | (i == 2 ? O_TRUNC : 0));
+
+			sys(write, fd, "child", i + 3);
+			_exit(0);
+		}
+		wait_child("child", pid);
+		seen("reader", reader);
+	}
+	close(reader);
+}
+
+static void replaced(const char *name)
+{
+	int reader = sys(open, P(name), O_RDONLY), fd;
+
+	section("replaced: %s", name);
+	fd = sys(open, P("tmp"), O_CREAT | O_EXCL | O_WRONLY, 0600);
+	SHOW(sys(write, fd, "replacement", 11));
+	SHOW(sys(close, fd));
+	SHOW(sys(rename, P("tmp"), P(name)));
+	seen("old", reader);
+	fd = sys(open, P(name), O_RDONLY);
+	seen("new", fd);
+	close(fd);
+	SHOW(sys(unlink, P(name)));
+	SHOWFD(sys(open, P(name), O_RDONLY));
+	fd = sys(open, P(name), O_CREAT | O_RDWR, 0644);
+	seen("newer", fd);
+	seen("old", reader);
+	close(fd);
+	close(reader);
+}
+
+static void names(void)
+{
+	struct stat st;
+
+	section("names");
+	SHOW(sys(stat, P("later"), &st));
+	SHOW(sys(stat, P("later"), &st));
+	SHOW(sys(mkdir, P("later"), 0755));
+	SHOW(sys(stat, P("later"), &st));
+	SHOW(sys(stat, P("later/x"), &st));
+	close(SHOWFD(sys(open, P("later/x"), O_CREAT | O_WRONLY, 0600)));
+	SHOW(sys(stat, P("later/x"), &st));
+	SHOW(sys(rename, P("later"), P("moved")));
+	SHOW(sys(stat, P("later/x"), &st));
+	SHOW(sys(stat, P("moved/x"), &st));
+	SHOW(sys(unlink, P("moved/x")));
+	SHOW(sys(stat, P("moved/x"), &st));
+	SHOW(sys(rmdir, P("moved")));
+	SHOW(sys(stat, P("moved"), &st));
+	SHOW(sys(stat, P("links/rel"), &st));
+	SHOW(sys(unlink, P("hello.txt")));
+	SHOW(sys(stat, P("links/rel"), &st));
+	SHOW(sys(lstat, P("links/rel"), &st));
+}
+
+int main(int argc, char **argv)
+{
+	guest_init(argc, argv);
+	readers("lines.txt");
+	readers("sizes/s131073");
+	readers("sizes/s3145745");
+	readers("empty");
+	from_children("hello.txt");
+	from_children("sizes/s1048577");
+	replaced("ro");
+	replaced("sizes/s65536");
+	names();
+	return 0;
+}
