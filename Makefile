@@ -17,7 +17,7 @@ agent_objs := agent/main.o agent/serve.o agent/input.o agent/output.o agent/disp
 	agent/resolve.o agent/walk.o agent/attr.o agent/open.o agent/file.o agent/dir.o agent/stat.o agent/name.o \
 	agent/lock.o agent/umask.o agent/watch.o agent/promise.o agent/event.o
 
-log_objs := tracer/log.o tracer/log_text.o tracer/log_flags.o tracer/log_names.o tracer/log_decode.o \
+log_objs := tracer/log.o tracer/log_text.o tracer/log_flags.o tracer/log_names.o tracer/log_decode.o tracer/log_fcntl.o \
 	tracer/log_struct.o tracer/log_array.o tracer/log_trace.o tracer/stats.o
 
 tracer_objs := tracer/main.o tracer/options.o tracer/launch.o tracer/target.o tracer/link.o tracer/stream.o \

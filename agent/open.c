@@ -19,6 +19,7 @@
 #define WIRE_NOFOLLOW 0400000
 #define WIRE_TMPFILE 020000000
 
+#define OPEN_LINKS 40 /* MAXSYMLINKS of the kernel */
 #define OPEN_SAME (O_ACCMODE | O_CREAT | O_EXCL | O_TRUNC | O_DSYNC | O_SYNC | O_NOATIME | O_PATH)
 
 /*
@@ -58,19 +59,50 @@ static int open_type(const struct place *p, bool nofollow, uint64_t resolve, mod
 	return r;
 }
 
-/* O_CREAT of a name that is not there: EROFS, unless the kernel would not have come that far. */
-static int open_read_only_missing(const struct place *p)
+/* Puts the text of the link that P names in the place of its last component. False: it is no link. */
+static bool open_follow(struct place *p, const char *last)
+{
+	int fd = resolve_open(p, O_PATH | O_NOFOLLOW, 0, 0);
+	char text[PATH_MAX];
+	size_t keep;
+	ssize_t n;
+
+	if (fd < 0)
+		return false;
+	n = readlinkat(fd, "", text, sizeof(text) - 1);
+	close(fd);
+	keep = n > 0 && text[0] == '/' ? 0 : last - p->path;
+	if (n <= 0 || keep + n >= sizeof(p->path))
+		return false;
+	memcpy(p->path + keep, text, n);
+	p->path[keep + n] = '\0';
+	return true;
+}
+
+/*
+ * O_CREAT up to the point where the name is looked for: a slash behind it is EISDIR whatever it names. R is
+ * what looking for it said; of a missing one EROFS is left, unless the kernel would not have come that far.
+ */
+static int open_read_only_create(const struct place *p, int flags, int r)
 {
 	struct place copy = *p;
 	const char *name;
-	int fd = resolve_parent(&copy, &name);
+	int fd, links = 0;
+	size_t len;
 
-	if (fd < 0)
-		return fd;
-	close(fd);
-	if (name[strlen(name) - 1] == '/')
-		return -EISDIR;
-	return strcspn(name, "/") > NAME_MAX ? -ENAMETOOLONG : -EROFS;
+	do {
+		fd = resolve_parent(&copy, &name);
+		if (fd < 0)
+			return r ? r : fd;
+		close(fd);
+		len = strcspn(name, "/");
+		if (len && name[len] && strncmp(name, ".", len) && strncmp(name, "..", len))
+			return -EISDIR;
+		if (r != -ENOENT)
+			return r;
+		/* A link that leads nowhere is created through, but for O_EXCL and O_NOFOLLOW. */
+	} while (!(flags & (O_EXCL | O_NOFOLLOW)) && ++links < OPEN_LINKS && open_follow(&copy, name));
+	return -EROFS;
 }
 
 /*
@@ -86,8 +118,8 @@ static int open_read_only(const struct place *p, int *flags, uint64_t resolve)
 	if (*flags & O_PATH || (!create && !open_writes(*flags)))
 		return 0;
 	r = open_type(p, exclusive || *flags & O_NOFOLLOW, resolve, &type);
-	if (r == -ENOENT && create)
-		return open_read_only_missing(p);
+	if (create && p->path[0])
+		r = open_read_only_create(p, *flags, r);
 	if (r)
 		return r;
 	if (exclusive)

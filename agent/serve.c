@@ -241,5 +241,5 @@ int serve(struct agent *a, int in, int out)
 	if (r)
 		return r;
 	serve_thread(s);
-	return 0;
+	pthread_exit(NULL); /* the first thread is like the others: it may go when there are enough */
 }

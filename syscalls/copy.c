@@ -141,6 +141,21 @@ static void unlock_ends(struct end *in, struct end *out)
 		ofd_unlock_pos(out->o);
 }
 
+static long check_local(const struct end *in, const struct end *out)
+{
+	struct stat st;
+
+	if (in->fd >= 0 && ((fcntl(in->fd, F_GETFL) & O_ACCMODE) == O_WRONLY || fstat(in->fd, &st) < 0))
+		return -EBADF;
+	if (out->fd >= 0 && (fcntl(out->fd, F_GETFL) & O_ACCMODE) == O_RDONLY)
+		return -EBADF;
+	/* Only what can be mapped is sent from, and nothing is sent to an appending file. */
+	if ((in->fd >= 0 && !S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode)) ||
+	    (out->fd >= 0 && fcntl(out->fd, F_GETFL) & O_APPEND))
+		return -EINVAL;
+	return 0;
+}
+
 static long check_ends(const struct end *in, const struct end *out)
 {
 	if (in->o && ((in->o->flags & O_ACCMODE) == O_WRONLY || in->o->flags & O_PATH))
@@ -169,6 +184,9 @@ long sys_sendfile(struct call *c)
 	long rc = end_open(c, (int)c->arg[1], &in);
 	rc = rc ? rc : end_open(c, (int)c->arg[0], &out);
 	rc = rc ? rc : check_ends(&in, &out);
+	rc = rc ? rc : check_local(&in, &out);
+	if (!rc && (int64_t)c->arg[3] < 0)
+		rc = -EINVAL;
 	if (!rc) {
 		lock_ends(c, &in, &out);
 		rc = transfer(c, &in, &out, c->arg[2] ? &off : NULL, count);

@@ -3,7 +3,8 @@
  *
  * chdir to a remote directory becomes fchdir(N), N a descriptor in the emulated range: after the ptrace
  * stop the kernel runs the filter again, the fchdir is notified, and that notification installs the
- * placeholder as N before it lets the kernel go on. Nothing is written to the tracee's memory.
+ * placeholder as N before it lets the kernel go on. Nothing is written to the tracee's memory. What else
+ * must ask the agent from a ptrace stop (where nobody may wait) takes the same way.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -49,8 +50,16 @@ long sys_chdir(struct call *c)
 		free(p);
 		return fd;
 	}
-	t->chdir_fd = fd;
-	t->chdir = p;
+	return remote_postpone(c, p, fd);
+}
+
+long remote_postpone(struct call *c, struct place *p, int fd)
+{
+	struct task *t = task_get(c->tid);
+
+	t->pending = p;
+	t->pending_nr = c->nr;
+	t->pending_fd = fd;
 	c->rewrite_nr = SYS_fchdir;
 	c->rewrite_arg0 = (uint64_t)fd;
 	return CALL_REWRITE;
@@ -59,7 +68,8 @@ long sys_chdir(struct call *c)
 /* A local directory that the kernel would not find from a remote cwd. */
 static long chdir_behalf(struct call *c, const struct place *p, int fd)
 {
-	CLEANUP_FD int dir = open(p->local, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	/* Readable, because ADDFD cannot pass an O_PATH description on. */
+	CLEANUP_FD int dir = open(p->local, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 	if (dir < 0 || access(p->local, X_OK) < 0)
 		return -errno;
@@ -109,14 +119,14 @@ long sys_fchdir(struct call *c)
 	int fd = (int)c->arg[0];
 	struct task *t = task_find(c->tid);
 
-	if (t && t->chdir && t->chdir_fd == fd) {
-		struct place *p = t->chdir;
+	if (t && t->pending && t->pending_fd == fd) {
+		struct place *p = t->pending;
 
-		t->chdir = NULL;
-		c->nr = SYS_chdir;
-		c->row = table_row(SYS_chdir);
+		t->pending = NULL;
+		c->nr = t->pending_nr;
+		c->row = table_row(c->nr);
 		c->arg[0] = t->first_arg;
-		long rc = chdir_finish(c, p, fd);
+		long rc = c->nr == SYS_chdir ? chdir_finish(c, p, fd) : remote_exec(c, p);
 		place_release(p);
 		free(p);
 		return rc;

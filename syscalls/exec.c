@@ -8,9 +8,12 @@
 #include "call.h"
 #include "elf.h"
 #include "handlers.h"
+#include "link.h"
 #include "log.h"
 #include "mem.h"
+#include "ofd.h"
 #include "place.h"
+#include "remote.h"
 #include "util.h"
 
 /* A foreign binary would use other syscall numbers, which the filter answers with ENOSYS. */
@@ -26,15 +29,42 @@ static bool is_foreign(const char *path, pid_t tid)
 	return true;
 }
 
+long remote_exec(struct call *c, const struct place *p)
+{
+	rfs_Request req = { .which_op = rfs_Request_access_tag,
+			    .op.access = { .has_where = true, .mode = X_OK, .flags = AT_EACCESS } };
+	struct link_reply rep;
+
+	/* A shell goes on to the next directory of PATH when the file is not there: that must be told apart. */
+	place_where(p, &req.op.access.where);
+	int rc = call_rpc(c, p->mount, &req, NULL, 0, &rep);
+	if (rc)
+		return rc;
+	link_reply_free(&rep);
+	return call_unsupported(c, p->mount);
+}
+
+/* P on the heap, to live until the notification. */
+static struct place *keep_place(struct place *p)
+{
+	struct place *copy = xcalloc(1, sizeof(*copy));
+
+	*copy = *p;
+	p->dir = NULL;
+	return copy;
+}
+
 static long exec_at(struct call *c, int dirfd, uint64_t addr, int flags)
 {
-	CLEANUP_PLACE struct place p = PLACE_NONE;
+	PLACE_ON_STACK(p);
 	char text[PATH_MAX], link[PATH_MAX + 64];
 
 	if (place_resolve(c, dirfd, addr, flags, &p))
 		return CALL_CONTINUE;
-	if (p.mount || p.behalf)
-		return call_unsupported(c, p.mount);
+	if (p.mount)
+		return remote_postpone(c, keep_place(&p), FD_BASE);
+	if (p.behalf)
+		return call_unsupported(c, NULL);
 	if (mem_read_string(c->tid, addr, text, sizeof(text)) <= 0)
 		return CALL_CONTINUE;
 	if (*text == '/')

@@ -23,6 +23,12 @@
 
 /* The kernel's own limit on one transfer (mm.h: INT_MAX & PAGE_MASK). */
 #define MAX_RW_COUNT 0x7ffff000u
+#ifndef RWF_APPEND
+#define RWF_APPEND 0x10
+#endif
+#ifndef RWF_NOAPPEND
+#define RWF_NOAPPEND 0x20
+#endif
 #define AT_POS (-1) /* at the file's own offset, moving it */
 
 /* The tracee's buffers. */
@@ -167,7 +173,7 @@ static long write_at(struct call *c, struct ofd *o, struct buffers *b, uint64_t 
 	return (long)total;
 }
 
-static long do_write(struct call *c, struct buffers *b, int64_t off, uint32_t flags, bool append)
+static long do_write(struct call *c, struct buffers *b, int64_t off, uint32_t flags)
 {
 	struct ofd *o = ofd_by_number((int)c->arg[0]);
 
@@ -182,7 +188,8 @@ static long do_write(struct call *c, struct buffers *b, int64_t off, uint32_t fl
 	if (off == AT_POS)
 		ofd_lock_pos(c, o);
 	uint64_t at = off == AT_POS ? o->pos : (uint64_t)off;
-	long n = write_at(c, o, b, &at, append || o->flags & O_APPEND, flags);
+	bool append = flags & RWF_APPEND || (o->flags & O_APPEND && !(flags & RWF_NOAPPEND));
+	long n = write_at(c, o, b, &at, append, flags & (RWF_DSYNC | RWF_SYNC));
 	if (off == AT_POS) {
 		o->pos = n > 0 ? at : o->pos;
 		ofd_unlock_pos(o);
@@ -226,19 +233,17 @@ long sys_preadv(struct call *c)
 	return (int64_t)c->arg[3] < 0 ? CALL_CONTINUE : read_vector(c, (int64_t)c->arg[3]);
 }
 
-#ifndef RWF_APPEND
-#define RWF_APPEND 0x10
-#endif
 #define RWF_READ_FLAGS (RWF_HIPRI | RWF_NOWAIT)
-#define RWF_WRITE_FLAGS (RWF_HIPRI | RWF_DSYNC | RWF_SYNC | RWF_APPEND)
+#define RWF_WRITE_FLAGS (RWF_HIPRI | RWF_DSYNC | RWF_SYNC | RWF_APPEND | RWF_NOAPPEND)
 
 long sys_preadv2(struct call *c)
 {
 	int64_t off = (int64_t)c->arg[3];
 
-	/* Whether a flag is known, and fits a file like the placeholder, the kernel says. */
-	if (off < AT_POS || c->arg[5] & ~(uint64_t)RWF_READ_FLAGS)
+	if (off < AT_POS)
 		return CALL_CONTINUE;
+	if (c->arg[5] & ~(uint64_t)RWF_READ_FLAGS)
+		return -EOPNOTSUPP;
 	/* RWF_NOWAIT: what is not at hand has to be waited for. */
 	if (c->arg[5] & RWF_NOWAIT) {
 		const struct ofd *o = ofd_by_number((int)c->arg[0]);
@@ -254,7 +259,7 @@ long sys_write(struct call *c)
 	struct buffers b;
 
 	buffers_one(&b, c->arg[1], c->arg[2]);
-	return do_write(c, &b, AT_POS, 0, false);
+	return do_write(c, &b, AT_POS, 0);
 }
 
 long sys_pwrite64(struct call *c)
@@ -262,24 +267,24 @@ long sys_pwrite64(struct call *c)
 	struct buffers b;
 
 	buffers_one(&b, c->arg[1], c->arg[2]);
-	return (int64_t)c->arg[3] < 0 ? CALL_CONTINUE : do_write(c, &b, (int64_t)c->arg[3], 0, false);
+	return (int64_t)c->arg[3] < 0 ? CALL_CONTINUE : do_write(c, &b, (int64_t)c->arg[3], 0);
 }
 
-static long write_vector(struct call *c, int64_t off, uint32_t flags, bool append)
+static long write_vector(struct call *c, int64_t off, uint32_t flags)
 {
 	struct buffers b;
 
-	return buffers_vector(c, &b, c->arg[1], c->arg[2]) ? do_write(c, &b, off, flags, append) : CALL_CONTINUE;
+	return buffers_vector(c, &b, c->arg[1], c->arg[2]) ? do_write(c, &b, off, flags) : CALL_CONTINUE;
 }
 
 long sys_writev(struct call *c)
 {
-	return write_vector(c, AT_POS, 0, false);
+	return write_vector(c, AT_POS, 0);
 }
 
 long sys_pwritev(struct call *c)
 {
-	return (int64_t)c->arg[3] < 0 ? CALL_CONTINUE : write_vector(c, (int64_t)c->arg[3], 0, false);
+	return (int64_t)c->arg[3] < 0 ? CALL_CONTINUE : write_vector(c, (int64_t)c->arg[3], 0);
 }
 
 long sys_pwritev2(struct call *c)
@@ -287,9 +292,13 @@ long sys_pwritev2(struct call *c)
 	int64_t off = (int64_t)c->arg[3];
 	uint64_t flags = c->arg[5];
 
-	if (off < AT_POS || flags & ~(uint64_t)RWF_WRITE_FLAGS)
+	if (off < AT_POS)
 		return CALL_CONTINUE;
-	return write_vector(c, off, (uint32_t)(flags & (RWF_DSYNC | RWF_SYNC)), flags & RWF_APPEND);
+	if (flags & ~(uint64_t)RWF_WRITE_FLAGS)
+		return -EOPNOTSUPP;
+	if ((flags & (RWF_APPEND | RWF_NOAPPEND)) == (RWF_APPEND | RWF_NOAPPEND))
+		return -EINVAL;
+	return write_vector(c, off, (uint32_t)flags & ~(uint32_t)RWF_HIPRI);
 }
 
 /* ---- offsets ---- */
@@ -429,7 +438,7 @@ long sys_ftruncate(struct call *c)
 
 long sys_truncate(struct call *c)
 {
-	CLEANUP_PLACE struct place p = PLACE_NONE;
+	PLACE_ON_STACK(p);
 	rfs_Request req = { .which_op = rfs_Request_truncate_tag, .op.truncate = { .length = (int64_t)c->arg[1] } };
 	long rc = place_resolve(c, AT_FDCWD, c->arg[0], 0, &p);
 

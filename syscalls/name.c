@@ -28,7 +28,7 @@ static long ask(struct call *c, const struct place *p, const rfs_Request *req, b
 
 static long mkdir_common(struct call *c, int dirfd, uint64_t path, unsigned mode)
 {
-	CLEANUP_PLACE struct place p = PLACE_NONE;
+	PLACE_ON_STACK(p);
 	rfs_Request req = { .which_op = rfs_Request_mkdir_tag };
 	long rc = place_resolve(c, dirfd, path, 0, &p);
 
@@ -62,6 +62,7 @@ static void mark_gone(struct ofd *o, void *arg)
 	/* Its attributes (nlink, ctime) changed, and its name is not its own any more. */
 	if (o->mount == g->mount && path_within(o->path, g->path)) {
 		o->path_stale = true;
+		o->list_known = false;
 		o->node->attr_valid = false;
 	}
 }
@@ -75,7 +76,7 @@ static void forget_open(const struct place *p)
 
 static long unlink_common(struct call *c, int dirfd, uint64_t path, int flags)
 {
-	CLEANUP_PLACE struct place p = PLACE_NONE;
+	PLACE_ON_STACK(p);
 	rfs_Request req = { .which_op = rfs_Request_unlink_tag };
 	long rc = place_resolve(c, dirfd, path, 0, &p);
 
@@ -129,8 +130,8 @@ static long rename_places(struct call *c, const struct place *from, const struct
 
 static long rename_common(struct call *c, int olddir, uint64_t oldpath, int newdir, uint64_t newpath, unsigned flags)
 {
-	CLEANUP_PLACE struct place from = PLACE_NONE;
-	CLEANUP_PLACE struct place to = PLACE_NONE;
+	PLACE_ON_STACK(from);
+	PLACE_ON_STACK(to);
 	long rc;
 
 	if (flags & ~(unsigned)(RENAME_NOREPLACE | RENAME_EXCHANGE | RENAME_WHITEOUT))

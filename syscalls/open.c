@@ -233,19 +233,22 @@ int remote_open_dir(struct call *c, struct place *p, int flags, struct ofd **out
 
 static long open_behalf(struct call *c, const struct place *p, int flags, unsigned mode)
 {
+	/* ADDFD cannot pass an O_PATH description on; one that reads does all that this one would. */
+	flags &= ~O_PATH;
 	CLEANUP_FD int fd = open(p->local, flags | O_CLOEXEC | O_NONBLOCK, mode & ~call_umask(c));
 
 	if (fd < 0)
 		return -errno;
-	if (!(flags & O_NONBLOCK) && !(flags & O_PATH))
+	if (!(flags & O_NONBLOCK))
 		fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK);
 	return call_install_fd(c, fd, -1, flags & O_CLOEXEC);
 }
 
 static long open_common(struct call *c, int dirfd, uint64_t addr, int flags, unsigned mode, uint64_t resolve)
 {
-	CLEANUP_PLACE struct place p = PLACE_NONE;
-	long rc = place_resolve(c, dirfd, addr, 0, &p);
+	PLACE_ON_STACK(p);
+	bool scoped = resolve & (RESOLVE_BENEATH | RESOLVE_IN_ROOT);
+	long rc = place_resolve(c, dirfd, addr, scoped ? PLACE_SCOPED : 0, &p);
 
 	if (rc)
 		return rc;
@@ -259,9 +262,20 @@ static long open_common(struct call *c, int dirfd, uint64_t addr, int flags, uns
 	return remote_open(c, &p, flags, mode & 07777, resolve);
 }
 
+/* Flags that open knows; it ignores others, and with O_PATH nearly all, where openat2 refuses them. */
+#define KNOWN_FLAGS                                                                                                \
+	(O_ACCMODE | O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_APPEND | O_NONBLOCK | O_DSYNC | O_ASYNC | O_DIRECT | \
+	 0100000 /* O_LARGEFILE */ | O_DIRECTORY | O_NOFOLLOW | O_NOATIME | O_CLOEXEC | O_SYNC | O_PATH | O_TMPFILE)
+#define PATH_FLAGS (O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
+
+static int known_flags(uint64_t flags)
+{
+	return (int)flags & (flags & O_PATH ? PATH_FLAGS : KNOWN_FLAGS);
+}
+
 long sys_open(struct call *c)
 {
-	return open_common(c, AT_FDCWD, c->arg[0], (int)c->arg[1], (unsigned)c->arg[2], 0);
+	return open_common(c, AT_FDCWD, c->arg[0], known_flags(c->arg[1]), (unsigned)c->arg[2], 0);
 }
 
 long sys_creat(struct call *c)
@@ -271,13 +285,9 @@ long sys_creat(struct call *c)
 
 long sys_openat(struct call *c)
 {
-	return open_common(c, (int)c->arg[0], c->arg[1], (int)c->arg[2], (unsigned)c->arg[3], 0);
+	return open_common(c, (int)c->arg[0], c->arg[1], known_flags(c->arg[2]), (unsigned)c->arg[3], 0);
 }
 
-/* Flags that openat2 knows; it refuses others, where openat ignores them. */
-#define OPEN2_FLAGS                                                                                                \
-	(O_ACCMODE | O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_APPEND | O_NONBLOCK | O_DSYNC | O_ASYNC | O_DIRECT | \
-	 0100000 /* O_LARGEFILE */ | O_DIRECTORY | O_NOFOLLOW | O_NOATIME | O_CLOEXEC | O_SYNC | O_PATH | O_TMPFILE)
 #define OPEN2_RESOLVE \
 	(RESOLVE_NO_XDEV | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH | RESOLVE_IN_ROOT | RESOLVE_CACHED)
 
@@ -288,7 +298,7 @@ long sys_openat2(struct call *c)
 	/* What is wrong with the structure, the kernel finds by itself. */
 	if (c->arg[3] != sizeof(how) || call_read(c, c->arg[2], &how, sizeof(how)) < 0)
 		return CALL_CONTINUE;
-	if (how.flags & ~(uint64_t)OPEN2_FLAGS || how.resolve & ~(uint64_t)OPEN2_RESOLVE || how.mode & ~07777ull ||
+	if (how.flags != (uint64_t)(unsigned)known_flags(how.flags) || how.resolve & ~(uint64_t)OPEN2_RESOLVE || how.mode & ~07777ull ||
 	    (how.mode && !(how.flags & O_CREAT)))
 		return CALL_CONTINUE;
 	return open_common(c, (int)c->arg[0], c->arg[1], (int)how.flags, (unsigned)how.mode, how.resolve);

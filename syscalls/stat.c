@@ -56,6 +56,9 @@ static void to_statx(const rfs_Attr *a, unsigned mask, struct statx *x)
 	memset(x, 0, sizeof(*x));
 	/* The kernel always gives the basic ones and the mount, the others as they were asked for. */
 	x->stx_mask = a->mask & (STATX_BASIC_STATS | STATX_MNT_ID_ | mask);
+	/* Since 6.13 (multigrain timestamps) these two come together, or not at all when nobody asked. */
+	if (!(mask & (STATX_MTIME | STATX_CTIME)))
+		x->stx_mask &= ~(STATX_MTIME | STATX_CTIME);
 	x->stx_blksize = a->blksize;
 	x->stx_attributes = a->attributes;
 	x->stx_attributes_mask = a->attributes_mask;
@@ -67,8 +70,10 @@ static void to_statx(const rfs_Attr *a, unsigned mask, struct statx *x)
 	x->stx_size = a->size;
 	x->stx_blocks = a->blocks;
 	x->stx_atime = to_time(a->atime_sec, a->atime_nsec);
-	x->stx_mtime = to_time(a->mtime_sec, a->mtime_nsec);
-	x->stx_ctime = to_time(a->ctime_sec, a->ctime_nsec);
+	if (x->stx_mask & (STATX_MTIME | STATX_CTIME)) {
+		x->stx_mtime = to_time(a->mtime_sec, a->mtime_nsec);
+		x->stx_ctime = to_time(a->ctime_sec, a->ctime_nsec);
+	}
 	if (x->stx_mask & STATX_BTIME)
 		x->stx_btime = to_time(a->btime_sec, a->btime_nsec);
 	x->stx_rdev_major = a->rdev_major;
@@ -139,9 +144,9 @@ static long stat_behalf(struct call *c, const struct place *p, int flags, uint64
 
 static long stat_common(struct call *c, int dirfd, uint64_t path, int flags, uint64_t out)
 {
-	CLEANUP_PLACE struct place p = PLACE_NONE;
+	PLACE_ON_STACK(p);
 	rfs_Attr attr;
-	long rc = place_resolve(c, dirfd, path, flags & AT_EMPTY_PATH ? PLACE_EMPTY_OK : 0, &p);
+	long rc = place_resolve(c, dirfd, path, flags & AT_EMPTY_PATH ? PLACE_EMPTY_OK | PLACE_NULL_OK : 0, &p);
 
 	if (rc || (!p.mount && !p.behalf))
 		return rc ? rc : CALL_CONTINUE;
@@ -183,7 +188,7 @@ long sys_newfstatat(struct call *c)
 
 long sys_statx(struct call *c)
 {
-	CLEANUP_PLACE struct place p = PLACE_NONE;
+	PLACE_ON_STACK(p);
 	int flags = (int)c->arg[2];
 	unsigned mask = (unsigned)c->arg[3];
 	struct statx x;
@@ -192,7 +197,7 @@ long sys_statx(struct call *c)
 	if (flags & ~(STAT_FLAGS | AT_STATX_SYNC_TYPE) || mask & STATX__RESERVED ||
 	    (flags & AT_STATX_SYNC_TYPE) == AT_STATX_SYNC_TYPE)
 		return CALL_CONTINUE;
-	long rc = place_resolve(c, (int)c->arg[0], c->arg[1], flags & AT_EMPTY_PATH ? PLACE_EMPTY_OK : 0, &p);
+	long rc = place_resolve(c, (int)c->arg[0], c->arg[1], flags & AT_EMPTY_PATH ? PLACE_EMPTY_OK | PLACE_NULL_OK : 0, &p);
 	if (rc || (!p.mount && !p.behalf))
 		return rc ? rc : CALL_CONTINUE;
 	if (p.behalf) {
@@ -211,7 +216,7 @@ long sys_statx(struct call *c)
 
 static long access_common(struct call *c, int dirfd, uint64_t path, unsigned mode, int flags)
 {
-	CLEANUP_PLACE struct place p = PLACE_NONE;
+	PLACE_ON_STACK(p);
 	rfs_Request req = { .which_op = rfs_Request_access_tag,
 			    .op.access = { .has_where = true,
 					   .mode = mode,
@@ -256,7 +261,7 @@ long sys_faccessat2(struct call *c)
 
 static long readlink_common(struct call *c, int dirfd, uint64_t path, uint64_t out, int size)
 {
-	CLEANUP_PLACE struct place p = PLACE_NONE;
+	PLACE_ON_STACK(p);
 	rfs_Request req = { .which_op = rfs_Request_readlink_tag, .op.readlink.has_where = true };
 	char text[PATH_MAX];
 	struct link_reply rep;

@@ -16,6 +16,7 @@
 #include "rules.h"
 #include "state.h"
 #include "sync.h"
+#include "task.h"
 #include "util.h"
 
 pthread_mutex_t state_mutex = PTHREAD_MUTEX_INITIALIZER;
@@ -39,6 +40,9 @@ long call_dispatch(struct call *c)
 	if (c->cookie && sync_active())
 		placeholder_drain(c);
 	result = c->row->handler ? c->row->handler(c) : call_default(c);
+	struct task *t = c->cookie ? task_find(c->tid) : NULL;
+	if (t)
+		t->continued = result == CALL_CONTINUE ? c->nr : -1;
 	state_unlock();
 	return result;
 }
@@ -78,7 +82,7 @@ long call_unsupported(struct call *c, const struct mount *m)
 /* The remote tree that path argument I is in, NULL when local. */
 static const struct mount *path_argument(struct call *c, int i, bool *behalf)
 {
-	CLEANUP_PLACE struct place p = PLACE_NONE;
+	PLACE_ON_STACK(p);
 	int dirfd = i > 0 && c->row->args[i - 1] == A_DIRFD ? (int)c->arg[i - 1] : AT_FDCWD;
 
 	if (place_resolve(c, dirfd, c->arg[i], PLACE_EMPTY_OK, &p))

@@ -50,10 +50,12 @@ static const char *machine_name(unsigned machine, bool is64)
 		unsigned machine;
 		const char *name;
 	} names[] = {
-		{EM_386, "i386"},     {EM_AARCH64, "aarch64"}, {EM_ARM, "arm"},     {EM_RISCV, "riscv"},
-		{EM_PPC64, "ppc64"},  {EM_PPC, "ppc"},	       {EM_S390, "s390"},   {EM_MIPS, "mips"},
-		{EM_SPARCV9, "sparc64"}, {EM_SPARC, "sparc"},  {EM_68K, "m68k"},    {EM_ALPHA, "alpha"},
-		{EM_IA_64, "ia64"},   {EM_PARISC, "parisc"},   {EM_LOONGARCH, "loongarch"}, {EM_BPF, "bpf"},
+		{EM_386, "i386"},    {EM_AARCH64, "aarch64"}, {EM_ARM, "arm"},
+		{EM_RISCV, "riscv"}, {EM_PPC64, "ppc64"},     {EM_PPC, "ppc"},
+		{EM_S390, "s390"},   {EM_MIPS, "mips"},	      {EM_SPARCV9, "sparc64"},
+		{EM_SPARC, "sparc"}, {EM_68K, "m68k"},	      {EM_ALPHA, "alpha"},
+		{EM_IA_64, "ia64"},  {EM_PARISC, "parisc"},   {EM_LOONGARCH, "loongarch"},
+		{EM_BPF, "bpf"},
 	};
 
 	if (machine == EM_X86_64)

@@ -7,10 +7,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/queue.h>
-#include <time.h>
 #include <unistd.h>
-
-#include <pb_decode.h>
 
 #include "link.h"
 #include "stream.h"
@@ -26,7 +23,7 @@
  *   - `ended`: nothing will be read any more.
  * Arming a readable stream reports it at once, so nothing that arrives between two readers is missed.
  * Only the reader takes calls off `pending`, so it may use a call found there without the lock.
- * Lock order: write_lock, lock.
+ * Lock order: the sender's, lock.
  */
 struct call {
 	TAILQ_ENTRY(call) entry;
@@ -41,13 +38,12 @@ struct call {
 
 struct link {
 	struct stream stream;
+	struct sender sender;
 	int epoll;
 	char tag[128];
 	struct link_callbacks callbacks;
 	uint32_t max_payload;
 	pthread_t poller;
-
-	pthread_mutex_t write_lock; /* held while a frame is written */
 
 	pthread_mutex_t lock;
 	pthread_cond_t changed; /* for link_close: its goodbye is done */
@@ -56,7 +52,7 @@ struct link {
 	bool reading;
 	bool ended;
 	struct call *goodbye;
-	char verdict[96];      /* why link_close gave up */
+	char verdict[96]; /* why link_close gave up */
 
 	atomic_uint inside; /* threads in link_call and link_send */
 	atomic_uint_fast64_t last_handle, round_trips, requests;
@@ -84,17 +80,16 @@ static bool role_take(struct link *l)
 static struct call *role_leave(struct link *l)
 {
 	struct call *c;
-	TAILQ_FOREACH (c, &l->pending, entry) {
-		if (!c->waiting)
-			continue;
+	for (c = TAILQ_FIRST(&l->pending); c && !c->waiting;)
+		c = TAILQ_NEXT(c, entry);
+	l->reading = c != NULL;
+	if (c) {
 		c->reader = true;
 		c->waiting = false;
-		return c;
-	}
-	l->reading = false;
-	if (!l->ended)
+	} else if (!l->ended) {
 		poller_arm(l, EPOLLIN);
-	return NULL;
+	}
+	return c;
 }
 
 /* Takes C off the pending calls. True when it must be posted. */
@@ -115,10 +110,9 @@ static bool call_finish(struct link *l, struct call *c, int result)
 static struct call *call_find(struct link *l, uint32_t id)
 {
 	struct call *c;
-	TAILQ_FOREACH (c, &l->pending, entry)
-		if (c->id == id)
-			return c;
-	return NULL;
+	for (c = TAILQ_FIRST(&l->pending); c && c->id != id;)
+		c = TAILQ_NEXT(c, entry);
+	return c;
 }
 
 static void call_post(struct call *c)
@@ -162,9 +156,9 @@ static int reader_reply(struct link *l, const struct frame_header *header, uint8
 static int reader_push(struct link *l, const struct frame_header *header)
 {
 	rfs_Push push;
-	pb_istream_t in = pb_istream_from_buffer(l->stream.message, header->message_len);
-	if (header->id || header->payload_len || !pb_decode(&in, rfs_Push_fields, &push))
-		return stream_violation(&l->stream, "a malformed push");
+	int err = stream_decode_push(&l->stream, header, &push);
+	if (err)
+		return err;
 	if (l->callbacks.push)
 		l->callbacks.push(l, &push, l->callbacks.arg);
 	return 0;
@@ -210,7 +204,12 @@ static void *poller_main(void *arg)
 	bool ended = false;
 	while (!ended) {
 		struct epoll_event ev;
-		epoll_wait(l->epoll, &ev, 1, -1);
+		if (epoll_wait(l->epoll, &ev, 1, -1) != 1)
+			continue;
+		if (ev.data.u32 == SENDER_EVENT) {
+			sender_ready(&l->sender);
+			continue;
+		}
 		pthread_mutex_lock(&l->lock);
 		bool mine = role_take(l);
 		ended = l->ended;
@@ -226,26 +225,28 @@ static void *poller_main(void *arg)
 /* ---- requests ---- */
 
 /*
- * Sends O under ID; write_lock is held. C, if it has the reader's role, must not sleep here with it: the
+ * Sends O; the sender's turn is ours. C, if it has the reader's role, must not sleep here with it: the
  * agent may be unable to read on before somebody reads what it sent.
  */
-static int request_send(struct link *l, struct stream_request *o, uint32_t id, struct call *c, int64_t deadline_ms)
+static int request_send(struct link *l, struct stream_request *o, struct call *c, int64_t deadline_ms)
 {
 	struct iovec iov[2];
 	struct msghdr msg = {.msg_iov = iov, .msg_iovlen = 2};
-	stream_fill_iov(o, id, iov);
-	atomic_fetch_add_explicit(&l->requests, 1, memory_order_relaxed);
-	int sent = stream_send_now(&l->stream, &msg);
+	stream_fill_iov(o, c->id, iov);
+	int sent = sender_try(&l->sender, &msg);
 	if (sent)
 		return sent < 0 ? sent : 0;
-	if (c && c->reader) {
+	if (c->reader) {
 		c->reader = false;
 		role_drop(l);
 	}
-	return stream_send_rest(&l->stream, &msg, deadline_ms);
+	return sender_finish(&l->sender, &msg, deadline_ms);
 }
 
-/* Makes C pending under a new id and sends O. -EIO when the link has ended; then C is not pending. */
+/*
+ * Makes C pending under a new id and sends O; the sender's turn is ours. What goes wrong with that is seen by
+ * the reader, who finishes C. -EIO when the link has ended before; then C is not pending.
+ */
 static int call_start(struct link *l, struct call *c, struct stream_request *o, int64_t deadline_ms)
 {
 	pthread_mutex_lock(&l->lock);
@@ -255,13 +256,13 @@ static int call_start(struct link *l, struct call *c, struct stream_request *o, 
 			c->id = ++l->last_id;
 		while (!c->id || call_find(l, c->id));
 		TAILQ_INSERT_TAIL(&l->pending, c, entry);
-		if (c != l->goodbye)
-			c->reader = role_take(l);
+		c->reader = c != l->goodbye && role_take(l);
 	}
 	pthread_mutex_unlock(&l->lock);
 	if (ended)
 		return -EIO;
-	if (request_send(l, o, c->id, c, deadline_ms) < 0)
+	atomic_fetch_add_explicit(&l->requests, 1, memory_order_relaxed);
+	if (request_send(l, o, c, deadline_ms) < 0)
 		stream_stop(&l->stream);
 	return 0;
 }
@@ -287,8 +288,7 @@ static void call_wait(struct link *l, struct call *c)
 	call_post(next);
 }
 
-int link_call(struct link *l, const rfs_Request *req, const void *payload, size_t payload_len,
-	      struct link_reply *rep)
+int link_call(struct link *l, const rfs_Request *req, const void *payload, size_t payload_len, struct link_reply *rep)
 {
 	struct stream_request o;
 	struct call c = {.rep = rep};
@@ -299,9 +299,9 @@ int link_call(struct link *l, const rfs_Request *req, const void *payload, size_
 		return err;
 	sem_init(&c.wake, 0, 0);
 	atomic_fetch_add(&l->inside, 1);
-	pthread_mutex_lock(&l->write_lock);
+	sender_begin(&l->sender);
 	err = call_start(l, &c, &o, 0);
-	pthread_mutex_unlock(&l->write_lock);
+	sender_end(&l->sender);
 	if (!err) {
 		call_wait(l, &c);
 		err = c.result;
@@ -317,16 +317,15 @@ int link_send(struct link *l, const rfs_Request *req)
 	int err = stream_encode_request(&o, req, NULL, 0);
 	if (err)
 		return err;
+	struct iovec iov[2];
+	stream_fill_iov(&o, 0, iov);
 	atomic_fetch_add(&l->inside, 1);
-	pthread_mutex_lock(&l->write_lock);
 	pthread_mutex_lock(&l->lock);
-	err = l->ended ? -EIO : 0;
+	bool ended = l->ended;
 	pthread_mutex_unlock(&l->lock);
-	if (!err && request_send(l, &o, 0, NULL, 0) < 0) {
-		stream_stop(&l->stream);
-		err = -EIO;
-	}
-	pthread_mutex_unlock(&l->write_lock);
+	err = ended ? -EIO : sender_queue(&l->sender, o.bytes, iov[0].iov_len);
+	if (!err)
+		atomic_fetch_add_explicit(&l->requests, 1, memory_order_relaxed);
 	atomic_fetch_sub(&l->inside, 1);
 	return err;
 }
@@ -366,10 +365,13 @@ static int poller_start(struct link *l)
 	if (l->epoll < 0 || epoll_ctl(l->epoll, EPOLL_CTL_ADD, l->stream.kick, &kick) < 0 ||
 	    epoll_ctl(l->epoll, EPOLL_CTL_ADD, l->stream.in, &in) < 0)
 		return -errno;
+	int err = sender_watch(&l->sender, l->epoll);
+	if (err)
+		return err;
 	sigset_t all, old;
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
-	int err = pthread_create(&l->poller, NULL, poller_main, l);
+	err = pthread_create(&l->poller, NULL, poller_main, l);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	return -err;
 }
@@ -380,6 +382,8 @@ static struct link *link_alloc(const char *tag, const struct link_callbacks *cal
 	if (!l)
 		return NULL;
 	l->epoll = -1;
+	sender_init(&l->sender, &l->stream);
+	l->last_id = l->requests = l->round_trips = 1; /* the greeting */
 	snprintf(l->tag, sizeof(l->tag), "%s", tag);
 	if (callbacks)
 		l->callbacks = *callbacks;
@@ -389,21 +393,19 @@ static struct link *link_alloc(const char *tag, const struct link_callbacks *cal
 	pthread_cond_init(&l->changed, &monotonic);
 	pthread_condattr_destroy(&monotonic);
 	pthread_mutex_init(&l->lock, NULL);
-	pthread_mutex_init(&l->write_lock, NULL);
 	TAILQ_INIT(&l->pending);
 	return l;
 }
 
 static void link_free(struct link *l, int grace_ms)
 {
+	sender_destroy(&l->sender);
 	stream_close(&l->stream);
 	if (l->epoll >= 0)
 		close(l->epoll);
-	if (l->stream.agent > 0)
-		target_stop(l->stream.agent, grace_ms);
+	target_stop(l->stream.agent, grace_ms);
 	pthread_cond_destroy(&l->changed);
 	pthread_mutex_destroy(&l->lock);
-	pthread_mutex_destroy(&l->write_lock);
 	free(l);
 }
 
@@ -413,11 +415,8 @@ struct link *link_open(int in, int out, pid_t agent_pid, const char *tag, bool r
 	struct link *l = link_alloc(tag, callbacks);
 	if (!l) {
 		snprintf(err, err_len, "out of memory");
-		close(in);
-		if (out != in)
-			close(out);
-		if (agent_pid > 0)
-			target_stop(agent_pid, 0);
+		stream_close(&(struct stream){.in = in, .out = out, .kick = -1});
+		target_stop(agent_pid, 0);
 		return NULL;
 	}
 	int rc = stream_init(&l->stream, in, out, agent_pid);
@@ -435,17 +434,6 @@ struct link *link_open(int in, int out, pid_t agent_pid, const char *tag, bool r
 	snprintf(err, err_len, "%s", why);
 	link_free(l, 0);
 	return NULL;
-}
-
-/* The goodbye needs the write lock: for ever held where the agent reads no more, and so are the calls then. */
-static bool write_lock_until(struct link *l, int64_t deadline_ms)
-{
-	while (pthread_mutex_trylock(&l->write_lock) != 0) {
-		if (stream_now_ms() >= deadline_ms)
-			return false;
-		usleep(1000);
-	}
-	return true;
 }
 
 static int link_give_up(struct link *l, const char *why)
@@ -484,13 +472,13 @@ static int link_say_goodbye(struct link *l, int timeout_ms)
 	int64_t deadline = stream_now_ms() + timeout_ms;
 	snprintf(why, sizeof(why), "the agent did not answer the goodbye within %g s", timeout_ms / 1000.0);
 	stream_encode_request(&o, &req, NULL, 0);
-	if (!write_lock_until(l, deadline))
+	if (!sender_begin_until(&l->sender, deadline))
 		return link_give_up(l, why);
 	pthread_mutex_lock(&l->lock);
 	l->goodbye = &c;
 	pthread_mutex_unlock(&l->lock);
 	int err = call_start(l, &c, &o, deadline);
-	pthread_mutex_unlock(&l->write_lock);
+	sender_end(&l->sender);
 	if (!err) {
 		goodbye_wait(l, &c, deadline, why);
 		err = c.result;

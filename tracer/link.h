@@ -18,9 +18,15 @@ struct link_reply {
 };
 
 struct link_callbacks {
-	/* A push arrived. Called on the reader thread, in stream order with replies; must not call link_call. */
+	/*
+	 * A push arrived. Called in stream order with replies, never two at once, on whichever thread reads: the
+	 * link's own, or one inside link_call. Must not call link_call; may call link_send.
+	 */
 	void (*push)(struct link *l, const rfs_Push *push, void *arg);
-	/* The connection is gone for good; called once, on the reader thread; WHY is one clause in English. */
+	/*
+	 * The connection is gone for good, or link_close had to give up. Called once, on the thread that reads;
+	 * WHY is one clause in English ("the agent was killed by SIGKILL").
+	 */
 	void (*lost)(struct link *l, const char *why, void *arg);
 	void *arg;
 };
@@ -33,7 +39,8 @@ struct link_totals { uint64_t round_trips, requests, bytes_in, bytes_out; };
  * thread. Takes ownership of both descriptors, also on failure. TAG ("dir:/srv") is copied and used in
  * messages. AGENT_PID is the process behind the stream (0: none): it must be a child of the calling
  * thread, is reaped by link_close, and its status is part of the reason given when the stream ends.
- * TIMEOUT_MS bounds the first exchange. NULL on failure, with one clause of reason in ERR (ERR_LEN bytes).
+ * TIMEOUT_MS bounds the first exchange. NULL on failure, with the agent ended and reaped and one clause of
+ * reason in ERR (ERR_LEN bytes).
  */
 struct link *link_open(int in, int out, pid_t agent_pid, const char *tag, bool read_only, int timeout_ms,
 		       const struct link_callbacks *callbacks, char *err, size_t err_len);
@@ -46,7 +53,10 @@ struct link *link_open(int in, int out, pid_t agent_pid, const char *tag, bool r
 int link_call(struct link *l, const rfs_Request *req, const void *payload, size_t payload_len,
 	      struct link_reply *rep);
 
-/* Sends REQ without waiting; the agent sends no reply. 0 or a negative errno as link_call. */
+/*
+ * Sends REQ, in order with this thread's calls, and never waits, whatever locks are held; the agent sends no
+ * reply. 0 or a negative errno as link_call; -ENOBUFS when the agent has taken nothing for megabytes.
+ */
 int link_send(struct link *l, const rfs_Request *req);
 
 /* Frees what link_call put into REP. Harmless on a zeroed one. */
@@ -60,7 +70,8 @@ struct link_totals link_totals(const struct link *l);
 
 /*
  * Says goodbye, waits at most TIMEOUT_MS for the answer, ends the agent and frees L.
- * 0; -EIO when the stream ended without the answer (what was sent last may not have been done).
+ * 0; -EIO when the stream ended without the answer (what was sent last may not have been done). Calls that
+ * are under way get -EIO; none may begin any more.
  */
 int link_close(struct link *l, int timeout_ms);
 

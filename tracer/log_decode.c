@@ -128,63 +128,6 @@ static void decode_dev(struct decoding *d, uint64_t value)
 	text_format(d->t, "makedev(%#x, %#x)", major(dev), minor(dev));
 }
 
-static void decode_ioctl(struct decoding *d, uint32_t request)
-{
-	static const char *const dirs[] = {"_IOC_NONE", "_IOC_WRITE", "_IOC_READ", "_IOC_READ|_IOC_WRITE"};
-	const char *name = flags_name(names_ioctl, request);
-
-	if (name)
-		text_add(d->t, name);
-	else
-		text_format(d->t, "_IOC(%s, %#x, %#x, %#x)", dirs[_IOC_DIR(request)], _IOC_TYPE(request),
-			    _IOC_NR(request), _IOC_SIZE(request));
-}
-
-static void decode_fcntl_arg(struct decoding *d, int cmd, uint64_t arg)
-{
-	switch (cmd) {
-	case F_SETFD:
-		flags_add(d->t, names_fd_flags, arg, "FD_???");
-		break;
-	case F_SETFL:
-		flags_add_open(d->t, arg);
-		break;
-	case 5: /* F_GETLK: <fcntl.h> has one number where the kernel has two */
-	case 12:
-	case 36:
-		decode_flock(d, arg, true);
-		break;
-	case 6:
-	case 7:
-	case 13:
-	case 14:
-	case 37:
-	case 38:
-		decode_flock(d, arg, false);
-		break;
-	case F_SETLEASE:
-		flags_add_value(d->t, names_lock_type, arg, "F_???");
-		break;
-	case F_NOTIFY:
-		flags_add(d->t, names_dnotify, arg, "DN_???");
-		break;
-	case F_ADD_SEALS:
-		flags_add(d->t, names_seals, arg, "F_SEAL_???");
-		break;
-	case F_SETSIG:
-		flags_add_signal(d->t, (int)arg);
-		break;
-	case F_DUPFD:
-	case F_DUPFD_CLOEXEC:
-	case F_SETOWN:
-	case F_SETPIPE_SZ:
-		text_format(d->t, "%d", (int)arg);
-		break;
-	default:
-		text_format(d->t, "%#" PRIx64, arg);
-	}
-}
-
 /* False for arguments that the call does not look at. */
 static bool is_shown(const struct call *c, int i)
 {
@@ -194,7 +137,7 @@ static bool is_shown(const struct call *c, int i)
 	case A_SKIP:
 		return false;
 	case A_MODE:
-		return i == 0 || c->row->args[i - 1] != A_OFLAGS || (before & O_CREAT) || (before & __O_TMPFILE);
+		return i == 0 || c->row->args[i - 1] != A_OFLAGS || (before & OPEN_MAKES);
 	case A_DEV:
 		return i == 0 || c->row->args[i - 1] != A_FMODE || S_ISCHR(before) || S_ISBLK(before);
 	case A_FCNTL_ARG:
@@ -209,8 +152,8 @@ static bool is_shown(const struct call *c, int i)
 			return false;
 		}
 		return true;
-	case A_HEX:
-		return i == 0 || c->row->args[i - 1] != A_IOCTL || (before != FIOCLEX && before != FIONCLEX);
+	case A_IOCTL_ARG:
+		return before != FIOCLEX && before != FIONCLEX;
 	default:
 		return true;
 	}
@@ -398,6 +341,9 @@ static void decode_arg(struct decoding *d, int i)
 	case A_FCNTL_ARG:
 		decode_fcntl_arg(d, (int)c->arg[i - 1], v);
 		break;
+	case A_IOCTL_ARG:
+		decode_ioctl_arg(d, (uint32_t)c->arg[i - 1], v);
+		break;
 	case A_PTR:
 		decode_address(d, v);
 		break;
@@ -449,30 +395,6 @@ static bool returns_fd(const struct call *c)
 
 /* No result below is an errno: CALL_CONTINUE and its like. */
 #define MAX_ERRNO 4095
-
-/* What fcntl returns flags in: "0x8002 (flags O_RDWR|O_LARGEFILE)". False when it is a plain number. */
-static bool decode_fcntl_result(struct decoding *d)
-{
-	long r = d->result;
-
-	switch (d->c->arg[1]) {
-	case F_GETFL:
-		text_format(d->t, "%#lx (flags ", r);
-		flags_add_open(d->t, (uint64_t)r);
-		break;
-	case F_GETFD:
-	case F_GET_SEALS:
-		if (!r)
-			return false;
-		text_format(d->t, "%#lx (%s ", r, d->c->arg[1] == F_GETFD ? "flags" : "seals");
-		flags_add(d->t, d->c->arg[1] == F_GETFD ? names_fd_flags : names_seals, (uint64_t)r, "F_???");
-		break;
-	default:
-		return false;
-	}
-	text_add(d->t, ")");
-	return true;
-}
 
 void decode_result(struct decoding *d)
 {

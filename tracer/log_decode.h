@@ -37,6 +37,14 @@ void decode_string(struct decoding *d, uint64_t addr);
 void decode_buffer(struct decoding *d, uint64_t addr, uint64_t len);
 void decode_fd(struct decoding *d, int fd);
 
+/* fcntl and ioctl: log_fcntl.c. */
+void decode_ioctl(struct decoding *d, uint32_t request);
+void decode_ioctl_arg(struct decoding *d, uint32_t request, uint64_t arg);
+void decode_fcntl_arg(struct decoding *d, int cmd, uint64_t arg);
+
+/* What fcntl returns flags in: "0x8002 (flags O_RDWR|O_LARGEFILE)". False when it is a plain number. */
+bool decode_fcntl_result(struct decoding *d);
+
 /* Structures: log_struct.c, log_array.c. */
 void decode_stat(struct decoding *d, uint64_t addr);
 void decode_statx(struct decoding *d, uint64_t addr);

@@ -71,6 +71,9 @@ void flags_add_open(struct text *t, uint64_t flags)
 	flags_add_more(t, names_open, flags & ~(uint64_t)O_ACCMODE);
 }
 
+/* The size of huge pages, as a power of two. */
+#define HUGE_BITS (UINT64_C(0x3f) << 26)
+
 void flags_add_map(struct text *t, uint64_t flags)
 {
 	static const char *const types[] = {"MAP_FILE", "MAP_SHARED", "MAP_PRIVATE", "MAP_SHARED_VALIDATE"};
@@ -80,7 +83,9 @@ void flags_add_map(struct text *t, uint64_t flags)
 		text_add(t, types[type]);
 	else
 		text_format(t, "%#x /* MAP_??? */", type);
-	flags_add_more(t, names_map, flags & ~(uint64_t)MAP_TYPE);
+	flags_add_more(t, names_map, flags & ~(uint64_t)MAP_TYPE & ~HUGE_BITS);
+	if (flags & HUGE_BITS)
+		text_format(t, "|%" PRIu64 "<<MAP_HUGE_SHIFT", (flags & HUGE_BITS) >> 26);
 }
 
 void flags_add_at(struct text *t, int nr, uint64_t flags)

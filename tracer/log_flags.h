@@ -2,9 +2,13 @@
 #ifndef TRACER_LOG_FLAGS_H
 #define TRACER_LOG_FLAGS_H
 
+#include <fcntl.h>
 #include <stdint.h>
 
 #include "log_text.h"
+
+/* open(2) flags with which it looks at its mode. <fcntl.h>'s __O_TMPFILE has O_DIRECTORY in it. */
+#define OPEN_MAKES (O_CREAT | 020000000)
 
 struct name {
 	uint64_t value;

@@ -17,7 +17,7 @@
 const struct name names_open[] = {
 	N(O_CREAT), N(O_EXCL), N(O_NOCTTY), N(O_TRUNC), N(O_APPEND), N(O_NONBLOCK), N(O_SYNC), N(O_DSYNC),
 	N(O_DIRECT), {0100000, "O_LARGEFILE"}, N(O_NOFOLLOW), N(O_NOATIME), N(O_CLOEXEC), N(O_PATH),
-	N(O_TMPFILE), N(O_DIRECTORY), N(__O_TMPFILE), N(FASYNC), END,
+	N(O_TMPFILE), N(O_DIRECTORY), {020000000, "__O_TMPFILE"}, N(FASYNC), END,
 };
 
 const struct name names_at[] = {

@@ -66,9 +66,9 @@ void decode_statfs(struct decoding *d, uint64_t addr)
 	text_format(d->t,
 		    ", f_bsize=%ld, f_blocks=%lu, f_bfree=%lu, f_bavail=%lu, f_files=%lu, f_ffree=%lu, "
 		    "f_fsid={val=[%#x, %#x]}, f_namelen=%ld, f_frsize=%ld, f_flags=",
-		    (long)fs.f_bsize, (unsigned long)fs.f_blocks, (unsigned long)fs.f_bfree,
-		    (unsigned long)fs.f_bavail, (unsigned long)fs.f_files, (unsigned long)fs.f_ffree,
-		    (unsigned)fs.f_fsid.__val[0], (unsigned)fs.f_fsid.__val[1], (long)fs.f_namelen, (long)fs.f_frsize);
+		    (long)fs.f_bsize, (unsigned long)fs.f_blocks, (unsigned long)fs.f_bfree, (unsigned long)fs.f_bavail,
+		    (unsigned long)fs.f_files, (unsigned long)fs.f_ffree, (unsigned)fs.f_fsid.__val[0],
+		    (unsigned)fs.f_fsid.__val[1], (long)fs.f_namelen, (long)fs.f_frsize);
 	flags_add(d->t, names_statfs, (uint64_t)fs.f_flags, "ST_???");
 	text_add(d->t, "}");
 }
@@ -104,7 +104,7 @@ void decode_open_how(struct decoding *d, uint64_t addr, uint64_t size)
 		return;
 	text_add(d->t, "{flags=");
 	flags_add_open(d->t, how.flags);
-	if (how.mode || (how.flags & (O_CREAT | __O_TMPFILE)))
+	if (how.mode || (how.flags & OPEN_MAKES))
 		text_format(d->t, ", mode=%#03" PRIo64, (uint64_t)how.mode);
 	text_add(d->t, ", resolve=");
 	flags_add(d->t, names_resolve, how.resolve, "RESOLVE_???");
@@ -206,6 +206,10 @@ void decode_flock(struct decoding *d, uint64_t addr, bool out)
 {
 	struct flock lock;
 
+	if (out && !d->filled) {
+		decode_address(d, addr);
+		return;
+	}
 	if (!fetch(d, addr, &lock, sizeof(lock)))
 		return;
 	text_add(d->t, "{l_type=");
@@ -213,7 +217,7 @@ void decode_flock(struct decoding *d, uint64_t addr, bool out)
 	text_add(d->t, ", l_whence=");
 	flags_add_value(d->t, names_whence, (uint16_t)lock.l_whence, "SEEK_???");
 	text_format(d->t, ", l_start=%ld, l_len=%ld", (long)lock.l_start, (long)lock.l_len);
-	if (out && d->filled)
+	if (out)
 		text_format(d->t, ", l_pid=%d", (int)lock.l_pid);
 	text_add(d->t, "}");
 }

@@ -29,8 +29,22 @@ static bool is_desc(const struct syscall_row *row)
 static bool is_process(const struct syscall_row *row)
 {
 	static const char *const names[] = {
-		"clone", "clone3", "execve", "execveat", "exit", "exit_group", "fork", "kill", "pidfd_send_signal",
-		"rt_sigqueueinfo", "rt_tgsigqueueinfo", "tgkill", "tkill", "vfork", "wait4", "waitid",
+		"clone",
+		"clone3",
+		"execve",
+		"execveat",
+		"exit",
+		"exit_group",
+		"fork",
+		"kill",
+		"pidfd_send_signal",
+		"rt_sigqueueinfo",
+		"rt_tgsigqueueinfo",
+		"tgkill",
+		"tkill",
+		"vfork",
+		"wait4",
+		"waitid",
 	};
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
@@ -54,8 +68,8 @@ static const struct trace_class {
 	const char *name;
 	bool (*has)(const struct syscall_row *row);
 } classes[] = {
-	{"%file", is_file}, {"file", is_file}, {"%desc", is_desc},     {"desc", is_desc}, {"%process", is_process},
-	{"process", is_process}, {"all", is_any}, {"none", is_none},
+	{"%file", is_file},	  {"file", is_file},	   {"%desc", is_desc}, {"desc", is_desc},
+	{"%process", is_process}, {"process", is_process}, {"all", is_any},    {"none", is_none},
 };
 
 /* Adds what WORD stands for. False when it stands for nothing. */
@@ -103,10 +117,11 @@ int trace_parse(const char *expr, struct trace_set *set, char *err, size_t err_l
 		snprintf(word, sizeof(word), "%.*s", (int)(len < sizeof(word) ? len : sizeof(word)) - optional,
 			 expr + optional);
 		if (!add_word(set, word) && !(optional && *word)) {
-			snprintf(err, err_len,
-				 "\"%s\" is no syscall and no class; use names, %%file, %%desc, %%process, all or none, "
-				 "with commas between them and ! before all of them to invert",
-				 word);
+			snprintf(
+				err, err_len,
+				"\"%s\" is no syscall and no class; use names, %%file, %%desc, %%process, all or none, "
+				"with commas between them and ! before all of them to invert",
+				word);
 			return -EINVAL;
 		}
 		expr += len;

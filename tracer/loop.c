@@ -116,6 +116,7 @@ static void handle_stop(pid_t tid, int status)
 		return;
 	}
 	log_signal(tid, sig);
+	stop_signal(tid);
 	resume(PTRACE_CONT, tid, sig);
 }
 

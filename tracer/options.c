@@ -18,14 +18,10 @@ enum { OPT_TARGET = 256, OPT_MOUNT, OPT_MODE, OPT_STATS, OPT_TRAP, OPT_HELP, OPT
 static const char short_options[] = "+:o:e:tryTs:qcvfhV";
 
 static const struct option long_options[] = {
-	{"target", required_argument, NULL, OPT_TARGET},
-	{"mount", required_argument, NULL, OPT_MOUNT},
-	{"mode", required_argument, NULL, OPT_MODE},
-	{"stats", required_argument, NULL, OPT_STATS},
-	{"trap", required_argument, NULL, OPT_TRAP},
-	{"help", no_argument, NULL, OPT_HELP},
-	{"version", no_argument, NULL, OPT_VERSION},
-	{NULL, 0, NULL, 0},
+	{"target", required_argument, NULL, OPT_TARGET}, {"mount", required_argument, NULL, OPT_MOUNT},
+	{"mode", required_argument, NULL, OPT_MODE},	 {"stats", required_argument, NULL, OPT_STATS},
+	{"trap", required_argument, NULL, OPT_TRAP},	 {"help", no_argument, NULL, OPT_HELP},
+	{"version", no_argument, NULL, OPT_VERSION},	 {NULL, 0, NULL, 0},
 };
 
 static const char help_text[] =
@@ -37,13 +33,13 @@ static const char help_text[] =
 	"      --mount PATH=TARGET[:SUBPATH]\n"
 	"                                the tree at PATH is TARGET's tree at SUBPATH (default /);\n"
 	"                                may be repeated, the longest PATH wins\n"
-	"      --mode MODE               read: reads are remote, changes stay local (default);\n"
-	"                                write: both are remote; local: nothing is remote\n"
+	"      --mode MODE               read: remote files can be read only (default);\n"
+	"                                write: read and written; local: nothing is remote\n"
 	"\n"
 	"TARGET is one of\n"
 	"  dir/PATH                      a directory of this machine, e.g. dir/srv/tree for /srv/tree\n"
-	"  exec:COMMAND                  what COMMAND, run by sh, connects to: it must end up as a\n"
-	"                                remotefs-agent that speaks on standard input and output\n"
+	"  exec:COMMAND                  what COMMAND, run by sh, leads to: a remotefs-agent that\n"
+	"                                speaks on its standard input and output\n"
 	"\n"
 	"What to show, as strace does (one line per file call):\n"
 	"  -o FILE                       write the log to FILE\n"
@@ -130,7 +126,8 @@ static int add_mount(struct options *o, char *arg)
 	char err[256];
 
 	if (!target || target == copy)
-		return refuse("--mount \"%s\": a path and a target are needed; write --mount PATH=TARGET[:SUBPATH]", arg);
+		return refuse("--mount \"%s\": a path and a target are needed; write --mount PATH=TARGET[:SUBPATH]",
+			      arg);
 	*target++ = 0;
 	char *sub = find_subpath(target);
 	if (sub)
@@ -139,7 +136,8 @@ static int add_mount(struct options *o, char *arg)
 		return refuse("--mount \"%s\": %s", arg, err);
 	m.path = absolute_path(copy);
 	if (!m.path)
-		return refuse("--mount \"%s\": the path cannot be made absolute (%s); give it from /", arg, strerror(errno));
+		return refuse("--mount \"%s\": the path cannot be made absolute (%s); give it from /", arg,
+			      strerror(errno));
 	m.subpath = absolute_path(sub ? sub : "/");
 	if (!m.subpath) {
 		free(m.path);
@@ -322,7 +320,8 @@ static int set_option(struct options *o, int opt, char **argv)
 		if (optopt > 0 && optopt < 256)
 			return refuse("-%c: there is no such option; see remotefs-trace --help", optopt);
 		return refuse("%s: %s; see remotefs-trace --help", argv[optind - 1],
-			      optopt ? "the option takes no value" : "there is no such option, or it has several endings");
+			      optopt ? "the option takes no value"
+				     : "there is no such option, or it has several endings");
 	default:
 		return set_flag(o, opt);
 	}
@@ -332,8 +331,9 @@ static int set_option(struct options *o, int opt, char **argv)
 static int check_options(struct options *o)
 {
 	if (!o->target && !o->mount_count && o->mode != MODE_LOCAL)
-		return refuse("no --target and no --mount: nothing would be remote; give one, e.g. --target dir/srv/tree, "
-			      "or use --mode local");
+		return refuse(
+			"no --target and no --mount: nothing would be remote; give one, e.g. --target dir/srv/tree, "
+			"or use --mode local");
 	for (size_t i = 0; i < o->mount_count; i++) {
 		const char *path = o->mounts[i].path;
 
@@ -344,7 +344,8 @@ static int check_options(struct options *o)
 				return refuse("--mount at \"%s\": given twice; leave one of them out", path);
 	}
 	if (!o->program_argv[0])
-		return refuse("no program to run; put it after the options, e.g. remotefs-trace --target dir/srv/tree ls -l /");
+		return refuse("no program to run; put it after the options, e.g. remotefs-trace --target dir/srv/tree "
+			      "ls -l /");
 	if (!o->program_argv[0][0])
 		return refuse("the program's name is empty; put a name after the options");
 	return 0;

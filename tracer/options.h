@@ -9,8 +9,8 @@
 #define EXIT_USAGE 2
 
 enum mode {
-	MODE_READ,  /* reads are remote, what would change the target stays local */
-	MODE_WRITE, /* reads and writes are remote */
+	MODE_READ,  /* remote files are read only: what would change the target is refused */
+	MODE_WRITE, /* remote files are read and written */
 	MODE_LOCAL, /* everything is local: the log and the counts only */
 };
 

@@ -67,11 +67,31 @@ static bool wants_dir(const char *path)
 		     (n > 2 && !strcmp(path + n - 3, "/..")));
 }
 
+/* True when the ".."s of REL lead, at any point, above where it starts. */
+static bool climbs_out(const char *rel)
+{
+	int depth = 0;
+
+	while (*rel) {
+		size_t n = strcspn(rel, "/");
+
+		if (n == 2 && !memcmp(rel, "..", 2)) {
+			if (--depth < 0)
+				return true;
+		} else if (n && !(n == 1 && *rel == '.')) {
+			depth++;
+		}
+		rel += n;
+		rel += strspn(rel, "/");
+	}
+	return false;
+}
+
 /* The target's name for the absolute path RAW of the program, whose normalised form is NORM. */
 static int target_path(const struct mount *m, const char *raw, const char *norm, char *out)
 {
 	const char *rest = raw + (m->at[1] ? strlen(m->at) : 0);
-	bool plain = path_within(raw, m->at) && (!has_dotdot(rest) || !m->at[1]);
+	bool plain = path_within(raw, m->at) && (!m->at[1] || !climbs_out(rest));
 
 	/* Symlinks and ".." inside the tree are for the agent to follow, so it gets the text as it was. */
 	if (plain)
@@ -172,19 +192,24 @@ long place_resolve(struct call *c, int dirfd, uint64_t addr, int flags, struct p
 	p->dir = NULL;
 	p->self = p->behalf = false;
 	p->path[0] = p->key[0] = p->local[0] = '\0';
-	if (!addr && flags & PLACE_EMPTY_OK)
+	if (!addr && flags & PLACE_NULL_OK)
 		return place_self(c, dirfd, p); /* since Linux 6.11 NULL is as good as "" */
 	ssize_t n = mem_read_string(c->tid, addr, raw, sizeof(raw));
 	if (n < 0)
 		return CALL_CONTINUE; /* the kernel will find the same fault in its own order */
 	if (!n)
 		return flags & PLACE_EMPTY_OK ? place_self(c, dirfd, p) : CALL_CONTINUE;
-	if (*raw == '/')
+	bool scoped = flags & PLACE_SCOPED;
+	if (*raw == '/' && !scoped)
 		return place_absolute(p, raw);
 	if (start_find(c->tid, dirfd, &s) < 0)
 		return CALL_CONTINUE;
+	if (s.dir && scoped)
+		s.text[0] = '\0';
 	if (s.dir)
 		return place_relative(p, &s, raw);
+	if (*raw == '/')
+		return 0;
 
 	char abs[PATH_MAX], norm[PATH_MAX];
 	if (path_join(s.text, raw, abs, sizeof(abs)) < 0 || path_normalise(abs, norm, sizeof(norm)) < 0)

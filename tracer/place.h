@@ -24,6 +24,8 @@ struct place {
 
 /* How empty paths are taken. */
 #define PLACE_EMPTY_OK 1 /* AT_EMPTY_PATH: they name DIRFD itself */
+#define PLACE_NULL_OK 2  /* so does NULL (stat, statx) */
+#define PLACE_SCOPED 4   /* openat2's RESOLVE_BENEATH, RESOLVE_IN_ROOT: nothing leads out of DIRFD */
 
 /*
  * Resolves the path at address ADDR of C's task relative to DIRFD (AT_FDCWD for the cwd). 0 with P filled
@@ -33,12 +35,12 @@ struct place {
 long place_resolve(struct call *c, int dirfd, uint64_t addr, int flags, struct place *p);
 
 void place_release(struct place *p);
-#define CLEANUP_PLACE __attribute__((cleanup(place_release)))
+/* Declares P, released at the end of the block. Not an initialiser: that would clear three path buffers each time. */
+#define PLACE_ON_STACK(p)                                              \
+	struct place p __attribute__((cleanup(place_release))); \
+	p.dir = NULL
 
 /* P as a message's Where. */
 void place_where(const struct place *p, rfs_Where *where);
-
-/* An empty place, so that cleaning up is always right. */
-#define PLACE_NONE { .mount = NULL, .dir = NULL }
 
 #endif

@@ -14,8 +14,8 @@
 #include "sync.h"
 #include "util.h"
 
-/* Directory keys; inode numbers of tmpfs never come near. */
-#define KEY_DIR (UINT64_C(1) << 63)
+/* Keys of those that had a name; inode numbers of tmpfs never come near. */
+#define KEY_NAMED (UINT64_C(1) << 63)
 #define KEEP_FLAGS (O_ACCMODE | O_APPEND | O_NONBLOCK | O_SYNC | O_DSYNC | O_DIRECT | O_NOATIME)
 
 static char base[64];     /* where placeholders are made */
@@ -115,28 +115,56 @@ static int reopen(int fd, int flags)
 	return again < 0 ? -errno : again;
 }
 
-int placeholder_file(struct ofd *o, const void *data, size_t len, uint64_t size)
+static int make_unnamed(struct ofd *o, int *made)
 {
-	CLEANUP_FD int fd = open(base, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
 	struct stat st;
 
-	if (fd < 0)
-		return errno == ENOSPC ? -ENOSPC : -errno;
-	int rc = fill(fd, data, len, size);
-	if (rc < 0 || fstat(fd, &st) < 0)
-		return rc < 0 ? rc : -errno;
-	rc = watch(o, fd);
-	if (rc < 0)
-		return rc;
+	*made = open(base, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	if (*made < 0 || fstat(*made, &st) < 0)
+		return -errno;
 	o->key = st.st_ino;
-	ofd_register_key(o);
 	/* ADDFD cannot pass an O_PATH description on: we answer EBADF where the kernel would. */
-	rc = reopen(fd, o->flags & O_PATH ? O_RDONLY : o->flags & KEEP_FLAGS);
-	if (rc >= 0 && o->filled) {
-		o->own_fd = fd;
-		fd = -1;
-	}
+	return reopen(*made, o->flags & O_PATH ? O_RDONLY : o->flags & KEEP_FLAGS);
+}
+
+/* The kernel's file flags are to have O_NOFOLLOW, and that cannot be opened through /proc. */
+static int make_named(struct ofd *o, int *made)
+{
+	char name[128];
+
+	snprintf(name, sizeof(name), "%s%llu", dir_stem, (unsigned long long)++serial);
+	*made = open(name, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0600);
+	if (*made < 0)
+		return -errno;
+	int fd = open(name, (o->flags & KEEP_FLAGS) | O_NOFOLLOW | O_CLOEXEC);
+	int rc = fd < 0 ? -errno : fd;
+	unlink(name);
+	o->key = KEY_NAMED | serial;
 	return rc;
+}
+
+int placeholder_file(struct ofd *o, const void *data, size_t len, uint64_t size)
+{
+	CLEANUP_FD int made = -1;
+	bool named = o->filled && o->flags & O_NOFOLLOW;
+	int fd = named ? make_named(o, &made) : make_unnamed(o, &made);
+	int rc = fd < 0 ? fd : fill(made, data, len, size);
+
+	if (!rc && o->filled) {
+		o->own_fd = made;
+		made = -1;
+	}
+	/* Closed before it is watched: this close is not the one to be told of. */
+	close_fd(&made);
+	rc = rc < 0 ? rc : watch(o, fd);
+	if (rc < 0) {
+		close_fd(&fd);
+		close_fd(&o->own_fd);
+		o->key = 0;
+		return rc;
+	}
+	ofd_register_key(o);
+	return fd;
 }
 
 int placeholder_dir(struct ofd *o)
@@ -154,7 +182,7 @@ int placeholder_dir(struct ofd *o)
 		close_fd(&fd);
 		return rc;
 	}
-	o->key = KEY_DIR | serial;
+	o->key = KEY_NAMED | serial;
 	ofd_register_key(o);
 	return fd;
 }
@@ -199,7 +227,7 @@ uint64_t placeholder_key(const char *text)
 	uint64_t key = 0;
 
 	if (!strncmp(text, dir_stem, stem))
-		key = KEY_DIR | strtoull(text + stem, &end, 10);
+		key = KEY_NAMED | strtoull(text + stem, &end, 10);
 	else if (!strncmp(text, base, root) && !strncmp(text + root, "/#", 2))
 		key = strtoull(text + root + 2, &end, 10);
 	return key && !strcmp(end, " (deleted)") ? key : 0;

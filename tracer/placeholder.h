@@ -2,7 +2,7 @@
  * Placeholders: the real kernel files that tracees hold in place of remote ones, so that the kernel does
  * numbering, dup, fork, exec, close-on-exec, poll and mmap by itself. A regular file's is an unnamed
  * file on tmpfs, named in /proc by its inode number; a directory's is an empty directory that was
- * removed right after it was opened, named by a serial number. inotify on the inode tells when the last
+ * removed right after it was opened, named by a serial number (so are files with O_NOFOLLOW). inotify on the inode tells when the last
  * descriptor, mapping or cwd on it is gone. All functions want the state lock held.
  */
 #ifndef TRACER_PLACEHOLDER_H

@@ -161,11 +161,12 @@ void stats_json(struct text *t, const struct link_totals *totals)
 	}
 	text_format(t,
 		    "{\n  \"round_trips\": %" PRIu64 ",\n  \"requests\": %" PRIu64 ",\n  \"notifications\": %" PRIu64
-		    ",\n  \"ptrace_stops\": %" PRIu64 ",\n  \"bytes_in\": %" PRIu64 ",\n  \"bytes_out\": %" PRIu64 ",\n",
+		    ",\n  \"ptrace_stops\": %" PRIu64 ",\n  \"bytes_in\": %" PRIu64 ",\n  \"bytes_out\": %" PRIu64
+		    ",\n",
 		    totals->round_trips, totals->requests, get(&notifications), get(&stops), totals->bytes_in,
 		    totals->bytes_out);
-	text_format(t, "  \"remote_calls\": %" PRIu64 ",\n  \"local_calls\": %" PRIu64 ",\n  \"syscalls\": {", sum.remote,
-		    sum.local);
+	text_format(t, "  \"remote_calls\": %" PRIu64 ",\n  \"local_calls\": %" PRIu64 ",\n  \"syscalls\": {",
+		    sum.remote, sum.local);
 	for (int i = 0; i <= TRACE_NUMBERS; i++) {
 		c = counts_of(i);
 		if (!c.calls)

@@ -75,6 +75,39 @@ void stop_syscall_exit(pid_t tid)
 	}
 }
 
+#define ERESTARTSYS 512
+#define ERESTARTNOINTR 513
+
+/*
+ * Calls that the kernel may have gone on with (CALL_CONTINUE), and that can wait there for long: a local
+ * FIFO, a local lock. Those a signal does interrupt.
+ */
+static bool may_wait(const struct syscall_row *row)
+{
+	return row->class == CLASS_FCNTL || (row->class == CLASS_ANYFD && row->args[1] == A_FLOCK_OP) ||
+	       (row->class == CLASS_PATH && (row->args[1] == A_OFLAGS || row->args[2] == A_OFLAGS));
+}
+
+void stop_signal(pid_t tid)
+{
+	struct user_regs_struct regs;
+
+	if (ptrace(PTRACE_GETREGS, tid, 0, &regs) < 0 || (long)regs.rax != -ERESTARTSYS)
+		return;
+	const struct syscall_row *row = table_row((int)regs.orig_rax);
+	if (!row || row->class == CLASS_PASS || row->class == CLASS_TRACE)
+		return;
+	state_lock();
+	const struct task *t = task_find(tid);
+	bool went_on = may_wait(row) && t && t->continued == (int)regs.orig_rax;
+	state_unlock();
+	if (went_on)
+		return;
+	/* WAIT_KILLABLE_RECV holds from the moment we receive; before that the wait can be interrupted. */
+	regs.rax = (unsigned long)-ERESTARTNOINTR;
+	ptrace(PTRACE_SETREGS, tid, 0, &regs);
+}
+
 void stop_exec_done(pid_t tid)
 {
 	char link[64];

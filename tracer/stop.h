@@ -11,6 +11,12 @@ bool stop_syscall(pid_t tid);
 /* Task TID stands at a syscall-exit stop that was asked for. */
 void stop_syscall_exit(pid_t tid);
 
+/*
+ * Task TID stands at a signal. If it took back a trapped call that nobody had received yet, the call is made
+ * again afterwards, handler or not: file calls are not interrupted by signals.
+ */
+void stop_signal(pid_t tid);
+
 /* Task TID has a new program. */
 void stop_exec_done(pid_t tid);
 

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -18,6 +19,8 @@
 
 #define PROTOCOL_VERSION 1
 #define FATE_WAIT_MS 200
+/* What is queued are the closes of open files, some 20 bytes each. */
+#define QUEUE_MAX (4u << 20)
 #define MAX_ERRNO 4095 /* include/linux/err.h */
 
 int64_t stream_now_ms(void)
@@ -45,8 +48,6 @@ int stream_init(struct stream *s, int in, int out, pid_t agent)
 	int flags = fcntl(out, F_GETFL);
 	if (!err && !s->out_is_socket && (flags < 0 || fcntl(out, F_SETFL, flags | O_NONBLOCK) < 0))
 		err = -errno;
-	if (err)
-		stream_close(s);
 	return err;
 }
 
@@ -219,6 +220,14 @@ int stream_decode_reply(struct stream *s, const struct frame_header *header, rfs
 	return 0;
 }
 
+int stream_decode_push(struct stream *s, const struct frame_header *header, rfs_Push *msg)
+{
+	pb_istream_t in = pb_istream_from_buffer(s->message, header->message_len);
+	if (header->id || header->payload_len || !pb_decode(&in, rfs_Push_fields, msg))
+		return stream_violation(s, "a malformed push");
+	return 0;
+}
+
 /* ---- writing ---- */
 
 int stream_encode_request(struct stream_request *r, const rfs_Request *req, const void *payload, size_t payload_len)
@@ -265,16 +274,9 @@ int stream_send_now(struct stream *s, struct msghdr *msg)
 	return msg_advance(msg, n);
 }
 
-int stream_send_rest(struct stream *s, struct msghdr *msg, int64_t deadline_ms)
+int stream_wait_out(struct stream *s, int64_t deadline_ms)
 {
-	for (;;) {
-		int err = stream_poll(s, s->out, POLLOUT, deadline_ms);
-		if (err)
-			return err;
-		int sent = stream_send_now(s, msg);
-		if (sent)
-			return sent < 0 ? sent : 0;
-	}
+	return stream_poll(s, s->out, POLLOUT, deadline_ms);
 }
 
 /* ---- the first exchange ---- */
@@ -294,7 +296,10 @@ static int hello_send(struct stream *s, bool read_only)
 	if (err)
 		return err;
 	stream_fill_iov(&r, 1, iov);
-	return stream_send_rest(s, &msg, s->deadline_ms);
+	do
+		err = stream_wait_out(s, s->deadline_ms);
+	while (!err && (err = stream_send_now(s, &msg)) == 0);
+	return err < 0 ? err : 0;
 }
 
 static int hello_check(struct stream *s, const struct frame_header *header, const rfs_Reply *reply)
@@ -338,4 +343,127 @@ int stream_greet(struct stream *s, bool read_only, int timeout_ms, uint32_t *max
 	if (reply.op.hello.max_payload && reply.op.hello.max_payload < FRAME_MAX_PAYLOAD)
 		*max_payload = reply.op.hello.max_payload;
 	return 0;
+}
+
+/* ---- one writer at a time ---- */
+
+void sender_init(struct sender *s, struct stream *stream)
+{
+	*s = (struct sender){.stream = stream, .epoll = -1, .out = -1};
+	pthread_mutex_init(&s->writing, NULL);
+	pthread_mutex_init(&s->lock, NULL);
+}
+
+int sender_watch(struct sender *s, int epoll)
+{
+	struct epoll_event ev = {.events = EPOLLONESHOT, .data.u32 = SENDER_EVENT};
+	s->epoll = epoll;
+	s->out = fcntl(s->stream->out, F_DUPFD_CLOEXEC, 0);
+	return s->out < 0 || epoll_ctl(epoll, EPOLL_CTL_ADD, s->out, &ev) < 0 ? -errno : 0;
+}
+
+void sender_destroy(struct sender *s)
+{
+	if (s->out >= 0)
+		close(s->out);
+	free(s->queue);
+	pthread_mutex_destroy(&s->writing);
+	pthread_mutex_destroy(&s->lock);
+}
+
+/* Sends what fits of the queue; the writer only. 1 when it is empty, 0 when not, or a negative errno. */
+static int queue_flush(struct sender *s)
+{
+	if (!atomic_load(&s->len))
+		return 1;
+	pthread_mutex_lock(&s->lock);
+	struct iovec iov = {s->queue, s->len};
+	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
+	int rc = stream_send_now(s->stream, &msg);
+	size_t left = rc > 0 ? 0 : iov.iov_len;
+	if (left < s->len)
+		memmove(s->queue, s->queue + s->len - left, left);
+	atomic_store(&s->len, left);
+	pthread_mutex_unlock(&s->lock);
+	return rc;
+}
+
+void sender_begin(struct sender *s)
+{
+	pthread_mutex_lock(&s->writing);
+}
+
+/* Polls, because where the agent reads no more the other writer has it until stream_stop. */
+bool sender_begin_until(struct sender *s, int64_t deadline_ms)
+{
+	while (pthread_mutex_trylock(&s->writing) != 0) {
+		if (stream_now_ms() >= deadline_ms)
+			return false;
+		usleep(1000);
+	}
+	return true;
+}
+
+/*
+ * Who finds `writing` taken leaves its frame in the queue to the one who has it, so that one has to look
+ * once more after it let go. What does not fit now is left to the poller.
+ */
+void sender_end(struct sender *s)
+{
+	int rc;
+	do {
+		struct epoll_event ev = {.events = EPOLLOUT | EPOLLONESHOT, .data.u32 = SENDER_EVENT};
+		rc = queue_flush(s);
+		if (rc < 0)
+			stream_stop(s->stream);
+		if (rc == 0)
+			epoll_ctl(s->epoll, EPOLL_CTL_MOD, s->out, &ev);
+		pthread_mutex_unlock(&s->writing);
+	} while (rc > 0 && atomic_load(&s->len) && pthread_mutex_trylock(&s->writing) == 0);
+}
+
+int sender_try(struct sender *s, struct msghdr *msg)
+{
+	int rc = queue_flush(s);
+	return rc > 0 ? stream_send_now(s->stream, msg) : rc;
+}
+
+int sender_finish(struct sender *s, struct msghdr *msg, int64_t deadline_ms)
+{
+	for (;;) {
+		int rc = stream_wait_out(s->stream, deadline_ms);
+		if (rc)
+			return rc;
+		rc = sender_try(s, msg);
+		if (rc)
+			return rc < 0 ? rc : 0;
+	}
+}
+
+int sender_queue(struct sender *s, const uint8_t *frame, size_t len)
+{
+	int err = 0;
+	pthread_mutex_lock(&s->lock);
+	size_t need = s->len + len;
+	if (need > s->room) {
+		size_t room = need * 2;
+		uint8_t *queue = need > QUEUE_MAX ? NULL : realloc(s->queue, room);
+		err = queue ? 0 : need > QUEUE_MAX ? -ENOBUFS : -ENOMEM;
+		s->queue = queue ? queue : s->queue;
+		s->room = queue ? room : s->room;
+	}
+	if (!err) {
+		memcpy(s->queue + s->len, frame, len);
+		atomic_store(&s->len, need);
+	}
+	pthread_mutex_unlock(&s->lock);
+	if (!err && pthread_mutex_trylock(&s->writing) == 0)
+		sender_end(s);
+	return err;
+}
+
+void sender_ready(struct sender *s)
+{
+	if (pthread_mutex_trylock(&s->writing) == 0)
+		sender_end(s);
 }

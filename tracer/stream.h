@@ -2,6 +2,7 @@
 #ifndef TRACER_STREAM_H
 #define TRACER_STREAM_H
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -16,13 +17,13 @@ struct stream {
 	int in, out; /* may be equal */
 	int kick;    /* eventfd; readable from stream_stop on */
 	bool in_is_socket, out_is_socket;
-	pid_t agent; /* 0: none */
+	pid_t agent;	      /* 0: none */
 	atomic_bool finished; /* its end is expected by now: nobody asks why */
 	atomic_uint_fast64_t bytes_in, bytes_out;
 
 	/* For one reading thread at a time. */
 	int64_t deadline_ms; /* for reading, of stream_now_ms; 0: none */
-	char why[320];       /* one clause, after stream_receive or stream_violation failed */
+	char why[320];	     /* one clause, after stream_receive or stream_violation failed */
 	uint8_t message[FRAME_MAX_MESSAGE];
 };
 
@@ -35,7 +36,7 @@ struct stream_request {
 
 int64_t stream_now_ms(void);
 
-/* Takes ownership of IN and OUT, also on failure. 0 or a negative errno. */
+/* Takes ownership of IN and OUT. 0 or a negative errno; stream_close either way. */
 int stream_init(struct stream *s, int in, int out, pid_t agent);
 void stream_close(struct stream *s);
 
@@ -45,8 +46,9 @@ void stream_close(struct stream *s);
  */
 int stream_receive(struct stream *s, struct frame_header *header, uint8_t **payload);
 
-/* Takes a reply out of s->message. 0 or -EPROTO. */
+/* Takes a reply or a push out of s->message. 0 or -EPROTO. */
 int stream_decode_reply(struct stream *s, const struct frame_header *header, rfs_Reply *msg);
+int stream_decode_push(struct stream *s, const struct frame_header *header, rfs_Push *msg);
 
 /* Records that the agent sent WHAT, which it must not. -EPROTO. */
 int stream_violation(struct stream *s, const char *what);
@@ -60,8 +62,8 @@ void stream_fill_iov(struct stream_request *r, uint32_t id, struct iovec iov[2])
 /* Sends what fits without waiting and moves MSG's iovec on. 1 when all is sent, 0 when not, or a negative errno. */
 int stream_send_now(struct stream *s, struct msghdr *msg);
 
-/* Sends the rest of MSG. 0, -ETIMEDOUT at DEADLINE_MS (0: none), -ECANCELED by stream_stop, or another errno. */
-int stream_send_rest(struct stream *s, struct msghdr *msg, int64_t deadline_ms);
+/* Waits until some bytes can be sent. 0, -ETIMEDOUT at DEADLINE_MS (0: none), -ECANCELED by stream_stop, … */
+int stream_wait_out(struct stream *s, int64_t deadline_ms);
 
 /*
  * The first exchange: request 1. 0 and the largest payload in *MAX_PAYLOAD, or a negative errno with the
@@ -71,5 +73,43 @@ int stream_greet(struct stream *s, bool read_only, int timeout_ms, uint32_t *max
 
 /* Wakes, for good, whoever reads or writes. Any thread. */
 void stream_stop(struct stream *s);
+
+/* ---- the writing side: whole frames, one writer at a time, and a queue for those that may not wait ---- */
+
+#define SENDER_EVENT 1 /* epoll data of the stream's writing end */
+
+struct sender {
+	struct stream *stream;
+	int epoll;
+	int out; /* a second descriptor of stream->out: the set may hold the first for reading */
+	pthread_mutex_t writing;
+	pthread_mutex_t lock;
+	uint8_t *queue; /* bytes that go out before anything else */
+	size_t room;
+	atomic_size_t len;
+};
+
+void sender_init(struct sender *s, struct stream *stream);
+void sender_destroy(struct sender *s);
+
+/* Adds the stream's writing end to EPOLL with SENDER_EVENT, for which sender_ready wants to be called. */
+int sender_watch(struct sender *s, int epoll);
+
+/* Around sender_try and sender_finish: no other frame gets in between. False: not within DEADLINE_MS. */
+void sender_begin(struct sender *s);
+bool sender_begin_until(struct sender *s, int64_t deadline_ms);
+void sender_end(struct sender *s);
+
+/* Sends the queue and what fits of MSG without waiting. 1 when all is sent, 0 when not, or a negative errno. */
+int sender_try(struct sender *s, struct msghdr *msg);
+
+/* Sends the rest. 0, or a negative errno: stream_wait_out's too. */
+int sender_finish(struct sender *s, struct msghdr *msg, int64_t deadline_ms);
+
+/* Sends LEN bytes, a whole frame, now or as soon as possible, but never waits. 0, -ENOBUFS or -ENOMEM. */
+int sender_queue(struct sender *s, const uint8_t *frame, size_t len);
+
+/* The writing end takes bytes again. */
+void sender_ready(struct sender *s);
 
 #endif

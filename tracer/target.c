@@ -45,13 +45,15 @@ int target_check(const char *target, char *err, size_t err_len)
 {
 	const char *dir = target_rest(target, DIR_PREFIX), *command = target_rest(target, EXEC_PREFIX);
 	if (dir && !*dir)
-		return target_fail(-EINVAL, err, err_len, "the target \"%s\" names no directory: dir/PATH does", target);
+		return target_fail(-EINVAL, err, err_len, "the target \"%s\" names no directory: dir/PATH does",
+				   target);
 	if (command && strspn(command, " \t\n") == strlen(command))
 		return target_fail(-EINVAL, err, err_len, "the target \"%s\" has no command: exec:COMMAND has", target);
 	if (!dir && !command)
 		return target_fail(-EINVAL, err, err_len,
 				   "\"%s\" is not a target: dir/PATH (a directory of this machine) and exec:COMMAND "
-				   "(a command that leads to an agent) are", target);
+				   "(a command that leads to an agent) are",
+				   target);
 	return 0;
 }
 
@@ -296,7 +298,7 @@ int target_fate(pid_t pid, int timeout_ms, char *text, size_t len)
 		snprintf(text, len, "was killed by signal %d", info.si_status);
 	else
 		snprintf(text, len, "exited with status %d%s", info.si_status,
-			 info.si_status == 127   ? " (command not found)"
+			 info.si_status == 127	 ? " (command not found)"
 			 : info.si_status == 126 ? " (command cannot be run)"
 						 : "");
 	return 0;
@@ -305,6 +307,8 @@ int target_fate(pid_t pid, int timeout_ms, char *text, size_t len)
 void target_stop(pid_t pid, int grace_ms)
 {
 	siginfo_t info;
+	if (pid <= 0)
+		return;
 	int rc = child_wait(pid, grace_ms, &info);
 	/* The group too: of "a | b" the shell is one, and its number is free for others only once it is reaped. */
 	pid_t group = getpgid(pid) == pid ? -pid : pid;

@@ -41,7 +41,7 @@ int target_fate(pid_t pid, int timeout_ms, char *text, size_t len);
 
 /*
  * Reaps child PID: gives it GRACE_MS to end by itself, then SIGTERM, after 500 ms SIGKILL, to its whole group
- * where it leads one. Any thread.
+ * where it leads one. Nothing for 0. Any thread.
  */
 void target_stop(pid_t pid, int grace_ms);
 

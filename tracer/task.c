@@ -42,9 +42,9 @@ void task_remove(pid_t tid)
 	if (!t)
 		return;
 	*slot = t->next;
-	if (t->chdir) {
-		place_release(t->chdir);
-		free(t->chdir);
+	if (t->pending) {
+		place_release(t->pending);
+		free(t->pending);
 	}
 	free(t);
 }

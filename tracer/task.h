@@ -12,10 +12,12 @@
 struct task {
 	struct task *next;
 	pid_t tid;
+	int continued;         /* the last trapped call, if the kernel went on with it, else -1 */
 	bool rewritten;        /* its syscall-exit stop is due: then FIRST_ARG goes back into its register */
 	uint64_t first_arg;
-	struct place *chdir;   /* where a chdir leads that is being done as fchdir(chdir_fd), or NULL */
-	int chdir_fd;
+	struct place *pending; /* where the path of pending_nr leads, which is being done as fchdir(pending_fd) */
+	int pending_nr;
+	int pending_fd;
 	int cwd_fd;            /* the descriptor the last such chdir left behind, 0: none … */
 	uint64_t cwd_key;      /* … and the placeholder it was */
 };

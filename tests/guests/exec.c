@@ -155,13 +155,11 @@ static void errors(void)
 
 int main(int argc, char **argv)
 {
-	char *args[] = { self, (char *)"", "last", NULL };
 	int fd;
 
 	if (argc > 2)
 		return child(argc, argv);
 	guest_init(argc, argv);
-	args[1] = (char *)T;
 	if (readlink("/proc/self/exe", self, sizeof(self) - 1) < 0)
 		return 1;
 	inheritance("lines.txt", O_RDONLY);
@@ -175,7 +173,6 @@ int main(int argc, char **argv)
 	errors();
 	/* At last this process itself, with a file it had open. */
 	fd = sys(open, P("hello.txt"), O_RDWR);
-	args[2] = "itself";
 	fflush(stdout);
 	sys(execve, self, ((char *[]){ self, (char *)T, "itself", number(fd), NULL }), environ);
 	return 96;

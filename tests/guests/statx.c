@@ -1,6 +1,8 @@
 /* statx: masks, flags and every field. */
 #include "guest.h"
 
+#define MTIME 0x40u
+#define CTIME 0x80u
 #define BTIME 0x800u
 #define BASIC 0x7ffu
 
@@ -25,8 +27,10 @@ static void show(const char *label, const struct kstatx *s, unsigned asked)
 	       s->nlink, s->uid, s->gid, s->mode, s->rdev_major, s->rdev_minor, s->dev_major, s->dev_minor);
 	if (!S_ISDIR(s->mode))
 		printf(" size %llu blocks %llu", (unsigned long long)s->size, (unsigned long long)s->blocks);
-	show_time("mtime", s->mtime.sec, s->mtime.nsec);
-	show_time("ctime", s->ctime.sec, s->ctime.nsec);
+	if (asked & MTIME)
+		show_time("mtime", s->mtime.sec, s->mtime.nsec);
+	if (asked & CTIME)
+		show_time("ctime", s->ctime.sec, s->ctime.nsec);
 	if (asked & s->mask & BTIME)
 		show_time("btime", s->btime.sec, s->btime.nsec);
 	putchar('\n');

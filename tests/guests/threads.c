@@ -45,6 +45,7 @@ static void *own_files(void *arg)
 	for (int i = 0; i < 20; i++) {
 		int fd;
 
+		memset(name, 0, sizeof(name));
 		snprintf(name, sizeof(name), "%s/dir/t%ld-%d", T, id, i);
 		fd = sys(open, name, O_CREAT | O_RDWR | O_EXCL, 0600);
 		if (sys(write, fd, name, 40) == 40 && sys(pread64, fd, buf, 64, 0) == 40 && !memcmp(buf, name, 40))

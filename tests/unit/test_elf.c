@@ -70,12 +70,19 @@ static struct image make_image(const char *interp)
 		       .e_phnum = interp ? 3 : 2},
 	};
 
-	i.ph[0] = (Elf64_Phdr){.p_type = PT_LOAD, .p_flags = PF_R | PF_X, .p_vaddr = 0x400000,
-			       .p_filesz = sizeof(i), .p_memsz = sizeof(i)};
-	i.ph[1] = (Elf64_Phdr){.p_type = PT_LOAD, .p_flags = PF_R | PF_W, .p_vaddr = 0x500000,
-			       .p_offset = offsetof(struct image, data), .p_filesz = sizeof(i.data),
+	i.ph[0] = (Elf64_Phdr){.p_type = PT_LOAD,
+			       .p_flags = PF_R | PF_X,
+			       .p_vaddr = 0x400000,
+			       .p_filesz = sizeof(i),
+			       .p_memsz = sizeof(i)};
+	i.ph[1] = (Elf64_Phdr){.p_type = PT_LOAD,
+			       .p_flags = PF_R | PF_W,
+			       .p_vaddr = 0x500000,
+			       .p_offset = offsetof(struct image, data),
+			       .p_filesz = sizeof(i.data),
 			       .p_memsz = sizeof(i.data)};
-	i.ph[2] = (Elf64_Phdr){.p_type = PT_INTERP, .p_offset = offsetof(struct image, interp),
+	i.ph[2] = (Elf64_Phdr){.p_type = PT_INTERP,
+			       .p_offset = offsetof(struct image, interp),
 			       .p_filesz = interp ? strlen(interp) + 1 : 0};
 	if (interp)
 		strcpy(i.interp, interp);
@@ -305,10 +312,14 @@ static void test_damage(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_static_and_dynamic), cmocka_unit_test(test_bad_interpreter),
-		cmocka_unit_test(test_foreign),		   cmocka_unit_test(test_scripts),
-		cmocka_unit_test(test_no_programs),	   cmocka_unit_test(test_go_inline),
-		cmocka_unit_test(test_go_pointers),	   cmocka_unit_test(test_real_programs),
+		cmocka_unit_test(test_static_and_dynamic),
+		cmocka_unit_test(test_bad_interpreter),
+		cmocka_unit_test(test_foreign),
+		cmocka_unit_test(test_scripts),
+		cmocka_unit_test(test_no_programs),
+		cmocka_unit_test(test_go_inline),
+		cmocka_unit_test(test_go_pointers),
+		cmocka_unit_test(test_real_programs),
 		cmocka_unit_test(test_damage),
 	};
 

@@ -230,9 +230,9 @@ static void test_refusals(void **state)
 
 static void test_help(void **state)
 {
-	static const char *const words[] = {"--target", "--mount", "--mode", "--trap", "--stats", "-o FILE", "-e",
-					    "-ttt",	"-r",	   "-T",     "-y",     "-s N",	  "-q",	     "-c",
-					    "-v",	"--help",  "--version"};
+	static const char *const words[] = {"--target", "--mount", "--mode", "--trap", "--stats",  "-o FILE",
+					    "-e",	"-ttt",	   "-r",     "-T",     "-y",	   "-s N",
+					    "-q",	"-c",	   "-v",     "--help", "--version"};
 
 	assert_int_equal(parse("--help", NULL), -1);
 	assert_string_equal(errors, "");
@@ -252,10 +252,10 @@ static int end(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_defaults),  cmocka_unit_test(test_options_end_at_the_program),
+		cmocka_unit_test(test_defaults),    cmocka_unit_test(test_options_end_at_the_program),
 		cmocka_unit_test(test_log_options), cmocka_unit_test(test_modes),
-		cmocka_unit_test(test_mounts),	  cmocka_unit_test(test_relative_mount),
-		cmocka_unit_test(test_bad_mounts), cmocka_unit_test(test_refusals),
+		cmocka_unit_test(test_mounts),	    cmocka_unit_test(test_relative_mount),
+		cmocka_unit_test(test_bad_mounts),  cmocka_unit_test(test_refusals),
 		cmocka_unit_test(test_help),
 	};
 

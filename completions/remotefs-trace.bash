@@ -1,0 +1,123 @@
+# bash completion for remotefs-trace
+
+# shellcheck disable=SC2207 # compgen's words are what is wanted
+
+_remotefs_trace_words()
+{
+	COMPREPLY=($(compgen -W "$1" -- "$2"))
+}
+
+# Completes a target: dir/PATH by directory, exec: as it is. $1: what stands before it in the word.
+_remotefs_trace_target()
+{
+	local before=$1 word=$2 dir
+
+	case $word in
+	dir/*)
+		compopt -o nospace -o filenames 2>/dev/null
+		while IFS= read -r dir; do
+			COMPREPLY+=("${before}dir/$dir/")
+		done < <(compgen -d -- "${word#dir/}")
+		;;
+	*)
+		compopt -o nospace 2>/dev/null
+		_remotefs_trace_words "${before}dir/ ${before}exec:" "$before$word"
+		;;
+	esac
+}
+
+# True when the word behind option $1 is its argument.
+_remotefs_trace_takes_word()
+{
+	case $1 in
+	--target | --mount | --mode | --stats | --trap) return 0 ;;
+	--*) return 1 ;;
+	-[trTyqcvf]*[oes] | -[oes]) return 0 ;;
+	esac
+	return 1
+}
+
+_remotefs_trace()
+{
+	local cur=$2 prev=$3 i word
+
+	COMPREPLY=()
+	# Behind the program's name it is the program's completion that counts.
+	for ((i = 1; i < COMP_CWORD; i++)); do
+		word=${COMP_WORDS[i]}
+		if [[ $word == -- ]]; then
+			((i++))
+			break
+		elif _remotefs_trace_takes_word "$word"; then
+			((i++))
+			# "=" and ":" are words of their own in bash's eyes.
+			[[ ${COMP_WORDS[i]} == = ]] && ((i++))
+			while [[ ${COMP_WORDS[i + 1]} == [=:] ]]; do
+				((i += 2))
+			done
+		elif [[ $word != -* ]]; then
+			break
+		fi
+	done
+	if ((i < COMP_CWORD)) || { ((i == COMP_CWORD)) && [[ ${COMP_WORDS[i - 1]} == -- ]]; }; then
+		if declare -F _command_offset >/dev/null; then
+			_command_offset "$i"
+		elif ((i == COMP_CWORD)); then
+			COMPREPLY=($(compgen -c -- "$cur"))
+		else
+			COMPREPLY=($(compgen -f -- "$cur"))
+		fi
+		return
+	fi
+
+	[[ $cur == = ]] && cur=
+	[[ $prev == = ]] && prev=${COMP_WORDS[COMP_CWORD - 2]}
+	case $prev in
+	--target)
+		_remotefs_trace_target "" "$cur"
+		return
+		;;
+	--mount)
+		compopt -o nospace -o filenames 2>/dev/null
+		COMPREPLY=($(compgen -d -- "$cur"))
+		return
+		;;
+	--mode)
+		_remotefs_trace_words "read write local" "$cur"
+		return
+		;;
+	--trap)
+		_remotefs_trace_words "notify auto" "$cur"
+		return
+		;;
+	-o | --stats)
+		compopt -o filenames 2>/dev/null
+		COMPREPLY=($(compgen -f -- "$cur"))
+		return
+		;;
+	-e)
+		_remotefs_trace_words "%file %desc %process all none trace=" "$cur"
+		return
+		;;
+	trace)
+		_remotefs_trace_words "%file %desc %process all none" "$cur"
+		return
+		;;
+	-s)
+		return
+		;;
+	esac
+	# The second part of --mount PATH=TARGET.
+	if [[ ${COMP_WORDS[COMP_CWORD]} == = || ${COMP_WORDS[COMP_CWORD - 1]} == = ]]; then
+		_remotefs_trace_target "" "$cur"
+		return
+	fi
+	if [[ $cur == -* ]]; then
+		_remotefs_trace_words "--target --mount --mode --trap --stats --help --version -o -v -e -t -tt -ttt \
+			-r -T -y -s -q -c -f" "$cur"
+		return
+	fi
+	COMPREPLY=($(compgen -c -- "$cur"))
+}
+
+complete -F _remotefs_trace remotefs-trace

@@ -1,0 +1,102 @@
+#!/bin/bash
+# Round trips, counted by --stats: the numbers that the design promises.
+. "$(dirname "$0")/../lib.sh"
+
+T=$work/t
+stats=$work/stats.json
+make_tree "$T"
+if ! have busybox; then
+	skip "all counts" busybox
+	exit 0
+fi
+
+# counted COMMAND…: runs it traced with its output thrown away, statistics in $stats.
+counted() {
+	rm -f "$stats"
+	(cd / && within 30 "$RT" --mode write --mount "$T=dir//:$T" --stats "$stats" -- "$@" \
+		>"$work/out" 2>"$work/err" </dev/null)
+}
+
+trips() { stat_of "$stats" round_trips; }
+
+cat_a_file() {
+	counted busybox cat "$T/sizes/s4096"
+	equal "cat of 4 KiB prints it" "$(sha1sum <"$T/sizes/s4096")" "$(sha1sum <"$work/out")"
+	equal "cat of 4 KiB: round trips" 1 "$(trips)"
+	counted busybox cat "$T/sizes/s131072"
+	equal "cat of 128 KiB: round trips" 1 "$(trips)"
+	counted busybox cat "$T/sizes/s1048576"
+	equal "cat of 1 MiB prints it" "$(sha1sum <"$T/sizes/s1048576")" "$(sha1sum <"$work/out")"
+	at_most "cat of 1 MiB: round trips" 10 "$(trips)"
+	counted busybox cat "$T/missing"
+	equal "cat of a missing file: round trips" 1 "$(trips)"
+	counted busybox true
+	equal "a local program: round trips" 0 "$(trips)"
+	equal "a local program: remote calls" 0 "$(stat_of "$stats" remote_calls)"
+}
+
+find_directories() {
+	local i
+	mkdir "$T/fifty"
+	for i in $(seq 50); do
+		mkdir "$T/fifty/d$i"
+		: >"$T/fifty/d$i/a"
+		: >"$T/fifty/d$i/b"
+	done
+	counted busybox find "$T/fifty"
+	equal "find lists all" 151 "$(wc -l <"$work/out")"
+	at_most "find over 51 directories: round trips" 53 "$(trips)"
+	counted busybox ls -l "$T/fifty/d1"
+	at_most "ls -l of one directory: round trips" 3 "$(trips)"
+	counted busybox sh -c "for i in 1 2 3 4 5 6 7 8 9 10; do [ -e $T/fifty/d1/a ]; [ -e $T/nothing ]; done"
+	at_most "ten times the same tests: round trips" 2 "$(trips)"
+}
+
+read_again() {
+	counted busybox sh -c "busybox cat $T/hello.txt; busybox cat $T/hello.txt; busybox cat $T/hello.txt"
+	equal "three cats print" "$(cat "$T/hello.txt" "$T/hello.txt" "$T/hello.txt")" "$(cat "$work/out")"
+	at_most "three cats of one file: round trips" 3 "$(trips)"
+	# Three fstats and preads of a file that is already here are free, whatever way it is here.
+	counted "$GUESTS/glibc/cached" "$T" sizes/s4096
+	equal "cached runs" "sizes/s4096: 0 bad" "$(cat "$work/out")"
+	equal "1000 fstats and preads of a small file: round trips" 1 "$(trips)"
+	counted "$GUESTS/glibc/cached" "$T" sizes/s4096 rdwr
+	at_most "1000 fstats and preads of an emulated file: round trips" 3 "$(trips)"
+	counted "$GUESTS/glibc/cached" "$T" sizes/s3145745
+	at_most "1000 fstats and preads of a big file: round trips" 3 "$(trips)"
+}
+
+go_program() {
+	make_tree "$T" --big
+	counted "$GUESTS/go/conc" "$T"
+	# 1000 files and 1000 pieces of one 3 MiB file.
+	at_most "1000 ReadFiles and 1000 ReadAts: round trips" 2010 "$(trips)"
+}
+
+# The keys that tests and people rely on, and -c's table.
+formats() {
+	local key
+	counted busybox cat "$T/hello.txt"
+	for key in round_trips requests notifications ptrace_stops bytes_in bytes_out remote_calls local_calls; do
+		case $(stat_of "$stats" $key) in
+		"" | *[!0-9]*) fail "--stats has $key" "$(cat "$stats")" ;;
+		*) pass "--stats has $key" ;;
+		esac
+	done
+	within 10 "$RT" -c --mode write --mount "$T=dir//:$T" -- busybox cat "$T/hello.txt" >"$work/out" 2>"$work/err"
+	equal "-c leaves stdout alone" "Hello, world" "$(cat "$work/out")"
+	if grep -q '\bopen' "$work/err" && grep -qi 'round' "$work/err"; then
+		pass "-c prints a table with round trips"
+	else
+		fail "-c prints a table with round trips" "$(cat "$work/err")"
+	fi
+	within 10 "$RT" -c -o "$work/table" --mode write --mount "$T=dir//:$T" -- busybox cat "$T/hello.txt" >"$work/out" 2>"$work/err"
+	equal "-c -o leaves stderr alone" "" "$(cat "$work/err")"
+	[ -s "$work/table" ] && pass "-c -o writes the table there" || fail "-c -o writes the table there"
+}
+
+cat_a_file
+find_directories
+read_again
+formats
+go_program

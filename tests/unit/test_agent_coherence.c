@@ -1,0 +1,301 @@
+/* What the agent promises, and that it keeps it. */
+#include "test_agent.h"
+
+static char base[64];
+static struct client c;
+
+/* Not every /tmp is one that the agent trusts, nor does every kernel give out watches: then skip. */
+static int setup(void **state)
+{
+	strcpy(base, "/tmp/test-agent-XXXXXX");
+	if (!mkdtemp(base) || chdir(base))
+		return -1;
+	if (system("mkdir -p a/b/c && echo hello >a/b/f && ln -s b a/link && ln -s f a/b/sym && echo x >a/b/two && "
+		   "ln a/b/two a/b/three"))
+		return -1;
+	client_start(&c, base, NULL);
+	client_hello(&c, false);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	char cmd[128];
+
+	client_stop(&c);
+	snprintf(cmd, sizeof(cmd), "rm -rf %s", base);
+	return chdir("/") || system(cmd);
+}
+
+static uint32_t stat_coherent(const char *path, int error)
+{
+	assert_int_equal(client_stat_at(&c, 0, path, true), error);
+	assert_int_equal(c.reply.which_op, rfs_Reply_stat_tag);
+	return c.reply.op.stat.coherent;
+}
+
+static void test_what_is_promised(void **state)
+{
+	assert_int_equal(stat_coherent("a/b/f", 0), rfs_Coherent_NAME);
+	assert_int_equal(stat_coherent("/a//b/./f", 0), rfs_Coherent_NAME);
+	assert_int_equal(stat_coherent("a/b/c", 0), rfs_Coherent_NAME);
+	assert_int_equal(stat_coherent("/", 0), rfs_Coherent_NAME);
+	assert_int_equal(stat_coherent("a/b/sym", 0), rfs_Coherent_NAME);
+	assert_int_equal(stat_coherent("a/b/none", ENOENT), rfs_Coherent_NAME);
+	assert_int_equal(stat_coherent("a/none/deep/er", ENOENT), rfs_Coherent_NAME);
+	assert_int_equal(stat_coherent("a/b/two", 0), 0);
+	assert_int_equal(stat_coherent("a/link/f", 0), 0);
+	assert_int_equal(stat_coherent("a/b/../b/f", 0), 0);
+	assert_int_equal(client_stat(&c, "a/b/sym"), 0);
+	assert_int_equal(c.reply.op.stat.coherent, 0);
+	client_must_open(&c, "a/b/f", O_RDONLY, 10);
+	assert_int_equal(c.reply.op.open.coherent, rfs_Coherent_NAME | rfs_Coherent_HANDLE);
+	client_must_open(&c, "a/link/f", O_RDONLY, 10);
+	assert_int_equal(c.reply.op.open.coherent, rfs_Coherent_HANDLE);
+	assert_int_equal(client_open(&c, "a/b/none", O_RDONLY, 0), ENOENT);
+	assert_int_equal(c.reply.which_op, rfs_Reply_stat_tag);
+	assert_int_equal(c.reply.op.stat.coherent, rfs_Coherent_NAME);
+}
+
+static void test_proc_is_not(void **state)
+{
+	struct client p;
+
+	client_start(&p, "/proc", NULL);
+	client_hello(&p, false);
+	assert_int_equal(client_stat(&p, "version"), 0);
+	assert_int_equal(p.reply.op.stat.coherent, 0);
+	assert_int_equal(client_open(&p, "version", O_RDONLY, 0), 0);
+	assert_int_equal(p.reply.op.open.coherent, 0);
+	assert_int_equal(client_open(&p, "self/fd/0", O_RDONLY, 0), ELOOP);
+	assert_int_equal(client_open(&p, "self/root/etc/passwd", O_RDONLY, 0), ELOOP);
+	client_stop(&p);
+}
+
+static void test_file_changes(void **state)
+{
+	stat_coherent("a/b/f", 0);
+	spew("a/b/f", "more\n");
+	assert_true(client_invalidated(&c, "/a/b/f"));
+	client_settle(&c);
+	spew("a/b/f", "again\n"); /* nobody was promised anything since */
+	assert_false(client_invalidated(&c, "/a/b/f"));
+	stat_coherent("a/b/f", 0);
+	chmod("a/b/f", 0600);
+	assert_true(client_await(&c, "/a/b/f", 0, 0, 300));
+	stat_coherent("a/b/f", 0);
+	client_settle(&c);
+	unlink("a/b/f");
+	assert_true(client_await(&c, "/a/b/f", 1, 0, 300));
+	assert_int_equal(stat_coherent("a/b/f", ENOENT), rfs_Coherent_NAME);
+	client_settle(&c);
+	spew("a/b/f", "new\n");
+	assert_true(client_invalidated(&c, "/a/b/f"));
+}
+
+static void test_dir_changes(void **state)
+{
+	stat_coherent("a/b", 0);
+	stat_coherent("a/none/x", ENOENT);
+	spew("a/b/new", "");
+	assert_true(client_await(&c, "/a/b", 0, 0, 300));
+	mkdir("a/none", 0755);
+	assert_true(client_await(&c, "/a/none", 1, 0, 300));
+	stat_coherent("a/b/c", 0);
+	client_settle(&c);
+	chmod("a", 0700);
+	assert_true(client_await(&c, "/a", 1, 0, 300));
+}
+
+static void test_ancestor_renamed(void **state)
+{
+	assert_int_equal(stat_coherent("a/b/f", 0), rfs_Coherent_NAME);
+	rename("a", "z");
+	assert_true(client_await(&c, "/a", 1, 0, 300));
+	assert_int_equal(stat_coherent("a/b/f", ENOENT), rfs_Coherent_NAME);
+	assert_int_equal(stat_coherent("z/b/f", 0), rfs_Coherent_NAME);
+	client_settle(&c);
+	spew("z/b/f", "x");
+	assert_true(client_invalidated(&c, "/z/b/f"));
+	mkdir("a", 0755);
+	assert_true(client_await(&c, "/a", 1, 0, 300));
+}
+
+static void test_relative_to_moved(void **state)
+{
+	uint64_t d = client_must_open(&c, "a/b", O_RDONLY | O_DIRECTORY, 0);
+
+	assert_int_equal(client_stat_at(&c, d, "f", false), 0);
+	assert_int_equal(c.reply.op.stat.coherent, rfs_Coherent_NAME);
+	spew("a/b/f", "x");
+	assert_true(client_invalidated(&c, "/a/b/f"));
+	rename("a/b", "a/moved");
+	/* The client would file it under a path that it no longer has. */
+	assert_int_equal(client_stat_at(&c, d, "f", false), 0);
+	assert_int_equal(c.reply.op.stat.coherent, 0);
+}
+
+static void test_handle_changes(void **state)
+{
+	uint64_t h = client_must_open(&c, "a/b/f", O_RDONLY, 10), h2 = client_must_open(&c, "a/link/f", O_RDONLY, 10);
+
+	spew("a/b/f", "changed\n");
+	assert_true(client_changed(&c, h));
+	assert_true(client_changed(&c, h2));
+	client_settle(&c);
+	spew("a/b/f", "once more\n"); /* told already */
+	assert_false(client_changed(&c, h));
+	assert_int_equal(client_read(&c, h, 0, 100), 0);
+	assert_string_equal((char *)c.payload, "once more\n");
+	spew("a/b/f", "third\n");
+	assert_true(client_changed(&c, h));
+	assert_false(client_changed(&c, h2));
+	assert_int_equal(client_stat_at(&c, h2, "", false), 0);
+	assert_int_equal(c.reply.op.stat.coherent, rfs_Coherent_HANDLE);
+	unlink("a/b/f"); /* its link count changes, and through the descriptor it still can be asked for */
+	assert_true(client_changed(&c, h2));
+	client_close(&c, h);
+	client_close(&c, h2);
+}
+
+static void test_listing(void **state)
+{
+	client_must_open(&c, "a/b", O_RDONLY | O_DIRECTORY, 1 << 16);
+	assert_true(c.payload_len > 0);
+	pb_istream_t in = pb_istream_from_buffer(c.payload, c.payload_len);
+	while (in.bytes_left) {
+		rfs_Entry e;
+		char name[256] = "";
+
+		assert_true(pb_decode_delimited(&in, rfs_Entry_fields, &e));
+		memcpy(name, e.name.bytes, e.name.size);
+		assert_int_equal(e.has_attr, strcmp(name, "..") && strcmp(name, "two") && strcmp(name, "three"));
+	}
+	client_settle(&c);
+	spew("a/b/f", "x");
+	assert_true(client_invalidated(&c, "/a/b/f"));
+	spew("a/b/c/in", "x"); /* the sub-directory's own attributes change */
+	assert_true(client_invalidated(&c, "/a/b/c"));
+	unlink("a/b/sym");
+	assert_true(client_invalidated(&c, "/a/b/sym"));
+	assert_true(client_invalidated(&c, "/a/b"));
+}
+
+/* A crowd of changes may be told as one, but it must be told. */
+static void test_flood(void **state)
+{
+	char name[64];
+	uint64_t h = client_must_open(&c, "a/b/f", O_RDONLY, 0);
+	int i;
+
+	for (i = 0; i < 3000; i++) {
+		snprintf(name, sizeof(name), "none%d", i);
+		stat_coherent(name, ENOENT);
+	}
+	stat_coherent("a/b/f", 0);
+	kill(c.pid, SIGSTOP);
+	for (i = 0; i < 3000; i++) {
+		snprintf(name, sizeof(name), "none%d", i);
+		spew(name, "");
+	}
+	spew("a/b/f", "x");
+	kill(c.pid, SIGCONT);
+	assert_true(client_await(&c, "/", 1, 0, 2000));
+	assert_true(client_changed(&c, h));
+}
+
+/* The main property: after the last push, what a client kept is what is there. */
+static void *churn(void *arg)
+{
+	volatile bool *stop = arg;
+	char text[32];
+	int i;
+
+	for (i = 0; !*stop; i++) {
+		snprintf(text, sizeof(text), "%d", i);
+		spew("a/b/f", text);
+		(void)!truncate("a/b/f", i % 1000);
+		if (i % 7 == 0)
+			(void)!rename("a/b/f", "a/b/g");
+		if (i % 11 == 0)
+			(void)!rename("a/b/g", "a/b/f");
+		if (i % 13 == 0)
+			(void)!rename("a/b", "a/bb");
+		if (i % 13 == 0)
+			(void)!rename("a/bb", "a/b");
+		usleep(i % 200);
+	}
+	return NULL;
+}
+
+static bool invalidates(const rfs_Push *e, const char *path)
+{
+	const rfs_Invalidate *v = &e->event.invalidate;
+	size_t n = v->path.size;
+
+	if (e->which_event != rfs_Push_invalidate_tag)
+		return false;
+	if (n == strlen(path) && !memcmp(v->path.bytes, path, n))
+		return true;
+	return v->subtree && (n == 1 || (!strncmp((const char *)v->path.bytes, path, n) && path[n] == '/'));
+}
+
+static void test_never_stale(void **state)
+{
+	volatile bool stop;
+	pthread_t t;
+	struct stat st;
+	int round, i, kept_error = 0;
+	uint64_t kept_size = 0;
+	bool kept;
+	unsigned int seen;
+
+	for (round = 0; round < 30; round++) {
+		stop = false;
+		pthread_create(&t, NULL, churn, (void *)&stop);
+		kept = false;
+		for (i = 0; i < 200; i++) {
+			seen = c.pushes;
+			kept_error = client_stat(&c, "a/b/f");
+			for (; seen < c.pushes; seen++)
+				if (invalidates(&c.push[seen], "/a/b/f"))
+					kept = false;
+			/* The reply is the last frame read: pushes before it are about older answers. */
+			kept = c.reply.which_op == rfs_Reply_stat_tag && c.reply.op.stat.coherent & rfs_Coherent_NAME;
+			kept_size = c.reply.op.stat.attr.size;
+			if (c.pushes > PUSHES / 2)
+				c.pushes = 0;
+		}
+		stop = true;
+		c.pushes = 0;
+		pthread_join(t, NULL);
+		client_await(&c, NULL, 0, 0, 60);
+		for (seen = 0; seen < c.pushes; seen++)
+			if (invalidates(&c.push[seen], "/a/b/f"))
+				kept = false;
+		c.pushes = 0;
+		if (!kept)
+			continue;
+		assert_int_equal(stat("a/b/f", &st) ? errno : 0, kept_error);
+		if (!kept_error)
+			assert_int_equal(st.st_size, kept_size);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_what_is_promised, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_proc_is_not, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_file_changes, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_dir_changes, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_ancestor_renamed, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_relative_to_moved, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_handle_changes, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_listing, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_flood, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_never_stale, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

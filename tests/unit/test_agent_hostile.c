@@ -1,0 +1,307 @@
+/* Read-only roots, clients that break the rules, and how the agent ends. */
+#include "test_agent.h"
+
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/statvfs.h>
+
+static char base[64];
+static struct client c;
+
+static int begin(void **state)
+{
+	strcpy(base, "/tmp/test-agent-XXXXXX");
+	if (!mkdtemp(base) || chdir(base))
+		return -1;
+	return system("mkdir -p t/a/b && echo hello >t/a/f && ln -s f t/a/l && ln -s nowhere t/a/dangling && "
+		      "ln -s b t/a/d && mkfifo t/a/fifo && ln -s none/x t/a/far && mkdir m");
+}
+
+static int end(void **state)
+{
+	char cmd[256];
+
+	snprintf(cmd, sizeof(cmd), "umount -l %s/m 2>/dev/null; rm -rf %s", base, base);
+	return chdir("/") || system(cmd);
+}
+
+static int native(int r)
+{
+	return r < 0 ? errno : 0;
+}
+
+static int differences;
+
+/* The kernel on a read-only mount and the agent on the writable tree were asked the same. */
+static void same(const char *what, const char *path, int flags, int kernel, int agent)
+{
+	if (kernel == agent)
+		return;
+	print_error("%s %s %o: kernel %s, agent %s\n", what, path, flags, strerror(kernel), strerror(agent));
+	differences++;
+}
+
+static void read_only_compare(void)
+{
+	static const char *const paths[] = {
+		"a/f", "a/l", "a/dangling", "a/d", "a/b", "a/none", "none/x", "a/f/x", "a/f/", "a/none/", "a/d/", "a/b/",
+		".", "..", "a/.", "a/..", "/", "a/dangling/", "a/l/", "a/fifo", "a/far", "",
+	};
+	static const int flags[] = {
+		O_RDONLY, O_WRONLY, O_RDWR, O_RDONLY | O_TRUNC, O_WRONLY | O_TRUNC, O_RDONLY | O_CREAT,
+		O_WRONLY | O_CREAT, O_RDWR | O_CREAT | O_EXCL, O_RDONLY | O_CREAT | O_EXCL, O_RDONLY | O_DIRECTORY,
+		O_WRONLY | O_NOFOLLOW, O_PATH, O_PATH | O_NOFOLLOW, O_RDONLY | O_CREAT | O_NOFOLLOW,
+		O_WRONLY | O_CREAT | O_TRUNC, O_WRONLY | O_DIRECTORY,
+	};
+	char n[256];
+	size_t i, j;
+	int fd, err;
+
+	for (i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
+		const char *p = paths[i];
+
+		snprintf(n, sizeof(n), !strcmp(p, "..") ? "." : !strcmp(p, "/") ? "./" : "%s", p);
+		for (j = 0; j < sizeof(flags) / sizeof(flags[0]); j++) {
+			if (!*p || !strcmp(p, "a/fifo"))
+				continue;
+			fd = open(n, flags[j], 0600);
+			err = native(fd);
+			close(fd);
+			same("open", p, flags[j], err, client_open(&c, p, flags[j], 0600));
+		}
+		if (strcmp(p, "..") && strcmp(p, "/")) {
+			same("mkdir", p, 0, native(mkdir(n, 0700)), client_mkdir(&c, p, 0700));
+			same("unlink", p, 0, native(unlink(n)), client_unlink(&c, p, 0));
+			same("rmdir", p, 0, native(rmdir(n)), client_unlink(&c, p, AT_REMOVEDIR));
+			same("rename", p, 0, native(rename(n, "a/to")), client_rename(&c, p, "a/to", 0));
+			same("rename to", p, 1, native(renameat2(AT_FDCWD, "a/f", AT_FDCWD, n, 1)),
+			     client_rename(&c, "a/f", p, 1));
+		}
+		if (*p) {
+			same("truncate", p, 0, native(truncate(n, 1)), client_truncate(&c, p, 0, 1));
+			same("access", p, 0, native(access(n, W_OK)), client_access(&c, p, W_OK, 0));
+		}
+	}
+}
+
+static void read_only(bool by_hello)
+{
+	struct statvfs fs;
+	uint64_t h;
+
+	assert_int_equal(unshare(CLONE_NEWNS), 0);
+	assert_int_equal(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
+	assert_int_equal(mount("t", "m", NULL, MS_BIND, NULL), 0);
+	assert_int_equal(mount(NULL, "m", NULL, MS_BIND | MS_REMOUNT | MS_RDONLY, NULL), 0);
+	assert_int_equal(statvfs("m", &fs), 0);
+	assert_true(fs.f_flag & ST_RDONLY);
+	client_start(&c, "t", by_hello ? NULL : "--read-only");
+	client_hello(&c, by_hello);
+	assert_int_equal(chdir("m"), 0);
+	read_only_compare();
+	assert_int_equal(differences, 0);
+	assert_int_equal(chdir(".."), 0);
+	h = client_must_open(&c, "a/f", O_RDONLY, 0);
+	assert_int_equal(client_write(&c, h, 0, false, "x"), EBADF);
+	assert_int_equal(client_truncate(&c, NULL, h, 0), EINVAL);
+	assert_int_equal(client_lock(&c, h, 5, F_OFD_SETLK, F_WRLCK, 0, 0), EBADF);
+	assert_int_equal(client_lock(&c, h, 5, F_OFD_SETLK, F_RDLCK, 0, 0), 0);
+	client_stop(&c);
+	assert_int_equal(system("test \"$(cat t/a/f)\" = hello && test $(find t | wc -l) = 9"), 0);
+}
+
+static void test_read_only_option(void **state)
+{
+	if (geteuid())
+		skip();
+	read_only(false);
+}
+
+static void test_read_only_hello(void **state)
+{
+	if (geteuid())
+		skip();
+	read_only(true);
+}
+
+static void start(void)
+{
+	client_start(&c, "t", NULL);
+	client_hello(&c, false);
+}
+
+static void expect_end(int status)
+{
+	char b[4096];
+
+	shutdown(c.fd, SHUT_WR);
+	while (read(c.fd, b, sizeof(b)) > 0)
+		;
+	assert_int_equal(client_status(&c), status);
+}
+
+static void test_eof(void **state)
+{
+	struct timespec a, b;
+
+	start();
+	client_must_open(&c, "a/f", O_RDONLY, 0);
+	clock_gettime(CLOCK_MONOTONIC, &a);
+	expect_end(0);
+	clock_gettime(CLOCK_MONOTONIC, &b);
+	assert_true((b.tv_sec - a.tv_sec) * 1000 + (b.tv_nsec - a.tv_nsec) / 1000000 < 500);
+}
+
+static void test_bad_frames(void **state)
+{
+	static const uint8_t frames[][FRAME_HEADER_SIZE] = {
+		{ 'G', 'E', 'T', ' ', '/' },
+		{ 'F', 'R', 1, FRAME_REPLY, 1 },
+		{ 'F', 'R', 1, FRAME_REQUEST, 1, 0, 0, 0, 0xff, 0xff, 0xff, 0xff },
+		{ 'F', 'R', 1, FRAME_REQUEST, 1, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff },
+	};
+	size_t i;
+
+	for (i = 0; i < 4; i++) {
+		start();
+		assert_int_equal(write(c.fd, frames[i], FRAME_HEADER_SIZE), FRAME_HEADER_SIZE);
+		expect_end(125);
+	}
+	start(); /* a message that ends early */
+	client_send_raw(&c, "\x12\x7f", 2, 1, NULL, 0);
+	expect_end(125);
+	client_start(&c, "t", NULL); /* no hello */
+	REQUEST(stat);
+	WHERE(stat, 0, "a");
+	client_send(&c, &q, NULL, 0);
+	expect_end(125);
+	start(); /* the stream ends inside a frame */
+	assert_int_equal(write(c.fd, "FR\1\1", 4), 4);
+	expect_end(0);
+}
+
+static void test_bad_requests(void **state)
+{
+	rfs_Request q = { 0 };
+	size_t i;
+	static const pb_size_t with_where[] = { rfs_Request_open_tag, rfs_Request_stat_tag, rfs_Request_access_tag,
+		rfs_Request_readlink_tag, rfs_Request_mkdir_tag, rfs_Request_unlink_tag, rfs_Request_rename_tag,
+		rfs_Request_truncate_tag };
+
+	start();
+	assert_int_equal(client_call(&c, &q), ENOSYS); /* an operation of the future */
+	assert_int_equal(client_call_data(&c, &q, "payload", 7), ENOSYS);
+	for (i = 0; i < sizeof(with_where) / sizeof(with_where[0]); i++) {
+		memset(&q, 0, sizeof(q));
+		q.which_op = with_where[i];
+		if (q.which_op == rfs_Request_open_tag)
+			q.op.open.handle = 77;
+		assert_int_equal(client_call(&c, &q), EINVAL);
+	}
+	memset(&q, 0, sizeof(q));
+	q.which_op = rfs_Request_stat_tag;
+	WHERE(stat, 0, "a/f");
+	assert_int_equal(client_call_data(&c, &q, "payload", 7), EINVAL);
+	q.op.stat.where.path.bytes[1] = '\0';
+	assert_int_equal(client_call(&c, &q), ENOENT);
+	WHERE(stat, 12345, "a/f");
+	assert_int_equal(client_call(&c, &q), EBADF);
+	memset(&q, 0, sizeof(q));
+	q.which_op = rfs_Request_hello_tag;
+	q.op.hello.version = 1;
+	assert_int_equal(client_call(&c, &q), EPROTO);
+	memset(&q, 0, sizeof(q));
+	q.which_op = rfs_Request_open_tag;
+	q.op.open.handle = 99;
+	WHERE(open, 0, "a/f");
+	assert_int_equal(client_call_data(&c, &q, "payload", 7), EINVAL);
+	assert_int_equal(client_call(&c, &q), 0); /* the number was given back */
+	assert_int_equal(client_read(&c, 99, UINT64_MAX, 10), EINVAL);
+	assert_int_equal(client_list(&c, 99, INT64_MIN, 0), ENOTDIR);
+	client_close(&c, 4711);
+	client_stop(&c);
+}
+
+static void test_version(void **state)
+{
+	rfs_Request q = { .which_op = rfs_Request_hello_tag };
+
+	client_start(&c, "t", NULL);
+	assert_int_equal(client_call(&c, &q), EPROTONOSUPPORT);
+	q.op.hello.version = 900;
+	assert_int_equal(client_call(&c, &q), 0);
+	assert_int_equal(c.reply.op.hello.version, 1);
+	client_stop(&c);
+}
+
+/* Damaged requests, at random but the same every time: the agent answers or gives up, and never crashes. */
+static void test_garbage(void **state)
+{
+	uint8_t msg[FRAME_MAX_MESSAGE];
+	char b[65536] = "";
+	unsigned int round, i;
+
+	srand(1);
+	for (round = 0; round < 300; round++) {
+		REQUEST(stat);
+		pb_ostream_t o = pb_ostream_from_buffer(msg, sizeof(msg));
+
+		start();
+		q.which_op = 2 + rand() % 15;
+		if (q.which_op == rfs_Request_close_tag)
+			q.op.close.handle = rand();
+		else
+			WHERE(stat, rand() % 3, "a/f");
+		assert_true(pb_encode(&o, rfs_Request_fields, &q));
+		for (i = 0; i < 5; i++) {
+			if (o.bytes_written)
+				msg[rand() % o.bytes_written] = rand();
+			struct frame_header h = { FRAME_REQUEST, i + 1, o.bytes_written, rand() % 2 ? rand() % 100 : 0 };
+			uint8_t raw[FRAME_HEADER_SIZE];
+			struct iovec iov[] = { { raw, sizeof(raw) }, { msg, h.message_len }, { b, h.payload_len } };
+
+			frame_encode(raw, &h);
+			if (frame_writev_full(c.fd, iov, 3))
+				break; /* it gave up already */
+		}
+		shutdown(c.fd, SHUT_WR);
+		while (read(c.fd, b, sizeof(b)) > 0)
+			;
+		i = client_status(&c);
+		assert_true(i == 0 || i == 125);
+	}
+}
+
+static void test_options(void **state)
+{
+	static const struct { const char *args; int status; } t[] = {
+		{ "--help >/dev/null", 0 }, { "--version >/dev/null", 0 }, { "2>/dev/null", 2 }, { "--stdio 2>/dev/null", 2 },
+		{ "--nonsense 2>/dev/null", 2 }, { "--stdio --root 2>/dev/null", 2 },
+		{ "--stdio --root / x 2>/dev/null", 2 }, { "--stdio --root /none 2>/dev/null", 125 },
+		{ "--stdio --root / </dev/null", 0 },
+	};
+	const char *binary = getenv("REMOTEFS_AGENT");
+	char cmd[256];
+	size_t i;
+
+	for (i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
+		snprintf(cmd, sizeof(cmd), "%s %s", binary ? binary : "build/remotefs-agent", t[i].args);
+		assert_int_equal(WEXITSTATUS(system(cmd)), t[i].status);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_eof, begin, end),
+		cmocka_unit_test_setup_teardown(test_bad_frames, begin, end),
+		cmocka_unit_test_setup_teardown(test_bad_requests, begin, end),
+		cmocka_unit_test_setup_teardown(test_version, begin, end),
+		cmocka_unit_test_setup_teardown(test_garbage, begin, end),
+		cmocka_unit_test_setup_teardown(test_read_only_option, begin, end),
+		cmocka_unit_test_setup_teardown(test_read_only_hello, begin, end),
+		cmocka_unit_test(test_options),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
