@@ -90,12 +90,12 @@ _remotefs_trace()
 		_remotefs_trace_words "notify auto" "$cur"
 		return
 		;;
-	-o | --stats)
+	-o | -[!-]*o | --stats)
 		compopt -o filenames 2>/dev/null
 		COMPREPLY=($(compgen -f -- "$cur"))
 		return
 		;;
-	-e)
+	-e | -[!-]*e)
 		_remotefs_trace_words "%file %desc %process all none trace=" "$cur"
 		return
 		;;
@@ -103,7 +103,7 @@ _remotefs_trace()
 		_remotefs_trace_words "%file %desc %process all none" "$cur"
 		return
 		;;
-	-s)
+	-s | -[!-]*s)
 		return
 		;;
 	esac

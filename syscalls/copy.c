@@ -27,7 +27,7 @@ struct end {
 
 static int end_open(struct call *c, int fd, struct end *e)
 {
-	e->o = ofd_by_number(fd);
+	e->o = ofd_by_fd(c->tid, fd);
 	e->fd = -1;
 	if (e->o && e->o->io == OFD_EMULATED) {
 		ofd_ref(e->o);
@@ -169,7 +169,7 @@ static long check_ends(const struct end *in, const struct end *out)
 
 long sys_sendfile(struct call *c)
 {
-	struct ofd *src = ofd_by_number((int)c->arg[1]), *dst = ofd_by_number((int)c->arg[0]);
+	struct ofd *src = ofd_by_fd(c->tid, (int)c->arg[1]), *dst = ofd_by_fd(c->tid, (int)c->arg[0]);
 	struct end in = { .fd = -1 }, out = { .fd = -1 };
 	size_t count = c->arg[3] < 0x7ffff000 ? c->arg[3] : 0x7ffff000;
 	int64_t off = 0;

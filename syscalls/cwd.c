@@ -28,7 +28,7 @@
 /* The descriptor for the task's next cwd: the one its last chdir left, if it is still what it was. */
 static int cwd_number(const struct task *t)
 {
-	const struct ofd *o = t->cwd_fd ? ofd_by_number(t->cwd_fd) : NULL;
+	const struct ofd *o = t->cwd_fd ? ofd_by_fd(t->tid, t->cwd_fd) : NULL;
 
 	return o && o->key == t->cwd_key ? t->cwd_fd : ofd_reserve_number(NULL);
 }
@@ -99,17 +99,18 @@ static long chdir_remote(struct call *c, struct place *p, int fd)
 
 static long chdir_finish(struct call *c, struct place *p, int fd)
 {
-	bool reused = ofd_by_number(fd);
+	bool reused = ofd_by_fd(c->tid, fd);
 	long rc = p->behalf ? chdir_behalf(c, p, fd) : chdir_remote(c, p, fd);
-	const struct ofd *o = ofd_by_number(fd);
 	struct task *t = task_find(c->tid);
 
 	if (rc != CALL_CONTINUE) {
 		if (!reused)
 			ofd_release_number(fd);
-	} else if (t && o) {
+	} else if (p->behalf) {
+		ofd_doubt_number(fd, true);
+	} else if (t) {
 		t->cwd_fd = fd;
-		t->cwd_key = o->key;
+		t->cwd_key = ofd_by_fd(c->tid, fd)->key;
 	}
 	return rc;
 }

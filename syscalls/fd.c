@@ -1,6 +1,7 @@
 /* dup, dup2, dup3, fcntl, ioctl: descriptors of remote files. */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -66,7 +67,7 @@ static int make_native(struct call *c, struct ofd *o, int fd)
 
 long sys_dup(struct call *c)
 {
-	struct ofd *o = ofd_by_number((int)c->arg[0]);
+	struct ofd *o = ofd_by_fd(c->tid, (int)c->arg[0]);
 
 	if (!o)
 		return CALL_CONTINUE;
@@ -74,13 +75,34 @@ long sys_dup(struct call *c)
 	return o->io == OFD_NATIVE ? CALL_CONTINUE : dup_emulated(c, o, (int)c->arg[0], false);
 }
 
+static bool is_open(const struct call *c, int fd)
+{
+	char link[64], text[8];
+
+	snprintf(link, sizeof(link), "/proc/%d/fd/%d", (int)c->tid, fd);
+	return readlink(link, text, sizeof(text)) >= 0;
+}
+
+/* The program's limit on descriptors is FD_BASE: above, it may only replace what open gave it. */
+static long dup_onto_emulated(struct call *c, const struct ofd *o, int from, int to)
+{
+	if (from == to)
+		return CALL_CONTINUE;
+	if (to >= FD_TOP || !is_open(c, to) || !is_open(c, from))
+		return -EBADF;
+	if (o)
+		call_remote(c, o->mount);
+	ofd_doubt_number(to, true);
+	c->expected = to;
+	return CALL_CONTINUE;
+}
+
 static long dup_to(struct call *c, int from, int to)
 {
-	struct ofd *o = ofd_by_number(from);
+	struct ofd *o = ofd_by_fd(c->tid, from);
 
-	/* The program's limit on descriptors is FD_BASE: what is above is ours. */
 	if (to >= FD_BASE)
-		return from == to && o ? CALL_CONTINUE : -EBADF;
+		return dup_onto_emulated(c, o, from, to);
 	if (!o || to < 0)
 		return CALL_CONTINUE;
 	call_remote(c, o->mount);
@@ -179,7 +201,7 @@ static long readable_bytes(struct call *c, struct ofd *o)
 
 long sys_ioctl(struct call *c)
 {
-	struct ofd *o = ofd_by_number((int)c->arg[0]);
+	struct ofd *o = ofd_by_fd(c->tid, (int)c->arg[0]);
 	unsigned request = (unsigned)c->arg[1];
 
 	if (!o)

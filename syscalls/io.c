@@ -129,7 +129,7 @@ static bool is_ours(const struct ofd *o, bool writing)
 
 static long do_read(struct call *c, struct buffers *b, int64_t off)
 {
-	struct ofd *o = ofd_by_number((int)c->arg[0]);
+	struct ofd *o = ofd_by_fd(c->tid, (int)c->arg[0]);
 
 	if (!o)
 		return CALL_CONTINUE;
@@ -175,7 +175,7 @@ static long write_at(struct call *c, struct ofd *o, struct buffers *b, uint64_t 
 
 static long do_write(struct call *c, struct buffers *b, int64_t off, uint32_t flags)
 {
-	struct ofd *o = ofd_by_number((int)c->arg[0]);
+	struct ofd *o = ofd_by_fd(c->tid, (int)c->arg[0]);
 
 	if (!o)
 		return CALL_CONTINUE;
@@ -246,7 +246,7 @@ long sys_preadv2(struct call *c)
 		return -EOPNOTSUPP;
 	/* RWF_NOWAIT: what is not at hand has to be waited for. */
 	if (c->arg[5] & RWF_NOWAIT) {
-		const struct ofd *o = ofd_by_number((int)c->arg[0]);
+		const struct ofd *o = ofd_by_fd(c->tid, (int)c->arg[0]);
 
 		if (o && is_ours(o, false) && !o->node->data_valid)
 			return -EAGAIN;
@@ -334,7 +334,7 @@ static long seek_end(struct call *c, struct ofd *o, int64_t off, int whence)
 
 long sys_lseek(struct call *c)
 {
-	struct ofd *o = ofd_by_number((int)c->arg[0]);
+	struct ofd *o = ofd_by_fd(c->tid, (int)c->arg[0]);
 	int64_t off = (int64_t)c->arg[1], to;
 	unsigned whence = (unsigned)c->arg[2];
 

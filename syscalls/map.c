@@ -16,7 +16,7 @@
 long sys_mmap(struct call *c)
 {
 	int prot = (int)c->arg[2], flags = (int)c->arg[3], fd = (int)c->arg[4];
-	struct ofd *o = flags & MAP_ANONYMOUS ? NULL : ofd_by_number(fd);
+	struct ofd *o = flags & MAP_ANONYMOUS ? NULL : ofd_by_fd(c->tid, fd);
 
 	if (!o)
 		return CALL_CONTINUE;
@@ -27,6 +27,8 @@ long sys_mmap(struct call *c)
 	if (o->filled || (o->flags & O_ACCMODE) == O_WRONLY || !S_ISREG(o->node->attr.mode))
 		return CALL_CONTINUE;
 	bool shared = (flags & MAP_TYPE) == MAP_SHARED || (flags & MAP_TYPE) == MAP_SHARED_VALIDATE;
+	if (shared && prot & PROT_WRITE && (o->flags & O_ACCMODE) == O_RDONLY)
+		return CALL_CONTINUE; /* EACCES */
 	if (shared && prot & PROT_WRITE)
 		return call_unsupported(c, o->mount);
 	CLEANUP_FD int src = call_get_fd(c, fd);

@@ -294,10 +294,15 @@ long sys_openat(struct call *c)
 long sys_openat2(struct call *c)
 {
 	struct open_how how;
+	uint8_t bytes[4096];
 
-	/* What is wrong with the structure, the kernel finds by itself. */
-	if (c->arg[3] != sizeof(how) || call_read(c, c->arg[2], &how, sizeof(how)) < 0)
+	/* What is wrong with the structure, the kernel finds by itself; a longer one must end in zeros. */
+	if (c->arg[3] < sizeof(how) || c->arg[3] > sizeof(bytes) || call_read(c, c->arg[2], bytes, c->arg[3]) < 0)
 		return CALL_CONTINUE;
+	for (size_t i = sizeof(how); i < c->arg[3]; i++)
+		if (bytes[i])
+			return CALL_CONTINUE;
+	memcpy(&how, bytes, sizeof(how));
 	if (how.flags != (uint64_t)(unsigned)known_flags(how.flags) || how.resolve & ~(uint64_t)OPEN2_RESOLVE || how.mode & ~07777ull ||
 	    (how.mode && !(how.flags & O_CREAT)))
 		return CALL_CONTINUE;
@@ -306,11 +311,13 @@ long sys_openat2(struct call *c)
 
 long sys_close(struct call *c)
 {
-	const struct ofd *o = ofd_by_number((int)c->arg[0]);
+	const struct ofd *o = ofd_by_fd(c->tid, (int)c->arg[0]);
 
 	if (o) {
 		call_remote(c, o->mount);
 		c->expected = 0;
+		if ((int)c->arg[0] >= FD_BASE)
+			ofd_doubt_number((int)c->arg[0], false);
 	}
 	return CALL_CONTINUE; /* inotify tells when the last descriptor is gone */
 }

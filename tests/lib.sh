@@ -135,7 +135,7 @@ trace() {
 
 # stat_of FILE KEY: one of the totals that --stats wrote.
 stat_of() {
-	"$PYTHON" - "$1" "$2" <<-'END'
+	[ -s "$1" ] && "$PYTHON" - "$1" "$2" <<-'END'
 		import json, sys
 		d = json.load(open(sys.argv[1]))
 		print(d[sys.argv[2]] if sys.argv[2] in d else d["totals"][sys.argv[2]])

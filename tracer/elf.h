@@ -2,8 +2,11 @@
 
 /*
  * This file's name hides the system's <elf.h>, which libelf.h includes. Outside of the guard: found beside
- * its includer, this file is its own next one, once.
+ * its includer, this file is its own next one, once (which clang warns of).
  */
+#ifdef __clang__
+#pragma clang diagnostic ignored "-Winclude-next-absolute-path"
+#endif
 #include_next <elf.h>
 
 #ifndef TRACER_ELF_H

@@ -43,7 +43,7 @@ void decode_dents(struct decoding *d, uint64_t addr)
 	if (n < 0)
 		return;
 	unsigned count = count_dents(buf, (size_t)n);
-	text_format(d->t, " /* %u entr%s */", count, count == 1 ? "y" : "ies");
+	text_format(d->t, " /* %u entries */", count);
 }
 
 /* Element I of an array at ADDR cannot be read: the rest of the array. */

@@ -22,7 +22,17 @@
 
 int FD_BASE, FD_TOP;
 
-static struct ofd **by_number;
+/*
+ * What an emulated number stands for. Numbers are handed out once and go with forks, so they tell the file
+ * without a look at the task; until a task closes its own, or puts another file there (dup2).
+ */
+struct slot {
+	struct ofd *ofd;
+	bool taken;
+	bool doubtful; /* not in every task any more: ask the kernel what is there */
+};
+
+static struct slot *slots;
 static int next_number;
 static struct ofd *by_key[BUCKETS];
 static struct node *nodes[BUCKETS];
@@ -36,7 +46,7 @@ void fd_range_init(unsigned long hard_limit)
 	while ((unsigned long)FD_BASE >= hard_limit && FD_BASE > 8)
 		FD_BASE /= 2;
 	FD_TOP = hard_limit < 2ul * (unsigned long)FD_BASE ? (int)hard_limit : 2 * FD_BASE;
-	by_number = xcalloc((size_t)(FD_TOP - FD_BASE), sizeof(*by_number));
+	slots = xcalloc((size_t)(FD_TOP - FD_BASE), sizeof(*slots));
 	next_number = FD_BASE;
 }
 
@@ -128,8 +138,8 @@ struct ofd *ofd_ref(struct ofd *o)
 static void ofd_forget_numbers(const struct ofd *o)
 {
 	for (int i = 0; i < FD_TOP - FD_BASE; i++)
-		if (by_number[i] == o)
-			by_number[i] = NULL;
+		if (slots[i].ofd == o)
+			slots[i] = (struct slot){ .ofd = NULL };
 }
 
 static void ofd_free(struct ofd *o)
@@ -163,17 +173,14 @@ void ofd_unref(struct ofd *o)
 		ofd_free(o);
 }
 
-/* A number that is spoken for, but whose file is not known yet. */
-static struct ofd reserved;
-
 static int take_number(struct ofd *o)
 {
 	for (int tried = 0; tried < FD_TOP - FD_BASE; tried++) {
 		int fd = next_number;
 
 		next_number = next_number + 1 < FD_TOP ? next_number + 1 : FD_BASE;
-		if (!by_number[fd - FD_BASE]) {
-			by_number[fd - FD_BASE] = o ? o : &reserved;
+		if (!slots[fd - FD_BASE].taken) {
+			slots[fd - FD_BASE] = (struct slot){ .ofd = o, .taken = true };
 			return fd;
 		}
 	}
@@ -206,8 +213,8 @@ static void reclaim_numbers(void)
 
 	task_each(mark_used, used);
 	for (int i = 0; i < FD_TOP - FD_BASE; i++)
-		if (!used[i] && by_number[i] != &reserved)
-			by_number[i] = NULL;
+		if (!used[i] && (slots[i].ofd || slots[i].doubtful))
+			slots[i] = (struct slot){ .ofd = NULL };
 }
 
 int ofd_reserve_number(struct ofd *o)
@@ -225,20 +232,22 @@ int ofd_reserve_number(struct ofd *o)
 
 void ofd_release_number(int fd)
 {
-	by_number[fd - FD_BASE] = NULL;
+	slots[fd - FD_BASE] = (struct slot){ .ofd = NULL };
 }
 
 void ofd_set_number(int number, struct ofd *o)
 {
-	by_number[number - FD_BASE] = o;
+	slots[number - FD_BASE] = (struct slot){ .ofd = o, .taken = true };
 	o->numbered = true;
 }
 
-struct ofd *ofd_by_number(int fd)
+void ofd_doubt_number(int fd, bool replaced)
 {
-	struct ofd *o = fd >= FD_BASE && fd < FD_TOP ? by_number[fd - FD_BASE] : NULL;
+	struct slot *s = &slots[fd - FD_BASE];
 
-	return o == &reserved ? NULL : o;
+	s->taken = s->doubtful = true;
+	if (replaced)
+		s->ofd = NULL;
 }
 
 struct ofd *ofd_by_link(const char *text)
@@ -266,10 +275,14 @@ struct ofd *ofd_by_fd(pid_t tid, int fd)
 {
 	char link[64];
 
-	if (fd >= FD_BASE)
-		return ofd_by_number(fd);
-	if (fd < 0 || !low_count)
+	if (fd >= FD_BASE && fd < FD_TOP) {
+		const struct slot *s = &slots[fd - FD_BASE];
+
+		if (!s->doubtful)
+			return s->ofd;
+	} else if (fd < 0 || !low_count) {
 		return NULL;
+	}
 	snprintf(link, sizeof(link), "/proc/%d/fd/%d", (int)tid, fd);
 	return ofd_by_proc(link);
 }

@@ -99,15 +99,18 @@ static inline void ofd_unrefp(struct ofd **o)
 }
 #define CLEANUP_OFD __attribute__((cleanup(ofd_unrefp)))
 
-/* Reserves a descriptor number for O. The number, or -EMFILE when the range is full. */
+/* Reserves a descriptor number for O (NULL: for a file not known yet, see ofd_set_number). The number, or -EMFILE when the range is full. */
 int ofd_reserve_number(struct ofd *o);
 void ofd_release_number(int fd);
 
 /* Points NUMBER, reserved before, at O. */
 void ofd_set_number(int number, struct ofd *o);
 
-/* The ofd that number FD stands for, NULL if FD is none of ours. No reference is taken. */
-struct ofd *ofd_by_number(int fd);
+/*
+ * Some task closed its FD (an emulated number), or with REPLACED is about to put another file there. What
+ * it is in a task is asked of the kernel from now on.
+ */
+void ofd_doubt_number(int fd, bool replaced);
 
 /*
  * The ofd behind descriptor FD of task TID: by number in the emulated range, by placeholder below.

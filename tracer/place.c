@@ -36,7 +36,7 @@ static int start_find(pid_t tid, int dirfd, struct start *s)
 	if (dirfd == AT_FDCWD) {
 		snprintf(link, sizeof(link), "/proc/%d/cwd", (int)tid);
 	} else {
-		struct ofd *o = dirfd >= FD_BASE ? ofd_by_number(dirfd) : NULL;
+		struct ofd *o = dirfd >= FD_BASE ? ofd_by_fd(tid, dirfd) : NULL;
 		if (o)
 			return start_remote(s, o);
 		snprintf(link, sizeof(link), "/proc/%d/fd/%d", (int)tid, dirfd);

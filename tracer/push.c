@@ -115,13 +115,15 @@ void push_receive(struct link *l, const rfs_Push *push, void *arg)
 	state_unlock();
 }
 
-/* One piece of the file into every placeholder. 0 at the end of the file, -EAGAIN when it must be read again. */
-static long refresh_piece(struct node *n, struct ofd *o, uint64_t off)
+/*
+ * One piece of the file into every placeholder: how long it was. -EAGAIN when we changed the file since
+ * VERSION, and all of it must be read again.
+ */
+static long refresh_piece(struct node *n, struct ofd *o, uint64_t off, uint64_t version)
 {
 	rfs_Request req = { .which_op = rfs_Request_read_tag,
 			    .op.read = { .handle = o->handle, .offset = off, .size = FRAME_MAX_PAYLOAD } };
 	struct link_reply rep;
-	uint64_t version = n->own_version;
 	bool busy = n->writers;
 	int rc = call_rpc(NULL, o->mount, &req, NULL, 0, &rep);
 
@@ -138,12 +140,16 @@ static long refresh_piece(struct node *n, struct ofd *o, uint64_t off)
 
 static void refresh(struct node *n, struct ofd *o)
 {
-	uint64_t off = 0;
+	uint64_t off = 0, version = n->own_version;
 	long len;
 
 	do {
-		len = refresh_piece(n, o, off);
+		len = refresh_piece(n, o, off, version);
 		off += len > 0 ? (uint64_t)len : 0;
+		if (len == -EAGAIN) {
+			off = 0;
+			version = n->own_version;
+		}
 	} while (len == -EAGAIN || len == FRAME_MAX_PAYLOAD);
 	for (struct ofd *p = len >= 0 ? n->ofds : NULL; p; p = p->next_of_node)
 		if (p->filled && p->own_fd >= 0 && !p->sync && placeholder_resize(p, off) < 0)

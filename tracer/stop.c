@@ -9,6 +9,7 @@
 #include "call.h"
 #include "elf.h"
 #include "log.h"
+#include "ofd.h"
 #include "state.h"
 #include "task.h"
 #include "util.h"
@@ -88,14 +89,28 @@ static bool may_wait(const struct syscall_row *row)
 	       (row->class == CLASS_PATH && (row->args[1] == A_OFLAGS || row->args[2] == A_OFLAGS));
 }
 
+/* Whether the filter notifies this call. */
+static bool was_notified(const struct syscall_row *row, const uint64_t *args)
+{
+	if (row->class == CLASS_PATH || row->class == CLASS_ANYFD || row->class == CLASS_LIMIT)
+		return true;
+	if (row->class != CLASS_FD && row->class != CLASS_FCNTL)
+		return false;
+	for (int i = 0; i < 6; i++)
+		if (row->args[i] == A_FD && (int)args[i] >= FD_BASE && (int)args[i] < FD_TOP)
+			return true;
+	return false;
+}
+
 void stop_signal(pid_t tid)
 {
 	struct user_regs_struct regs;
 
 	if (ptrace(PTRACE_GETREGS, tid, 0, &regs) < 0 || (long)regs.rax != -ERESTARTSYS)
 		return;
+	const uint64_t args[6] = { regs.rdi, regs.rsi, regs.rdx, regs.r10, regs.r8, regs.r9 };
 	const struct syscall_row *row = table_row((int)regs.orig_rax);
-	if (!row || row->class == CLASS_PASS || row->class == CLASS_TRACE)
+	if (!row || !was_notified(row, args))
 		return;
 	state_lock();
 	const struct task *t = task_find(tid);

@@ -103,8 +103,6 @@ static int stream_explain_errno(struct stream *s, int err)
 {
 	if (err == -ETIMEDOUT)
 		return err;
-	if (err == -ECONNRESET)
-		return stream_explain_end(s, "closed the connection");
 	if (err == -ECANCELED)
 		return stream_explain_end(s, "stopped taking requests");
 	snprintf(s->why, sizeof(s->why), "reading from the agent failed: %s", strerror(-err));
@@ -159,7 +157,8 @@ static ssize_t stream_read(struct stream *s, void *buf, size_t len)
 		uint8_t *to = (uint8_t *)buf + got;
 		ssize_t n = s->in_is_socket ? recv(s->in, to, len - got, poll_first ? 0 : MSG_WAITALL)
 					    : read(s->in, to, len - got);
-		if (n == 0)
+		/* An agent that ends with bytes of ours unread is seen as a reset of a socket. */
+		if (n == 0 || (n < 0 && errno == ECONNRESET))
 			break;
 		if (n > 0)
 			got += n;
@@ -422,10 +421,24 @@ void sender_end(struct sender *s)
 	} while (rc > 0 && atomic_load(&s->len) && pthread_mutex_trylock(&s->writing) == 0);
 }
 
+static size_t msg_length(const struct msghdr *msg)
+{
+	size_t len = 0;
+	for (size_t i = 0; i < msg->msg_iovlen; i++)
+		len += msg->msg_iov[i].iov_len;
+	return len;
+}
+
 int sender_try(struct sender *s, struct msghdr *msg)
 {
-	int rc = queue_flush(s);
-	return rc > 0 ? stream_send_now(s->stream, msg) : rc;
+	/* What others left in the queue goes before a frame, never into the middle of one. */
+	int rc = s->midway ? 1 : queue_flush(s);
+	if (rc <= 0)
+		return rc;
+	size_t before = msg_length(msg);
+	rc = stream_send_now(s->stream, msg);
+	s->midway = !rc && (s->midway || msg_length(msg) < before);
+	return rc;
 }
 
 int sender_finish(struct sender *s, struct msghdr *msg, int64_t deadline_ms)

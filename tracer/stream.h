@@ -83,6 +83,7 @@ struct sender {
 	int epoll;
 	int out; /* a second descriptor of stream->out: the set may hold the first for reading */
 	pthread_mutex_t writing;
+	bool midway; /* the writer's frame is out in part */
 	pthread_mutex_t lock;
 	uint8_t *queue; /* bytes that go out before anything else */
 	size_t room;

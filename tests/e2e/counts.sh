@@ -17,7 +17,19 @@ counted() {
 		>"$work/out" 2>"$work/err" </dev/null)
 }
 
-trips() { stat_of "$stats" round_trips; }
+# Round trips beyond the greeting, which every run has once, whatever it then does.
+trips() {
+	local total
+	total=$(stat_of "$stats" round_trips)
+	[ -z "$total" ] || echo $((total - greeting))
+}
+
+greeting=0
+counted busybox true
+greeting=$(trips)
+at_most "a local program: round trips, the greeting's included" 1 "$greeting"
+equal "a local program: remote calls" 0 "$(stat_of "$stats" remote_calls)"
+greeting=${greeting:-0}
 
 cat_a_file() {
 	counted busybox cat "$T/sizes/s4096"
@@ -30,9 +42,6 @@ cat_a_file() {
 	at_most "cat of 1 MiB: round trips" 10 "$(trips)"
 	counted busybox cat "$T/missing"
 	equal "cat of a missing file: round trips" 1 "$(trips)"
-	counted busybox true
-	equal "a local program: round trips" 0 "$(trips)"
-	equal "a local program: remote calls" 0 "$(stat_of "$stats" remote_calls)"
 }
 
 find_directories() {

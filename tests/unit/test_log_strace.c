@@ -187,6 +187,7 @@ static void guest_stat(void)
 	CALL(faccessat2, AT_FDCWD, "f", R_OK, 0x200);
 	CALL(faccessat2, AT_FDCWD, "f", R_OK, 0xffff);
 	int fd = open("/proc/self/fdinfo", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	CALL(getdents64, fd, dents, 24);
 	CALL(getdents64, fd, dents, sizeof(dents));
 	CALL(getdents64, fd, dents, sizeof(dents));
 	CALL(getdents64, -1, dents, sizeof(dents));
