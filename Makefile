@@ -27,7 +27,7 @@ tracer_objs := tracer/main.o tracer/options.o tracer/launch.o tracer/target.o tr
 
 syscalls_objs := syscalls/table.o syscalls/remote.o syscalls/open.o syscalls/io.o syscalls/stat.o \
 	syscalls/dir.o syscalls/name.o syscalls/fd.o syscalls/map.o syscalls/copy.o syscalls/lock.o \
-	syscalls/limit.o syscalls/cwd.o syscalls/exec.o
+	syscalls/limit.o syscalls/xattr.o syscalls/cwd.o syscalls/exec.o
 
 tracer_libs := -lseccomp -lelf -lbsd -lprotobuf-nanopb -pthread
 agent_libs := -lprotobuf-nanopb -pthread

@@ -129,7 +129,7 @@ static bool name_fd(pid_t tid, int fd, char *buf, size_t len)
 	bool found = false;
 
 	state_lock();
-	struct ofd *o = ofd_by_fd(tid, fd);
+	struct ofd *o = fd == AT_FDCWD ? ofd_by_cwd(tid) : ofd_by_fd(tid, fd);
 	if (o)
 		found = path_to_program(o->mount, o->path, buf, len) == 0;
 	state_unlock();
