@@ -84,7 +84,7 @@ static long chdir_remote(struct call *c, struct place *p, int fd)
 
 	/* Looking up "." needs search permission, as chdir does; opening the directory itself does not. */
 	if (n + 3 <= sizeof(p->path))
-		memcpy(p->path + n, n && p->path[n - 1] == '/' ? "." : "/.", 3);
+		strcpy(p->path + n, n && p->path[n - 1] == '/' ? "." : "/.");
 	int src = remote_open_dir(c, p, O_PATH | O_DIRECTORY, &o);
 	if (src < 0)
 		return src;

@@ -272,11 +272,11 @@ static void call_wait(struct link *l, struct call *c)
 {
 	pthread_mutex_lock(&l->lock);
 	while (!c->done) {
-		if (!c->reader)
-			c->reader = role_take(l);
-		c->waiting = !c->reader;
+		bool mine = c->reader || role_take(l);
+		c->reader = mine;
+		c->waiting = !mine;
 		pthread_mutex_unlock(&l->lock);
-		if (c->reader)
+		if (mine)
 			reader_step(l);
 		else
 			while (sem_wait(&c->wake) < 0)

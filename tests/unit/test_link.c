@@ -201,6 +201,17 @@ static void test_push_idle(void **state)
 	close_good(l);
 }
 
+static void *closer_main(void *arg)
+{
+	rfs_Request req = {.which_op = rfs_Request_close_tag, .op.close.handle = 1};
+	for (int i = 0; i < CALLS; i++) {
+		assert_int_equal(link_send(arg, &req), 0);
+		if (i % 16 == 0)
+			usleep(100);
+	}
+	return NULL;
+}
+
 /* Large payloads both ways: who writes must not keep the others from reading. */
 static void *big_main(void *arg)
 {
@@ -216,14 +227,17 @@ static void *big_main(void *arg)
 	return NULL;
 }
 
+/* The one-way requests must not get into the middle of a frame that is half sent. */
 static void big_callers(struct link *l)
 {
-	pthread_t threads[4];
+	pthread_t threads[4], closer;
 	assert_non_null(l);
 	for (int i = 0; i < 4; i++)
 		pthread_create(&threads[i], NULL, big_main, l);
+	pthread_create(&closer, NULL, closer_main, l);
 	for (int i = 0; i < 4; i++)
 		pthread_join(threads[i], NULL);
+	pthread_join(closer, NULL);
 	close_good(l);
 }
 
@@ -293,14 +307,6 @@ static void test_one_way_alone(void **state)
 		sleep_ms(1);
 	assert_int_equal(seen.pushes, 1);
 	close_good(l);
-}
-
-static void *closer_main(void *arg)
-{
-	rfs_Request req = {.which_op = rfs_Request_close_tag, .op.close.handle = 1};
-	for (int i = 0; i < CALLS; i++)
-		assert_int_equal(link_send(arg, &req), 0);
-	return NULL;
 }
 
 static void test_mixed(void **state)
