@@ -36,6 +36,8 @@ static const struct handler handlers[] = {
 	[rfs_Request_close_tag] = { "close", false, false, op_close, NULL },
 	[rfs_Request_path_tag] = { "path", false, false, op_path, NULL },
 	[rfs_Request_lock_tag] = { "lock", false, false, op_lock, NULL },
+	[rfs_Request_seek_tag] = { "seek", false, false, op_seek, NULL },
+	[rfs_Request_flock_tag] = { "flock", false, false, op_flock, NULL },
 };
 
 static const struct handler *dispatch_find(const rfs_Request *req)

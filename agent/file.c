@@ -259,3 +259,25 @@ int op_sync(struct op *op)
 	handle_put(op->agent->handles, h);
 	return r;
 }
+
+int op_seek(struct op *op)
+{
+	const rfs_Seek *req = &op->req->op.seek;
+	struct handle *h;
+	int r = handle_get(op->agent->handles, req->handle, &h);
+
+	if (r)
+		return r;
+	if (req->whence != SEEK_SET && req->whence != SEEK_DATA && req->whence != SEEK_HOLE) {
+		r = -EINVAL;
+	} else {
+		pthread_mutex_lock(&h->position);
+		off_t at = lseek(h->fd, req->offset, (int)req->whence);
+		r = at < 0 ? -errno : 0;
+		pthread_mutex_unlock(&h->position);
+		op->reply->which_op = rfs_Reply_seek_tag;
+		op->reply->op.seek.offset = at;
+	}
+	handle_put(op->agent->handles, h);
+	return r;
+}

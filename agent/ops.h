@@ -20,6 +20,7 @@ int op_write(struct op *op);
 int op_truncate(struct op *op);
 int op_truncate_refuse(struct op *op);
 int op_sync(struct op *op);
+int op_seek(struct op *op);
 
 /* Reads up to SIZE bytes at OFFSET of FD into op->out. 0 or a negative errno; END: the end was reached. */
 int file_read(struct op *op, int fd, uint64_t offset, uint32_t size, bool *end);
@@ -60,6 +61,7 @@ int op_rename_refuse(struct op *op);
 
 /* lock.c */
 int op_lock(struct op *op);
+int op_flock(struct op *op);
 struct locks *locks_new(void);
 
 /* Drops the locks of every owner that locked through H, which is being closed. */

@@ -98,21 +98,38 @@ static int resolve_reopen(const struct place *p, int flags)
 	return fd < 0 ? -errno : fd;
 }
 
+/* The way up from a removed directory still works, and leads to a place below the root or to nothing. */
+static int resolve_parent_of_removed(const struct root *root, int fd, char *path)
+{
+	int up = openat(fd, "..", O_PATH | O_DIRECTORY | O_CLOEXEC), r;
+
+	if (up < 0)
+		return -errno;
+	r = resolve_path_of(root, up, path);
+	close(up);
+	return r;
+}
+
 /* A path that leaves its directory upwards or by an absolute link: once more, from the root. */
 static int resolve_from_root(const struct place *p, int flags, mode_t mode, uint64_t resolve)
 {
 	const struct root *root = &p->agent->root;
 	char path[PATH_MAX];
+	const char *rest = p->path;
 	size_t len;
 	int r = resolve_path_of(root, p->dir->fd, path);
 
+	if (r == -ENOENT && !strncmp(rest, "..", 2) && (rest[2] == '/' || !rest[2])) {
+		rest += 2;
+		r = resolve_parent_of_removed(root, p->dir->fd, path);
+	}
 	if (r)
 		return r;
 	len = strlen(path);
-	if (len + 1 + strlen(p->path) >= sizeof(path))
+	if (len + 1 + strlen(rest) >= sizeof(path))
 		return -ENAMETOOLONG;
 	path[len++] = '/';
-	strcpy(path + len, p->path);
+	strcpy(path + len, rest);
 	return resolve_call(root, root->fd, path, flags, mode, resolve | RESOLVE_IN_ROOT);
 }
 

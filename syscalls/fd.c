@@ -187,7 +187,12 @@ long sys_fcntl(struct call *c)
 
 long sys_flock(struct call *c)
 {
-	return call_default(c);
+	struct ofd *o = ofd_by_fd(c->tid, (int)c->arg[0]);
+
+	if (!o)
+		return CALL_CONTINUE;
+	call_remote(c, o->mount);
+	return o->flags & O_PATH ? -EBADF : lock_flock(c, o, (int)c->arg[1]);
 }
 
 static long readable_bytes(struct call *c, struct ofd *o)

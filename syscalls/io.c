@@ -318,18 +318,42 @@ static long seek_dir(struct ofd *o, int64_t off, int whence)
 	return off;
 }
 
-static long seek_end(struct call *c, struct ofd *o, int64_t off, int whence)
+/* What only the target's file system knows: where data and holes are, and how far offsets go. */
+static long seek_remote(struct call *c, struct ofd *o, int64_t off, int whence)
 {
-	rfs_Attr attr;
-	int rc = remote_attr(c, o, &attr);
+	rfs_Request req = { .which_op = rfs_Request_seek_tag,
+			    .op.seek = { .handle = o->handle, .offset = off, .whence = (uint32_t)whence } };
+	struct link_reply rep;
+	int rc = call_rpc(c, o->mount, &req, NULL, 0, &rep);
 
-	if (rc < 0)
+	if (rc)
 		return rc;
-	if (whence == SEEK_END)
-		return (int64_t)attr.size + off;
-	if (off < 0 || (uint64_t)off >= attr.size)
-		return -ENXIO;
-	return whence == SEEK_DATA ? off : (int64_t)attr.size; /* as file systems without holes */
+	long at = rep.msg.which_op == rfs_Reply_seek_tag ? rep.msg.op.seek.offset : -EPROTO;
+	link_reply_free(&rep);
+	return at;
+}
+
+/* Every file system allows offsets up to here. */
+#define PLAIN_OFFSET (INT64_C(1) << 40)
+
+static long seek_file(struct call *c, struct ofd *o, int64_t off, int whence)
+{
+	int64_t base = 0;
+	rfs_Attr attr;
+
+	if (whence == SEEK_DATA || whence == SEEK_HOLE)
+		return seek_remote(c, o, off, whence);
+	if (whence == SEEK_CUR) {
+		base = (int64_t)o->pos;
+	} else if (whence == SEEK_END) {
+		int rc = remote_attr(c, o, &attr);
+		if (rc)
+			return rc;
+		base = (int64_t)attr.size;
+	}
+	if (__builtin_add_overflow(base, off, &off) || off < 0)
+		return -EINVAL;
+	return off < PLAIN_OFFSET ? off : seek_remote(c, o, off, SEEK_SET);
 }
 
 long sys_lseek(struct call *c)
@@ -349,15 +373,8 @@ long sys_lseek(struct call *c)
 		return seek_dir(o, off, (int)whence);
 	ofd_ref(o);
 	ofd_lock_pos(c, o);
-	if (whence == SEEK_SET)
-		to = off;
-	else if (whence == SEEK_CUR)
-		to = (int64_t)o->pos + off;
-	else
-		to = seek_end(c, o, off, (int)whence);
-	if (to < 0)
-		to = to == -ENXIO ? to : -EINVAL;
-	else
+	to = seek_file(c, o, off, (int)whence);
+	if (to >= 0)
 		o->pos = (uint64_t)to;
 	ofd_unlock_pos(o);
 	ofd_unref(o);

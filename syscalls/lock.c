@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -43,19 +44,20 @@ static int ask_lock(struct call *c, struct ofd *o, const rfs_Request *req, rfs_L
 
 	if (rc)
 		return rc;
-	if (rep.msg.which_op == rfs_Reply_lock_tag)
+	if (reply && rep.msg.which_op == rfs_Reply_lock_tag)
 		*reply = rep.msg.op.lock;
 	link_reply_free(&rep);
 	return 0;
 }
 
 /* Asks until the lock is free. The task can only be killed meanwhile. */
-static int wait_lock(struct call *c, struct ofd *o, const rfs_Request *req, rfs_LockReply *reply)
+static int wait_lock(struct call *c, struct ofd *o, const rfs_Request *req)
 {
 	struct timespec pause = { 0, 500000 };
 	int rc;
 
-	while ((rc = ask_lock(c, o, req, reply)) == -EAGAIN || rc == -EACCES) {
+	while ((rc = ask_lock(c, o, req, NULL)) == -EAGAIN || rc == -EACCES) {
+		notify_promote();
 		state_unlock();
 		nanosleep(&pause, NULL);
 		state_lock();
@@ -63,6 +65,20 @@ static int wait_lock(struct call *c, struct ofd *o, const rfs_Request *req, rfs_
 			return -EINTR;
 		pause.tv_nsec = pause.tv_nsec < RETRY_MAX / 2 ? pause.tv_nsec * 2 : RETRY_MAX;
 	}
+	return rc;
+}
+
+long lock_flock(struct call *c, struct ofd *o, int operation)
+{
+	int kind = operation & ~LOCK_NB;
+	rfs_Request req = { .which_op = rfs_Request_flock_tag,
+			    .op.flock = { .handle = o->handle, .operation = (uint32_t)kind } };
+
+	if (kind != LOCK_SH && kind != LOCK_EX && kind != LOCK_UN)
+		return -EINVAL;
+	ofd_ref(o);
+	int rc = operation & LOCK_NB ? ask_lock(c, o, &req, NULL) : wait_lock(c, o, &req);
+	ofd_unref(o);
 	return rc;
 }
 
@@ -101,9 +117,7 @@ long lock_fcntl(struct call *c, struct ofd *o, int command)
 	bool wait = command == F_SETLKW || command == F_OFD_SETLKW;
 	ofd_ref(o);
 	o->locked = true;
-	if (wait)
-		notify_promote();
-	rc = wait ? wait_lock(c, o, &req, &reply) : ask_lock(c, o, &req, &reply);
+	rc = wait ? wait_lock(c, o, &req) : ask_lock(c, o, &req, &reply);
 	ofd_unref(o);
 	if (rc || !get)
 		return rc;
