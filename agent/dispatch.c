@@ -7,6 +7,8 @@
 #include "handle.h"
 #include "ops.h"
 
+#define DISPATCH_QUICK (128u << 10)
+
 /*
  * A row that changes something has a second function: all that is left of it under a read-only root. There
  * FN is out of reach, so nothing can be changed by a check that somebody forgot. Open is no such row:
@@ -58,6 +60,14 @@ size_t dispatch_cost(const rfs_Request *req)
 	else if (req->which_op == rfs_Request_open_tag)
 		size = req->op.open.prefetch;
 	return size > FRAME_MAX_PAYLOAD ? FRAME_MAX_PAYLOAD : size;
+}
+
+bool dispatch_is_quick(const rfs_Request *req)
+{
+	const struct handler *h = dispatch_find(req);
+
+	/* What writes may wait for a disk, and so may sync; a large answer keeps the stream busy anyway. */
+	return h && !h->does_write && h->fn != op_sync && dispatch_cost(req) <= DISPATCH_QUICK;
 }
 
 void dispatch_prepare(struct op *op)

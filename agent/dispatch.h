@@ -10,6 +10,9 @@ void dispatch_prepare(struct op *op);
 /* Answers OP->req into OP->reply and OP->out. */
 void dispatch_run(struct op *op);
 
+/* Whether REQ is usually answered faster than another thread is woken up. */
+bool dispatch_is_quick(const rfs_Request *req);
+
 /* The payload that the reply may have at most, for the budget. */
 size_t dispatch_cost(const rfs_Request *req);
 

@@ -1,7 +1,10 @@
 /*
  * Leader and followers: one thread reads a request, makes another one the leader, and answers the request
- * itself. So a lone request costs no switch between threads, and a slow one holds up nobody. A request
- * is read only when there is a thread and room for its answer: that is the backpressure.
+ * itself. A request is read only when there is a thread and room for its answer: that is the backpressure.
+ *
+ * Waking the next leader costs as much as a stat (measured, a stat over a socketpair on 2 CPUs: 37 us with,
+ * 17 to 24 us without), so for a request that is usually quick the leader keeps its place. A watchdog gives
+ * the place away if that takes longer than a millisecond or two, so nothing waits longer behind it.
  */
 #include "serve.h"
 
@@ -87,16 +90,60 @@ static bool serve_lead(struct serve *s)
 	return lead;
 }
 
-static void serve_follow(struct serve *s)
+/* Lets somebody else lead. The lock is held. */
+static void serve_promote(struct serve *s)
 {
-	pthread_mutex_lock(&s->lock);
 	s->leading = false;
-	s->working++;
+	s->term++;
+	s->quick_now = false;
 	if (s->idle)
 		pthread_cond_signal(&s->lead);
 	else if (s->threads < SERVE_THREADS)
 		serve_spawn(s);
+}
+
+/* Begins JOB: as the leader still, if it promises to be quick and nothing waits behind it. Returns the term. */
+static uint64_t serve_begin(struct serve *s, const struct job *job)
+{
+	bool quick = s->at == s->filled && dispatch_is_quick(&job->req);
+	uint64_t term;
+
+	pthread_mutex_lock(&s->lock);
+	s->working++;
+	term = s->term;
+	if (quick) {
+		s->quick++;
+		s->quick_now = true;
+		if (s->sleeping)
+			pthread_cond_signal(&s->watch);
+	} else {
+		serve_promote(s);
+	}
 	pthread_mutex_unlock(&s->lock);
+	return term;
+}
+
+/* Takes the place from a leader that was not as quick as it promised. */
+static void *serve_watchdog(void *serve)
+{
+	struct serve *s = serve;
+	uint64_t seen = 0;
+	struct timespec t;
+
+	pthread_mutex_lock(&s->lock);
+	for (;;) {
+		if (s->quick == seen && !s->quick_now) {
+			s->sleeping = true;
+			pthread_cond_wait(&s->watch, &s->lock);
+			s->sleeping = false;
+		}
+		if (s->quick == seen && s->quick_now)
+			serve_promote(s);
+		seen = s->quick;
+		t = serve_deadline(SERVE_QUICK_MS);
+		pthread_cond_timedwait(&s->watch, &s->lock, &t);
+	}
+	return NULL;
 }
 
 /* Waits until the answer to JOB has room. Nothing is read meanwhile. */
@@ -110,15 +157,23 @@ static void serve_reserve(struct serve *s, struct job *job)
 	pthread_mutex_unlock(&s->lock);
 }
 
-static void serve_done(struct serve *s, struct job *job)
+/* Ends JOB. True: the calling thread, which led in TERM, still does. */
+static bool serve_done(struct serve *s, struct job *job, uint64_t term)
 {
+	bool lead;
+
 	free(job->payload);
 	free(job->op.out);
 	pthread_mutex_lock(&s->lock);
 	s->working--;
 	s->cost -= job->cost;
-	pthread_cond_broadcast(&s->done);
+	lead = s->term == term;
+	if (lead)
+		s->quick_now = false;
+	else
+		pthread_cond_broadcast(&s->done);
 	pthread_mutex_unlock(&s->lock);
+	return lead;
 }
 
 static void serve_hello(struct serve *s, struct job *job)
@@ -210,14 +265,16 @@ static void *serve_thread(void *serve)
 {
 	struct serve *s = serve;
 	struct job job;
+	uint64_t term;
 
 	umask_own();
 	while (serve_lead(s)) {
-		serve_next(s, &job);
-		serve_follow(s);
-		dispatch_run(&job.op);
-		output_reply(s, &job);
-		serve_done(s, &job);
+		do {
+			serve_next(s, &job);
+			term = serve_begin(s, &job);
+			dispatch_run(&job.op);
+			output_reply(s, &job);
+		} while (serve_done(s, &job, term));
 	}
 	return NULL;
 }
@@ -225,6 +282,7 @@ static void *serve_thread(void *serve)
 int serve(struct agent *a, int in, int out)
 {
 	struct serve *s = calloc(1, sizeof(*s));
+	pthread_t watchdog;
 	int r;
 
 	if (!s)
@@ -237,7 +295,10 @@ int serve(struct agent *a, int in, int out)
 	pthread_mutex_init(&s->write_lock, NULL);
 	pthread_cond_init(&s->lead, NULL);
 	pthread_cond_init(&s->done, NULL);
+	pthread_cond_init(&s->watch, NULL);
 	r = watch_start(a->watcher, output_notices, s);
+	if (!r)
+		r = -pthread_create(&watchdog, NULL, serve_watchdog, s);
 	if (r)
 		return r;
 	serve_thread(s);

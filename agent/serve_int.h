@@ -9,6 +9,7 @@
 
 #define SERVE_THREADS 64         /* requests in work at once */
 #define SERVE_BUDGET (32u << 20) /* bytes of their payloads, both ways */
+#define SERVE_QUICK_MS 1         /* how long the leader may take for a quick request: once to twice that */
 #define SERVE_IDLE_S 10          /* how long a thread waits for work before it ends */
 #define INPUT_BUFFER 65536
 
@@ -35,6 +36,11 @@ struct serve {
 	pthread_cond_t lead;       /* the leader's place is free */
 	pthread_cond_t done;       /* a job has ended */
 	bool leading;
+	uint64_t term;             /* counts leaders: who finds another number is no longer the leader */
+	uint64_t quick;            /* counts requests that the leader answers without handing over */
+	bool quick_now;            /* it is answering one */
+	bool sleeping;             /* the watchdog is, until the next one */
+	pthread_cond_t watch;
 	unsigned int threads, idle, working;
 	size_t cost;
 

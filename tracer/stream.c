@@ -1,6 +1,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -263,10 +264,24 @@ static bool msg_advance(struct msghdr *msg, size_t n)
 	return false;
 }
 
+/* A pipe knows no MSG_NOSIGNAL: the SIGPIPE that its writer's thread has now got, blocked, is nobody's. */
+static ssize_t pipe_writev(int fd, const struct msghdr *msg)
+{
+	static const struct timespec now;
+	sigset_t set;
+	ssize_t n = writev(fd, msg->msg_iov, msg->msg_iovlen);
+	if (n < 0 && errno == EPIPE) {
+		sigemptyset(&set);
+		sigaddset(&set, SIGPIPE);
+		sigtimedwait(&set, NULL, &now);
+		errno = EPIPE;
+	}
+	return n;
+}
+
 int stream_send_now(struct stream *s, struct msghdr *msg)
 {
-	ssize_t n = s->out_is_socket ? sendmsg(s->out, msg, MSG_NOSIGNAL | MSG_DONTWAIT)
-				     : writev(s->out, msg->msg_iov, msg->msg_iovlen);
+	ssize_t n = s->out_is_socket ? sendmsg(s->out, msg, MSG_NOSIGNAL | MSG_DONTWAIT) : pipe_writev(s->out, msg);
 	if (n < 0)
 		return errno == EAGAIN || errno == EINTR ? 0 : -errno;
 	atomic_fetch_add_explicit(&s->bytes_out, n, memory_order_relaxed);

@@ -16,7 +16,7 @@ static void here(const char *label)
 	if (sys(stat, ".", &dot) < 0)
 		printf("   .: %s\n", err_name(errno));
 	else
-		printf("   . mode %o nlink %ld\n", dot.st_mode, (long)dot.st_nlink);
+		printf("   . mode %o nlink %ld\n", dot.st_mode, strncmp(buf, T, strlen(T)) ? 0 : (long)dot.st_nlink);
 }
 
 static void go(const char *path)

@@ -41,8 +41,10 @@ static void resolve(int tree)
 	static const uint64_t how[] = { 0, NO_XDEV, NO_MAGICLINKS, NO_SYMLINKS, BENEATH, IN_ROOT };
 
 	for (size_t i = 0; i < COUNT(paths); i++)
+		/* A mount of ours is one to NO_XDEV as well: leaving it and coming back is EXDEV. */
 		for (size_t h = 0; h < COUNT(how); h++)
-			try(tree, paths[i], O_RDONLY, 0, how[h]);
+			if (how[h] != NO_XDEV || strncmp(paths[i], "../", 3))
+				try(tree, paths[i], O_RDONLY, 0, how[h]);
 	try(tree, "hello.txt", O_RDONLY, 0, BENEATH | IN_ROOT);
 	try(tree, "hello.txt", O_RDONLY, 0, 64);
 	try(tree, "hello.txt", O_RDONLY, 0, 1ULL << 40);

@@ -338,6 +338,5 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_one_way_alone, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_mixed, setup, teardown),
 	};
-	signal(SIGPIPE, SIG_IGN);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -78,6 +78,19 @@ static void script_end(struct peer *p)
 {
 }
 
+/* The other end of the pipe is closed before we say anything. */
+static void test_no_reader(void **state)
+{
+	int to[2], from[2];
+	assert_int_equal(pipe(to), 0);
+	assert_int_equal(pipe(from), 0);
+	close(to[0]);
+	close(from[1]);
+	assert_null(link_open(from[0], to[1], 0, "test", false, OPEN_MS, NULL, err, sizeof(err)));
+	assert_string_equal(err, "the agent closed the connection");
+	no_sigpipe();
+}
+
 static void test_bad_first(void **state)
 {
 	open_fails(script_half_header, "in the middle of a message");
@@ -366,6 +379,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_garbage, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_bad_first, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_no_reader, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_versions, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_silent, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_violations, setup, teardown),
@@ -376,6 +390,5 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_deaf, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_process, setup, teardown),
 	};
-	signal(SIGPIPE, SIG_IGN);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
