@@ -59,7 +59,7 @@ $(B)/%.o: %.c $(B)/proto/remotefs.pb.h
 clean:
 	rm -rf $(B)
 
-include tests/tests.mk
+include tests/tests.mk tests/bench/bench.mk
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
 .PHONY: all clean

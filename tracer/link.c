@@ -349,10 +349,7 @@ const char *link_tag(const struct link *l)
 
 struct link_totals link_totals(const struct link *l)
 {
-	return (struct link_totals){.round_trips = atomic_load(&l->round_trips),
-				    .requests = atomic_load(&l->requests),
-				    .bytes_in = atomic_load(&l->stream.bytes_in),
-				    .bytes_out = atomic_load(&l->stream.bytes_out)};
+	return (struct link_totals){l->round_trips, l->requests, l->stream.bytes_in, l->stream.bytes_out};
 }
 
 /* ---- opening and closing ---- */
@@ -383,7 +380,9 @@ static struct link *link_alloc(const char *tag, const struct link_callbacks *cal
 		return NULL;
 	l->epoll = -1;
 	sender_init(&l->sender, &l->stream);
-	l->last_id = l->requests = l->round_trips = 1; /* the greeting */
+	l->last_id = 1; /* the greeting was the first one */
+	l->requests = 1;
+	l->round_trips = 1;
 	snprintf(l->tag, sizeof(l->tag), "%s", tag);
 	if (callbacks)
 		l->callbacks = *callbacks;

@@ -5,6 +5,10 @@
 T=$work/t
 log=$work/log
 make_tree "$T"
+cat >"$work/write.py" <<END
+import os, sys
+os.write(os.open("$T/new", os.O_CREAT | os.O_RDWR, 0o644), sys.argv[1].encode() + b"\\n")
+END
 
 run() { (cd / && within 10 "$RT" --mode write --mount "$T=dir//:$T" "$@" >"$work/out" 2>"$work/err" </dev/null); }
 
@@ -19,7 +23,7 @@ logged() {
 	else
 		fail "$name" "no line like $regex in" "$(cat "$log" 2>&1)"
 	fi
-	[ -s "$work/err" ] && fail "$name: stderr" "$(cat "$work/err")"
+	grep -q -e 'remotefs-trace:' -e '<dir:' "$work/err" && fail "$name: stderr" "$(cat "$work/err")"
 }
 
 # silent_about NAME REGEX OPTIONS…: it has none.
@@ -41,14 +45,14 @@ lines() {
 		'^(\[pid +)?[0-9]+\]? +openat\(AT_FDCWD, ".*/hello\.txt", O_RDONLY(\|[A-Z_|]+)?\) = [0-9]+ <dir:[^ >]* [0-9.]+ms 1rt>$' "${cat[@]}"
 	logged "an error by name and text" 'openat\(AT_FDCWD, ".*/missing", O_RDONLY.*\) = -1 ENOENT \(No such file or directory\) <dir:.*>' -- busybox cat "$T/missing"
 	logged "a creation with its mode" 'openat\(AT_FDCWD, ".*/new", O_WRONLY\|O_CREAT\|O_TRUNC(\|O_LARGEFILE)?, 0666\) = [0-9]+ <dir:' -- busybox sh -c "echo x > $T/new"
-	logged "a write with its data" 'write\([0-9]+, "written\\n", 8\) += 8' -- busybox sh -c "exec 9<> $T/new; echo written >&9"
-	logged "a long string is cut" 'write\([0-9]+, "written in fi"\.\.\., ' -s 13 -- busybox sh -c "exec 9<> $T/new; echo written in files >&9"
+	logged "a write with its data" 'write\([0-9]+, "written\\n", 8\) += 8' -- "$PYTHON" "$work/write.py" written
+	logged "a long string is cut" 'write\([0-9]+, "written in fi"\.\.\., ' -s 13 -- "$PYTHON" "$work/write.py" "written in files"
 	logged "stat with what it found" '(newfstatat|stat|lstat|statx)\(.*hello\.txt".*(st_mode|stx_mode)=S_IFREG\|0644.*(st_size|stx_size)=13' -- busybox stat "$T/hello.txt"
 	logged "unlink" 'unlink(at)?\(.*/new".*\) = 0 <dir:' -- busybox rm "$T/new"
 	logged "mkdir" 'mkdir\(".*/made", 0777\) = 0 <dir:' -- busybox mkdir "$T/made"
 	logged "rename" 'rename(at2?)?\(.*/made", .*/moved"(, .*)?\) = 0 <dir:' -- busybox mv "$T/made" "$T/moved"
 	logged "getdents64" 'getdents64\([0-9]+, .*\) = [0-9]+' -- busybox ls "$T/dir"
-	logged "a local path says so" 'openat\(AT_FDCWD, "/etc/passwd".*\) = [0-9]+ <local' -- busybox cat /etc/passwd
+	logged "a local path says so" 'openat\(AT_FDCWD, "/etc/passwd".*\) = ([0-9]+|\?) <local' -- busybox cat /etc/passwd
 	logged "exit" '\+\+\+ exited with 3 \+\+\+' -- busybox sh -c 'exit 3'
 	logged "death" '\+\+\+ killed by SIGTERM \+\+\+' -- busybox sh -c 'kill -TERM $$'
 	logged "a signal" '--- SIGUSR1 ' -- busybox sh -c 'trap : USR1; kill -USR1 $$; :'
@@ -65,12 +69,12 @@ options() {
 	silent_about "-e trace=%desc" '[0-9] +(stat|lstat|mkdir|unlink)\(' -e trace=%desc -- busybox mkdir "$T/x1"
 	silent_about "-e trace=!openat" 'openat\(' -e 'trace=!openat' -- busybox cat "$T/hello.txt"
 	silent_about "-e trace=none" '\) += ' -e trace=none -- busybox cat "$T/hello.txt"
-	logged "-t" '[0-9] [0-9]{2}:[0-9]{2}:[0-9]{2} openat' -t -- busybox cat "$T/hello.txt"
-	logged "-tt" '[0-9] [0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6} openat' -tt -- busybox cat "$T/hello.txt"
-	logged "-ttt" '[0-9] [0-9]{10}\.[0-9]{6} openat' -ttt -- busybox cat "$T/hello.txt"
+	logged "-t" '[0-9] +[0-9]{2}:[0-9]{2}:[0-9]{2} openat' -t -- busybox cat "$T/hello.txt"
+	logged "-tt" '[0-9] +[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6} openat' -tt -- busybox cat "$T/hello.txt"
+	logged "-ttt" '[0-9] +[0-9]{10}\.[0-9]{6} openat' -ttt -- busybox cat "$T/hello.txt"
 	logged "-r" '[0-9] +[0-9]+\.[0-9]{6} openat' -r -- busybox cat "$T/hello.txt"
 	logged "-T" 'openat\(.* <[0-9]+\.[0-9]{6}>' -T -- busybox cat "$T/hello.txt"
-	logged "-y" '\([0-9]+<[^>]*/big>' -y -- busybox sh -c "exec 9<> $T/big; echo x >&9"
+	logged "-y" '\([0-9]+<[^>]*/big>' -y -- busybox cp "$work/write.py" "$T/big"
 	silent_about "-q" '\+\+\+ exited' -q -- busybox cat "$T/hello.txt"
 }
 

@@ -56,7 +56,7 @@ static inline bool peer_get(struct peer *p)
 }
 
 static inline void peer_frame(struct peer *p, struct frame_header h, const pb_msgdesc_t *fields, const void *msg,
-		       const void *payload)
+			      const void *payload)
 {
 	uint8_t buf[FRAME_HEADER_SIZE + FRAME_MAX_MESSAGE];
 	pb_ostream_t out = pb_ostream_from_buffer(buf + FRAME_HEADER_SIZE, FRAME_MAX_MESSAGE);
@@ -141,7 +141,8 @@ static struct peer *peer;
 static struct seen seen;
 static char err[320];
 
-static inline struct link *open_pair(const int ours[2], const int theirs[2], void (*script)(struct peer *p), int timeout_ms)
+static inline struct link *open_pair(const int ours[2], const int theirs[2], void (*script)(struct peer *p),
+				     int timeout_ms)
 {
 	struct link_callbacks callbacks = {on_push, on_lost, &seen};
 	uint32_t version = peer->version, error = peer->error;

@@ -169,8 +169,7 @@ static void script_request(struct peer *p)
 	rfs_Request req = {.which_op = rfs_Request_goodbye_tag};
 	peer_hello(p);
 	peer_get(p);
-	peer_frame(p, (struct frame_header){.kind = FRAME_REQUEST, .id = p->header.id}, rfs_Request_fields, &req,
-		   NULL);
+	peer_frame(p, (struct frame_header){.kind = FRAME_REQUEST, .id = p->header.id}, rfs_Request_fields, &req, NULL);
 	peer_get(p);
 }
 

@@ -170,14 +170,15 @@ static void test_exec_surroundings(void **state)
 	signal(SIGUSR1, SIG_IGN);
 	sigfillset(&all);
 	sigprocmask(SIG_SETMASK, &all, &old);
-	started("exec:grep -E '^Sig(Blk|Ign)' /proc/self/status; ls /proc/self/fd; cut -d' ' -f6 /proc/$$/stat; echo $$",
+	started("exec:grep -E '^Sig(Blk|Ign)' /proc/self/status; ls /proc/self/fd; cut -d' ' -f6 /proc/$$/stat; echo "
+		"$$",
 		NULL, &s);
 	sigprocmask(SIG_SETMASK, &old, NULL);
 	signal(SIGUSR1, SIG_DFL);
 	drain(s.in, got, sizeof(got));
 	char want[256];
-	snprintf(want, sizeof(want),
-		 "SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n0\n1\n2\n3\n%d\n%d\n", s.pid, s.pid);
+	snprintf(want, sizeof(want), "SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n0\n1\n2\n3\n%d\n%d\n",
+		 s.pid, s.pid);
 	assert_string_equal(got, want);
 	stream_end(&s);
 	close(extra);

@@ -1,0 +1,85 @@
+#!/bin/bash
+# Files that others change while the program has them open: what it sees is never stale for long.
+. "$(dirname "$0")/../lib.sh"
+
+T=$work/t
+make_tree "$T"
+
+# started COMMAND…: traced in the background; returns when it has printed its first line.
+started() {
+	rm -f "$work/out"
+	(cd / && exec timeout $((20 * SCALE)) "$RT" --mode write --mount "$T=dir//:$T" -- "$@") >"$work/out" 2>"$work/err" </dev/null &
+	job=$!
+	until_true 10 [ -s "$work/out" ] || fail "$1 starts" "$(cat "$work/err")"
+}
+
+ended_well() {
+	local from
+	from=$(date +%s%N)
+	wait $job
+	equal "$1" 0 $?
+	[ -z "${2:-}" ] || at_most "$1: milliseconds" $(($2 * SCALE)) $((($(date +%s%N) - from) / 1000000))
+}
+
+grows() {
+	local name=$1 size
+	size=$(stat -c %s "$T/$name")
+	started "$GUESTS/glibc/tail" "$T" "$name" $((size + 5 * 6))
+	for i in 1 2 3 4 5; do
+		echo "line$i" >>"$T/$name"
+		sleep 0.05
+	done
+	ended_well "$name grows under a reader" 1000
+	grep -q only "$work/out" && fail "$name: what it saw" "$(cat "$work/out")"
+}
+
+busybox_tail() {
+	started busybox tail -f -s 1 "$T/hello.txt"
+	echo "appended" >>"$T/hello.txt"
+	if until_true 3 grep -q appended "$work/out"; then
+		pass "busybox tail -f sees an appended line"
+	else
+		fail "busybox tail -f sees an appended line" "$(cat "$work/out")"
+	fi
+	kill $job
+	wait $job 2>/dev/null
+}
+
+rewrites() {
+	started "$GUESTS/glibc/rewritten" "$T" "$1"
+	echo rewritten >"$T/$1"
+	ended_well "$1 is rewritten under a reader" 1000
+	grep -q "all new" "$work/out" || fail "$1: what it saw" "$(cat "$work/out")"
+}
+
+# Names too: what another process makes, renames and removes is seen by the next stat.
+names() {
+	started busybox sh -c "n=0; [ -e $T/later ] || echo waiting; while [ ! -e $T/later ] && [ \$n -lt 200 ]; do n=\$((n+1)); sleep 0.01; done
+		[ -e $T/later ] && echo came; while [ -e $T/later ] && [ \$n -lt 400 ]; do n=\$((n+1)); sleep 0.01; done; [ -e $T/later ] || echo went
+		cat $T/second"
+	echo x >"$T/later"
+	until_true 3 grep -q came "$work/out" && pass "a new name is seen" || fail "a new name is seen" "$(cat "$work/out")"
+	mv "$T/later" "$T/second"
+	ended_well "a rename by another is seen" 1000
+	equal "what it saw" "waiting came went x" "$(echo $(cat "$work/out"))"
+	within 20 "$RT" --mode write --mount "$T=dir//:$T" -- busybox sh -c "stat -c %s $T/lines.txt; cat $T/lines.txt | wc -c; echo ready > $work/ready
+		while [ ! -e $work/go ]; do sleep 0.01; done; stat -c %s $T/lines.txt; cat $T/lines.txt | wc -c" >"$work/out" 2>&1 &
+	until_true 10 [ -s "$work/ready" ]
+	echo "more bytes" >>"$T/lines.txt"
+	sleep 0.2
+	: >"$work/go"
+	wait $!
+	equal "stat and re-open after another's change" "8890 8890 8901 8901" "$(echo $(cat "$work/out"))"
+}
+
+grows hello.txt
+grows sizes/s131073
+grows sizes/s1048577
+grows sizes/s3145745
+grows empty
+busybox_tail
+chmod u+w "$T/ro"
+rewrites ro
+rewrites sizes/s4097
+rewrites sizes/s131073
+names

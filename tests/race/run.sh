@@ -1,0 +1,65 @@
+#!/bin/bash
+# Races, LOOPS times each: nothing may hang, fail or be left behind, whatever the moment.
+. "$(dirname "$0")/../lib.sh"
+SUITE=race
+
+LOOPS=${LOOPS:-5}
+T=$work/t
+make_tree "$T"
+options=(--mode write --mount "$T=dir//:$T")
+
+# repeated NAME WANT COMMAND…: prints the same every time.
+repeated() {
+	local name=$1 want=$2 i got
+	shift 2
+	for ((i = 1; i <= LOOPS; i++)); do
+		got=$(within 30 "$RT" "${options[@]}" -- "$@" 2>&1 </dev/null)
+		if [ "$got" != "$want" ]; then
+			fail "$name" "in loop $i of $LOOPS" "wanted: $want" "got:    $got"
+			return
+		fi
+	done
+	pass "$name, $LOOPS times"
+}
+
+# killed NAME WHOM COMMAND…: a busy program is killed at a random moment; WHOM is "program" or "supervisor".
+killed() {
+	local name=$1 whom=$2 i pid victim status
+	shift 2
+	for ((i = 1; i <= LOOPS; i++)); do
+		rm -f "$work/out"
+		"$RT" "${options[@]}" -- "$@" >"$work/out" 2>"$work/err" </dev/null &
+		pid=$!
+		until_true 10 [ -s "$work/out" ] || { fail "$name: starts" "$(cat "$work/err")"; kill -KILL $pid; return; }
+		sleep "0.0$((RANDOM % 100))"
+		victim=$pid
+		[ "$whom" = supervisor ] || victim=$(program_of $pid)
+		kill -KILL "$victim" 2>/dev/null
+		# What the program had forked is an orphan now, and is followed until it ends too.
+		[ "$whom" = supervisor ] || kill -KILL $(followers $pid) 2>/dev/null
+		until_true 5 ended $pid || { fail "$name: ends" "in loop $i of $LOOPS" "$(ps -o pid,stat,wchan:20,args -p $pid)"; kill -KILL $pid; }
+		wait $pid 2>/dev/null
+		status=$?
+		[ $status -eq 137 ] || { fail "$name: status" "in loop $i: $status" "$(cat "$work/err")"; return; }
+		gone "$name" 2 >"$work/gone" || { cat "$work/gone"; return; }
+	done
+	pass "$name, $LOOPS times"
+}
+
+ended() { ! grep -q '^State:.[^ZX]' "/proc/$1/status" 2>/dev/null; }
+
+# The supervisor's child that is not the agent, and all that live besides these.
+program_of() { ps -o pid=,comm= --ppid "$1" | sed -n '/remotefs-agent/!s/^ *\([0-9]*\) .*/\1/p' | head -1; }
+followers() { running | grep -vx -e "$1" -e "$(ps -o pid=,comm= --ppid "$1" | sed -n 's/^ *\([0-9]*\) remotefs-agent.*/\1/p')"; }
+
+repeated "exec from a thread" "after exec: Hello, world" "$GUESTS/race/execthread" "$T"
+repeated "200 threads" "200 threads, 200 good" "$GUESTS/race/threads" "$T" 200 3
+repeated "open and close, 8 threads of 500" "8 threads, 8 good" "$GUESTS/race/threads" "$T" 8 500
+repeated "fork storms with closes" "3 rounds, 0 bad" "$GUESTS/race/forks" "$T" 3
+repeated "threads that end in calls" "10 rounds, 0 bad" "$GUESTS/race/threadexit" "$T" 10
+killed "a busy C program is killed" program "$GUESTS/race/busy" "$T"
+killed "its supervisor is killed" supervisor "$GUESTS/race/busy" "$T"
+killed "a busy Go program is killed" program "$GUESTS/go/busy" "$T"
+killed "its supervisor is killed" supervisor "$GUESTS/go/busy" "$T"
+"$PYTHON" "$HERE/run-diff" --kinds go -j 1 $(for ((i = 0; i < LOOPS; i++)); do echo sigurg; done) >"$work/sigurg" || failures=1
+grep -v ^PASS "$work/sigurg" || pass "SIGURG storm, $LOOPS times"
