@@ -116,7 +116,6 @@ long lock_fcntl(struct call *c, struct ofd *o, int command)
 					 .length = (uint64_t)(l.l_len < 0 ? -l.l_len : l.l_len) } };
 	bool wait = command == F_SETLKW || command == F_OFD_SETLKW;
 	ofd_ref(o);
-	o->locked = true;
 	rc = wait ? wait_lock(c, o, &req) : ask_lock(c, o, &req, &reply);
 	ofd_unref(o);
 	if (rc || !get)

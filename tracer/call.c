@@ -162,7 +162,9 @@ int call_rpc(struct call *c, const struct mount *m, const rfs_Request *req, cons
 	memset(rep, 0, sizeof(*rep));
 	state_unlock();
 	notify_promote();
+	mount_waits(m, 1);
 	rc = link_call(m->link, req, payload, payload_len, rep);
+	mount_waits(m, -1);
 	state_lock();
 	if (c) {
 		c->round_trips++;

@@ -8,6 +8,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "link.h"
 #include "log.h"
@@ -19,6 +20,7 @@
 #include "util.h"
 
 #define HELLO_TIMEOUT_MS 10000
+#define SILENCE_NS UINT64_C(10000000000)
 
 static struct {
 	const struct options *options;
@@ -83,17 +85,38 @@ static int start_targets(void)
 	return rc;
 }
 
+/* A target that says nothing must not look like a program that hangs. */
+static void tell_silence(void)
+{
+	static uint64_t told;
+	size_t count;
+	struct mount *const *mounts = rules_mounts(&count);
+
+	for (size_t i = 0; i < count; i++) {
+		uint64_t silence = mount_silence(mounts[i]);
+
+		if (silence < SILENCE_NS || now_ns() - told < SILENCE_NS)
+			continue;
+		told = now_ns();
+		log_error("%s: the agent has not answered for %u s; the program waits for it", mounts[i]->tag,
+			  (unsigned)(silence / 1000000000u));
+	}
+}
+
 /* What the terminal sends, it sends to the program as well; what somebody sent us was meant for it. */
 static void pass_signals(void)
 {
+	const struct timespec second = { 1, 0 };
 	sigset_t set;
 	siginfo_t info;
 
 	sigfillset(&set);
 	sigdelset(&set, SIGCHLD);
 	for (;;) {
-		int sig = sigwaitinfo(&set, &info);
+		int sig = sigtimedwait(&set, &info, &second);
 		pid_t pid = atomic_load(&program_pid);
+
+		tell_silence();
 
 		if (sig > 0 && pid > 0 && info.si_code != SI_KERNEL && info.si_pid != getpid())
 			kill(pid, sig);

@@ -65,7 +65,7 @@ struct ofd {
 	bool pos_busy;     /* a call that uses pos is waiting for the agent */
 	bool numbered;     /* numbers stand, or stood, for it */
 	bool low;          /* ofd_mark_low */
-	bool locked;       /* a lock was taken through it */
+	bool bypass_told;  /* that it was used natively where it should not */
 
 	/* A directory being read. */
 	uint8_t *list;     /* Entry messages */

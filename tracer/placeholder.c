@@ -86,8 +86,11 @@ static int watch(struct ofd *o, int fd)
 	char link[64];
 
 	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
-	/* No IN_OPEN, and IN_MODIFY only where someone must react: every event wakes the watch thread. */
-	o->wd = inotify_add_watch(events, link, IN_CLOSE | IN_DELETE_SELF);
+	/*
+	 * IN_ACCESS only of files whose bytes are not here: nobody should read those natively. Every event wakes
+	 * the watch thread, so files that the kernel serves are not asked about reads.
+	 */
+	o->wd = inotify_add_watch(events, link, IN_CLOSE | IN_DELETE_SELF | (o->filled ? 0 : IN_ACCESS | IN_MODIFY));
 	return o->wd < 0 ? -errno : 0;
 }
 
@@ -233,6 +236,14 @@ uint64_t placeholder_key(const char *text)
 	return key && !strcmp(end, " (deleted)") ? key : 0;
 }
 
+/* Descriptors that we gave a low number are filled; this one came to its holder without us (SCM_RIGHTS). */
+static void tell_bypass(struct ofd *o, bool wrote)
+{
+	log_error("%s: a process %s it through a descriptor that was passed to it over a socket, which is not supported: %s",
+		  o->path, wrote ? "wrote" : "read", wrote ? "the bytes are lost" : "it saw zeros");
+	o->bypass_told = true;
+}
+
 static void handle_event(struct call *c, const struct inotify_event *e)
 {
 	struct ofd *o = ofd_by_watch(e->wd);
@@ -241,6 +252,8 @@ static void handle_event(struct call *c, const struct inotify_event *e)
 		return;
 	if (o->sync && e->mask & (IN_MODIFY | IN_CLOSE_WRITE))
 		sync_touched(o, e->mask & IN_CLOSE_WRITE);
+	if (e->mask & (IN_ACCESS | IN_MODIFY) && o->io == OFD_EMULATED && !o->filled && !o->bypass_told)
+		tell_bypass(o, e->mask & IN_MODIFY);
 	/* Our own description would keep the inode: give it up, and if it was the last, IN_DELETE_SELF follows. */
 	if (e->mask & IN_CLOSE && !o->sync)
 		close_fd(&o->own_fd);

@@ -17,6 +17,20 @@ const char *mount_tag(const struct mount *m)
 	return m ? m->tag : "local";
 }
 
+void mount_waits(const struct mount *m, int by)
+{
+	struct mount *own = (struct mount *)m;
+
+	/* A mount is constant to its users, but for this. */
+	if (atomic_fetch_add(&own->waiting, (unsigned)by) == 0 || by < 0)
+		atomic_store(&own->progress, now_ns());
+}
+
+uint64_t mount_silence(const struct mount *m)
+{
+	return atomic_load(&m->waiting) ? now_ns() - atomic_load(&m->progress) : 0;
+}
+
 struct mount *rules_add_mount(const char *at, const char *sub, const char *tag)
 {
 	struct mount *m = xcalloc(1, sizeof(*m));

@@ -2,8 +2,10 @@
 #ifndef TRACER_RULES_H
 #define TRACER_RULES_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct link;
 
@@ -14,10 +16,19 @@ struct mount {
 	char *tag; /* "dir:/srv" */
 	struct link *link;
 	bool writable;
+	/* Requests on their way, and when the last of them was answered or the first one sent (now_ns). */
+	atomic_uint waiting;
+	atomic_uint_fast64_t progress;
 };
 
 /* The name of M in the log; "local" for NULL. */
 const char *mount_tag(const struct mount *m);
+
+/* A request to M is on its way (BY 1) or was answered (BY -1). Any thread. */
+void mount_waits(const struct mount *m, int by);
+
+/* For how long, in ns, M's agent has answered nothing though it was asked; 0 when nothing is awaited. */
+uint64_t mount_silence(const struct mount *m);
 
 /* Adds a remote tree. AT and SUB are normalised copies; TAG is copied. The mount lives until the end. */
 struct mount *rules_add_mount(const char *at, const char *sub, const char *tag);

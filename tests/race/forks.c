@@ -10,7 +10,7 @@ static int generation(int depth, int fd, int big)
 	for (int i = 0; i < 3; i++) {
 		pids[i] = depth > 0 ? fork() : -1;
 		if (pids[i] == 0) {
-			if (i == 1)
+			if (i == 1 && fd != big)
 				sys(close, fd);
 			bad = sys(pread64, big, buf, sizeof(buf), depth * 1000) != sizeof(buf);
 			bad += generation(depth - 1, i == 1 ? big : fd, big);
