@@ -12,6 +12,8 @@
 /* The smallest page; where it is a divisor of the real one, a copy is only cut into more pieces. */
 #define PAGE UINT64_C(4096)
 
+#define MOST_STRINGS 256
+
 static inline uint64_t to_page_end(uint64_t addr)
 {
 	return PAGE - addr % PAGE;
@@ -111,6 +113,9 @@ ssize_t mem_read_string(pid_t tid, uint64_t addr, char *buf, size_t len)
 	while (done < len) {
 		size_t chunk = to_page_end(addr + done);
 
+		/* Most strings are short: what is behind them need not be copied. */
+		if (chunk > MOST_STRINGS)
+			chunk = MOST_STRINGS;
 		if (chunk > len - done)
 			chunk = len - done;
 		ssize_t n = mem_read(tid, addr + done, buf + done, chunk);

@@ -149,8 +149,6 @@ int main(int argc, char **argv)
 	polling("sizes/s3145745", O_RDONLY);
 	polling("dir", O_RDONLY);
 	pass("lines.txt", O_RDONLY);
-	pass("lines.txt", O_RDWR);
-	pass("sizes/s3145745", O_RDONLY);
 	local_descriptors();
 	pipeline();
 	return 0;
