@@ -1,0 +1,98 @@
+# Tests: what is built for them and how they run. Included by the Makefile.
+# G holds the guests: programs that are run natively and traced, built once for all builds of ours.
+G ?= $(B)/guests
+GUEST_CFLAGS := -std=gnu11 -O1 -g -Wall -Wextra -Wno-unused-parameter -D_GNU_SOURCE -pthread
+
+guest_names := $(basename $(notdir $(wildcard tests/guests/*.c)))
+race_names := $(basename $(notdir $(wildcard tests/race/*.c)))
+go_names := $(filter-out common,$(basename $(notdir $(wildcard tests/guests/go/*.go))))
+unit_names := $(basename $(notdir $(wildcard tests/unit/test_*.c)))
+
+guest_programs := $(addprefix $(G)/glibc/,$(guest_names)) $(addprefix $(G)/dyn/,$(guest_names)) \
+	$(addprefix $(G)/race/,$(race_names))
+# What a machine without musl or Go cannot build is skipped by name when the tests run.
+ifneq ($(shell command -v musl-gcc),)
+guest_programs += $(addprefix $(G)/musl/,$(guest_names))
+endif
+ifneq ($(shell command -v go),)
+guest_programs += $(addprefix $(G)/go/,$(go_names))
+endif
+
+$(G)/glibc/%: tests/guests/%.c tests/guests/guest.h
+	@mkdir -p $(@D)
+	$(CC) $(GUEST_CFLAGS) -static -o $@ $<
+
+$(G)/race/%: tests/race/%.c tests/guests/guest.h
+	@mkdir -p $(@D)
+	$(CC) $(GUEST_CFLAGS) -static -o $@ $<
+
+$(G)/dyn/%: tests/guests/%.c tests/guests/guest.h
+	@mkdir -p $(@D)
+	$(CC) $(GUEST_CFLAGS) -o $@ $<
+
+$(G)/musl/%: tests/guests/%.c tests/guests/guest.h
+	@mkdir -p $(@D)
+	musl-gcc $(GUEST_CFLAGS) -static -o $@ $<
+
+$(G)/go/%: tests/guests/go/%.go tests/guests/go/common.go tests/guests/go/go.mod
+	@mkdir -p $(@D)
+	cd tests/guests/go && CGO_ENABLED=0 GOPROXY=off go build -trimpath -o $(abspath $@) $*.go common.go
+
+guests: $(guest_programs)
+
+# Unit tests link archives, not objects: each takes what it calls and may stub the rest.
+unit_programs := $(addprefix $(B)/unit/,$(unit_names))
+
+$(B)/unit/trace.a: $(filter-out $(B)/tracer/main.o,$(trace_all))
+$(B)/unit/agent.a: $(filter-out $(B)/agent/main.o,$(agent_all))
+$(B)/unit/%.a:
+	@mkdir -p $(@D)
+	rm -f $@
+	ar rcs $@ $^
+
+$(B)/unit/test_agent%: tests/unit/test_agent%.c $(wildcard tests/unit/*.h) $(B)/unit/agent.a
+	$(CC) $(CPPFLAGS) -Iagent $(CFLAGS) $(LDFLAGS) -o $@ $< $(B)/unit/agent.a -lcmocka $(agent_libs)
+
+$(B)/unit/test_agent: tests/unit/test_agent.c $(wildcard tests/unit/*.h) $(B)/unit/agent.a
+	$(CC) $(CPPFLAGS) -Iagent $(CFLAGS) $(LDFLAGS) -o $@ $< $(B)/unit/agent.a -lcmocka $(agent_libs)
+
+$(B)/unit/test_%: tests/unit/test_%.c $(wildcard tests/unit/*.h) $(B)/unit/trace.a
+	$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $< $(B)/unit/trace.a -lcmocka $(tracer_libs)
+
+units: $(unit_programs)
+
+test_run = B=$(abspath $(B)) RT=$(abspath $(B))/remotefs-trace GUESTS=$(abspath $(G)) tests/run
+
+# What the tests need and is missing is installed first, where that is possible; then make looks again.
+deps:
+	@tests/install-deps
+
+check: deps
+	@$(MAKE) --no-print-directory check-run
+
+check-run: all guests units
+	@$(test_run)
+
+# For while one works: units, one libc, no races.
+check-fast: all guests units
+	@$(test_run) unit fast e2e
+
+race: all guests
+	@LOOPS=$${LOOPS:-100} $(test_run) race
+
+# The supervisor, the agent and the unit tests sanitised; the guests are the same as ever.
+asan:
+	@$(MAKE) --no-print-directory B=build-asan G=$(abspath $(G)) SANITIZE="-fsanitize=address,undefined -fno-omit-frame-pointer" sanitised
+
+tsan:
+	@$(MAKE) --no-print-directory B=build-tsan G=$(abspath $(G)) SANITIZE="-fsanitize=thread -fno-omit-frame-pointer" sanitised
+
+sanitised: all guests units
+	@SANITIZED=1 SCALE=$${SCALE:-5} $(test_run) unit diff e2e race
+
+# The same tests by a user who may nothing: nobody, with a copy of the build that nobody can read.
+check-user: all guests units
+	@tests/run-as-user $(abspath $(B)) $(abspath $(G))
+
+.PHONY: guests units deps check check-run check-fast race asan tsan sanitised check-user
+.SECONDARY: $(guest_programs) $(unit_programs)

@@ -189,6 +189,14 @@ static void check_exec(const struct spawned *s, const char *name)
 		log_error("%s: %s", name, error == ENOEXEC ? "not a program that can be run here (exec format error)" : strerror(error));
 }
 
+/* What we open must not become the program's, or our own, standard error; the program finds them closed. */
+static void guard_standard_fds(void)
+{
+	for (int fd = 0; fd <= 2; fd++)
+		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR | O_CLOEXEC) != fd)
+			_exit(EXIT_OWN_FAILURE);
+}
+
 int main(int argc, char **argv)
 {
 	struct options o;
@@ -196,7 +204,10 @@ int main(int argc, char **argv)
 	struct spawned s;
 	sigset_t all, original;
 	char path[PATH_MAX], err[512];
-	int rc = options_parse(argc, argv, &o);
+	int rc;
+
+	guard_standard_fds();
+	rc = options_parse(argc, argv, &o);
 
 	if (rc)
 		return rc < 0 ? 0 : rc;
