@@ -59,7 +59,31 @@ $(B)/%.o: %.c $(B)/proto/remotefs.pb.h
 clean:
 	rm -rf $(B)
 
+demo: deps
+	@$(MAKE) --no-print-directory all
+	@tests/demo/demo.sh $(abspath $(B))
+
+install: all
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(LIBEXECDIR) $(DESTDIR)$(PREFIX)/share/man/man1 \
+		$(DESTDIR)$(PREFIX)/share/man/man8 $(DESTDIR)$(PREFIX)/share/bash-completion/completions \
+		$(DESTDIR)$(PREFIX)/share/zsh/site-functions
+	install -m 755 $(B)/remotefs-trace $(DESTDIR)$(PREFIX)/bin/
+	install -m 755 $(B)/remotefs-agent $(DESTDIR)$(LIBEXECDIR)/
+	install -m 644 man/remotefs-trace.1 $(DESTDIR)$(PREFIX)/share/man/man1/
+	install -m 644 man/remotefs-agent.8 $(DESTDIR)$(PREFIX)/share/man/man8/
+	install -m 644 completions/remotefs-trace.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/remotefs-trace
+	install -m 644 completions/_remotefs-trace $(DESTDIR)$(PREFIX)/share/zsh/site-functions/
+
+# Whether the compilers and cppcheck find anything to say.
+lint: $(B)/proto/remotefs.pb.h
+	$(MAKE) B=build-lint WERROR=-Werror all
+	cppcheck --quiet --std=c11 --enable=warning,performance,portability --error-exitcode=1 --inline-suppr \
+		--suppress=missingIncludeSystem --suppress=normalCheckLevelMaxBranches -D_GNU_SOURCE -Iproto -Itracer -Isyscalls -Iagent agent proto tracer syscalls
+
+help:
+	@echo "all demo check check-fast check-user asan tsan race bench lint install clean"
+
 include tests/tests.mk tests/bench/bench.mk
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
-.PHONY: all clean
+.PHONY: all clean demo install lint help

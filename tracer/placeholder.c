@@ -226,14 +226,14 @@ int placeholder_resize(struct ofd *o, uint64_t size)
 uint64_t placeholder_key(const char *text)
 {
 	size_t stem = strlen(dir_stem), root = strlen(base);
-	char *end;
+	char *end = NULL;
 	uint64_t key = 0;
 
 	if (!strncmp(text, dir_stem, stem))
 		key = KEY_NAMED | strtoull(text + stem, &end, 10);
 	else if (!strncmp(text, base, root) && !strncmp(text + root, "/#", 2))
 		key = strtoull(text + root + 2, &end, 10);
-	return key && !strcmp(end, " (deleted)") ? key : 0;
+	return key && end && !strcmp(end, " (deleted)") ? key : 0;
 }
 
 /* Descriptors that we gave a low number are filled; this one came to its holder without us (SCM_RIGHTS). */
