@@ -134,6 +134,18 @@ void handle_put(struct handles *t, struct handle *h)
 		handle_free(h);
 }
 
+bool handle_is_locked(struct handles *t, uint64_t number)
+{
+	const struct handle *h;
+	bool locked;
+
+	pthread_mutex_lock(&t->lock);
+	h = *handle_slot(t, number);
+	locked = h && atomic_load(&h->locked);
+	pthread_mutex_unlock(&t->lock);
+	return locked;
+}
+
 int handle_remove(struct handles *t, uint64_t number, struct handle **out)
 {
 	struct handle *h;

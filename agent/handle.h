@@ -3,6 +3,7 @@
 #define AGENT_HANDLE_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -20,6 +21,7 @@ struct handle {
 	bool ready;        /* guarded by the table's lock */
 	int refs;          /* guarded by the table's lock */
 	struct handle *next;
+	atomic_bool locked; /* a lock was asked for through it */
 	pthread_mutex_t position; /* the descriptor's file position: listings, appends */
 
 	/* guarded by the watcher's lock */
@@ -29,6 +31,9 @@ struct handle {
 };
 
 struct handles;
+
+/* Whether handle NUMBER may hold locks, which its end gives free. */
+bool handle_is_locked(struct handles *t, uint64_t number);
 
 /* A new empty table, or NULL. */
 struct handles *handles_new(void);

@@ -182,6 +182,7 @@ int op_lock(struct op *op)
 	r = handle_get(op->agent->handles, req->handle, &h);
 	if (r)
 		return r;
+	atomic_store(&h->locked, true);
 	r = lock_check(h, req->command, req->type);
 	if (!r)
 		r = req->owner ? lock_as_owner(op, h) : lock_fcntl(op, h->fd);
@@ -216,6 +217,7 @@ int op_flock(struct op *op)
 
 	if (r)
 		return r;
+	atomic_store(&h->locked, true);
 	/* Nobody waits here: a client that does asks again. */
 	r = flock(h->fd, (int)req->operation | LOCK_NB) < 0 ? -errno : 0;
 	handle_put(op->agent->handles, h);

@@ -10,6 +10,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "attr.h"
 #include "handle.h"
 #include "walk.h"
 
@@ -133,6 +134,36 @@ static int resolve_from_root(const struct place *p, int flags, mode_t mode, uint
 	return resolve_call(root, root->fd, path, flags, mode, resolve | RESOLVE_IN_ROOT);
 }
 
+static bool resolve_same_mount(int a, int b)
+{
+	rfs_Attr x, y;
+
+	return !attr_of(a, &x) && !attr_of(b, &y) && x.mnt_id == y.mnt_id && x.dev_major == y.dev_major &&
+	       x.dev_minor == y.dev_minor;
+}
+
+/*
+ * The same under RESOLVE_NO_XDEV, which is about the way from the handle, not that from the root: looks
+ * where the path leads before anything is created or cut there.
+ */
+static int resolve_from_root_no_xdev(const struct place *p, int flags, mode_t mode, uint64_t resolve)
+{
+	struct place copy = *p;
+	const char *name;
+	bool same;
+	int fd;
+
+	resolve &= ~RESOLVE_NO_XDEV;
+	fd = resolve_from_root(p, O_PATH | (flags & O_NOFOLLOW), 0, resolve);
+	if (fd == -ENOENT && flags & O_CREAT)
+		fd = resolve_parent(&copy, &name);
+	if (fd < 0)
+		return fd;
+	same = resolve_same_mount(fd, p->dir->fd);
+	close(fd);
+	return same ? resolve_from_root(p, flags, mode, resolve) : -EXDEV;
+}
+
 int resolve_open(const struct place *p, int flags, mode_t mode, uint64_t resolve)
 {
 	const struct root *root = &p->agent->root;
@@ -149,9 +180,11 @@ int resolve_open(const struct place *p, int flags, mode_t mode, uint64_t resolve
 	if (!p->dir || p->path[0] == '/')
 		return resolve_call(root, root->fd, p->path, flags, mode, resolve | RESOLVE_IN_ROOT);
 	fd = resolve_call(root, p->dir->fd, p->path, flags, mode, resolve | RESOLVE_BENEATH);
-	if (fd == -EXDEV && !(resolve & RESOLVE_NO_XDEV))
-		fd = resolve_from_root(p, flags, mode, resolve);
-	return fd;
+	if (fd != -EXDEV)
+		return fd;
+	if (resolve & RESOLVE_NO_XDEV)
+		return resolve_from_root_no_xdev(p, flags, mode, resolve);
+	return resolve_from_root(p, flags, mode, resolve);
 }
 
 int resolve_parent(struct place *p, const char **name)

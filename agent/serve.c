@@ -228,6 +228,8 @@ static bool serve_inline(struct serve *s, struct job *job)
 		serve_hello(s, job);
 	else if (job->req.which_op == rfs_Request_goodbye_tag)
 		serve_goodbye(s, job);
+	else if (job->req.which_op == rfs_Request_close_tag && handle_is_locked(s->agent->handles, job->req.op.close.handle))
+		dispatch_run(&job->op); /* a lock that is asked for next finds these gone */
 	else
 		return false;
 	return true;

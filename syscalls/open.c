@@ -102,7 +102,8 @@ static void take_data(struct ofd *o, struct link_reply *rep)
 	n->data = rep->payload;
 	n->data_len = rep->payload_len;
 	n->data_off = 0;
-	n->data_eof = rep->msg.op.open.complete;
+	/* All that there is, even if the agent did not try to read on behind it. */
+	n->data_eof = rep->msg.op.open.complete || (n->attr_valid && n->data_len == n->attr.size);
 	n->data_valid = n->attr_valid;
 	rep->payload = NULL;
 }

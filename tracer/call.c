@@ -36,8 +36,11 @@ long call_dispatch(struct call *c)
 		return -ENOSYS;
 	}
 	state_lock();
-	/* What was written natively by now happened before this call. Not at a ptrace stop: it may not wait. */
-	if (c->cookie && sync_active())
+	/*
+	 * What was written natively, and descriptors that were closed by an exit, happened before this call. Not
+	 * at a ptrace stop: it may not wait.
+	 */
+	if (c->cookie && (sync_active() || c->row->class == CLASS_FD))
 		placeholder_drain(c);
 	result = c->row->handler ? c->row->handler(c) : call_default(c);
 	struct task *t = c->cookie ? task_find(c->tid) : NULL;

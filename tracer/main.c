@@ -113,11 +113,17 @@ static void keep_program_local(const char *path, const struct elf_info *info)
 		keep_loader_local(interp.interp);
 }
 
+/* Ours alone, and a few for the program. */
+#define MIN_DESCRIPTORS 32
+
 static void init_limits(void)
 {
 	struct rlimit r;
 
 	getrlimit(RLIMIT_NOFILE, &r);
+	if (r.rlim_max < MIN_DESCRIPTORS)
+		die("the hard limit on open descriptors is %lu, and %d are needed: raise it (ulimit -Hn)",
+		    (unsigned long)r.rlim_max, MIN_DESCRIPTORS);
 	fd_range_init(r.rlim_max);
 	limit_init(&r);
 	r.rlim_cur = r.rlim_max;

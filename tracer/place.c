@@ -142,6 +142,12 @@ static int place_absolute(struct place *p, const char *raw)
 	return 0;
 }
 
+/* True when the way of the absolute path ABS, which starts within M, leads out of it (and perhaps back). */
+static bool leaves_mount(const struct mount *m, const char *abs)
+{
+	return m->at[1] && climbs_out(abs + strlen(m->at));
+}
+
 /* A path relative to a remote directory: the agent resolves it there, unless it leaves the tree. */
 static int place_relative(struct place *p, struct start *s, const char *rel)
 {
@@ -154,7 +160,7 @@ static int place_relative(struct place *p, struct start *s, const char *rel)
 		/* Longer than PATH_MAX from the root is fine for a relative path; it just has no cache key. */
 		if (rc < 0)
 			s->text[0] = '\0';
-		else if (rules_find(norm) != s->dir->mount) {
+		else if (rules_find(norm) != s->dir->mount || leaves_mount(s->dir->mount, abs)) {
 			rc = place_absolute(p, abs);
 			if (!rc && !p->mount && !p->behalf) {
 				p->behalf = true;

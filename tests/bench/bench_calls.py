@@ -5,12 +5,12 @@ from benchlib import NUMBERS, Misbehaved, Series, have, interleave, number, rati
 
 # kind: what strace is to stop, how often in one run, and the file: big ones are emulated, small ones copied
 KINDS = [
-    ("fstat", "fstat", 20000, "big"),
-    ("pread", "pread64", 20000, "big"),
-    ("pread4k", "pread64", 20000, "big"),
-    ("read", "read,lseek", 10000, "big"),
-    ("write", "write,lseek", 3000, "big"),
-    ("fstatat", "newfstatat", 20000, "big"),
+    ("fstat", "fstat", 10000, "big"),
+    ("pread", "pread64", 10000, "big"),
+    ("pread4k", "pread64", 10000, "big"),
+    ("read", "read,lseek", 6000, "big"),
+    ("write", "write,lseek", 2000, "big"),
+    ("fstatat", "newfstatat", 10000, "big"),
     ("stat", "stat", 10000, "small"),
     ("open", "open,close", 2000, "small"),
 ]
@@ -21,14 +21,17 @@ WHAT = {"fstat": "fstat", "pread": "pread 1 B, cached", "pread4k": "pread 4 KiB,
         "low pread": "native copy: pread 1 B", "low pread4k": "native copy: pread 4 KiB"}
 PEERS = ["native", "ours", "ours pinned", "local path", "strace", "strace pinned", "proot", "stop", "stop pinned"]
 PIN = ["taskset", "-c", "0"]
+MEASURED = ["native", "ours", "strace", "stop"]  # whose CPU time is shown
 
 
 class Row:
     def __init__(self, bench, name, kind, calls, count, path, mode):
         self.bench, self.name, self.calls, self.mode = bench, name, calls, mode
-        self.argv = [bench.tool("calls"), kind, mode, path, str(bench.quick(count, count // 4))]
+        self.argv = [bench.tool("calls"), kind, mode, path, str(bench.quick(count, count // 3))]
         self.count = int(self.argv[-1]) * 11 // 10 + 2
         self.peers = {p: Series() for p in PEERS}
+        self.cpu = {p: Series() for p in PEERS}  # of whole runs; the start's is taken off when shown
+        self.switches = {p: Series() for p in PEERS}
         self.stats = {}
 
     def local(self):
@@ -53,6 +56,10 @@ class Row:
 
     def measure(self, peer):
         _, out = self.bench.run(self.command(peer))
+        self.cpu[peer].add(self.bench.used[0])
+        self.switches[peer].add(self.bench.used[1])
+        if self.name == "start":
+            return
         try:
             self.peers[peer].add(int(out) / 1000)
         except ValueError:
@@ -63,18 +70,35 @@ class Row:
             return None
         return self.bench.read_stats(self.stats[peer])[what] / self.count
 
-    def cells(self):
+    def times(self):
         m = {p: s.median for p, s in self.peers.items()}
-        counts = "%.2f / %.2f / %.2f" % tuple(self.per_call(w) for w in ("round_trips", "notifications", "ptrace_stops"))
-        return [WHAT[self.name], self.peers["native"].text(), self.peers["ours"].text(),
-                number(m["ours pinned"]), self.peers["local path"].text(), self.peers["strace"].text(),
-                number(m["strace pinned"]), number(m["proot"]), number(m["stop"]), number(m["stop pinned"]),
-                ratio(m["ours"], m["native"]), ratio(m["ours"], m["strace"]), counts,
-                "%.2f" % self.per_call("notifications", "local path")]
+        return [WHAT[self.name]] + [self.peers[p].text() for p in ("native", "ours", "strace")] + \
+            [number(m[p]) for p in ("ours pinned", "strace pinned", "proot", "stop", "stop pinned", "local path")] + \
+            [ratio(m["ours"], m["native"]), ratio(m["ours"], m["strace"])]
+
+    def used(self, series, start, peer):
+        """CPU or switches a call, without those of a run that makes next to none."""
+        values, base = series[peer].values, start[peer].median
+        return max(0, series[peer].median - base) / self.count if values and base is not None else None
+
+    def work(self, start):
+        cpu = [number(self.used(self.cpu, start.cpu, p)) for p in MEASURED]
+        switches = [number(self.used(self.switches, start.switches, p)) for p in MEASURED]
+        counts = ["%.2f" % self.per_call(w) for w in ("round_trips", "requests", "notifications", "ptrace_stops")]
+        return [WHAT[self.name]] + cpu + switches + counts + ["%.2f" % self.per_call("notifications", "local path")]
+
+    def json(self, start):
+        work = {p: {"cpu_us": self.used(self.cpu, start.cpu, p), "switches": self.used(self.switches, start.switches, p)}
+                for p in PEERS}
+        counts = {w: self.per_call(w) for w in ("round_trips", "requests", "notifications", "ptrace_stops")}
+        return {"us": {p: s.json() for p, s in self.peers.items()}, "per_call": work, "counts": counts,
+                "local_path_notifications": self.per_call("notifications", "local path")}
 
 
-HEAD = ["µs per call", "native", "ours", "pinned", "ours, local path", "strace", "pinned", "proot", "bare stop", "pinned",
-        "ours/native", "ours/strace", "ours, per call: round trips / notifications / stops", "local path: notifications"]
+TIMES = ["µs per call", "native", "ours", "strace", "ours pinned", "strace pinned", "proot", "bare stop",
+         "bare stop pinned", "ours on a local path", "ours/native", "ours/strace"]
+WORK = ["per call, all processes together", "CPU µs: native", "ours", "strace", "bare stop", "context switches: native",
+        "ours", "strace", "bare stop", "ours: round trips", "requests", "notifications", "stops", "local path: notifications"]
 
 
 def make_files(bench):
@@ -92,7 +116,7 @@ def make_rows(bench):
         rows.append(Row(bench, kind, kind, calls, count, os.path.join(bench.tree, file), mode))
         if kind in NATIVE_COPY:
             path = os.path.join(bench.tree, "small")
-            rows.append(Row(bench, "low " + kind, kind, calls, 20000, path, "ro"))
+            rows.append(Row(bench, "low " + kind, kind, calls, 10000, path, "ro"))
     return rows
 
 
@@ -131,13 +155,13 @@ def conclude(rows):
 def run(bench):
     make_files(bench)
     rows = make_rows(bench)
-    cells = [lambda r=r, p=p: r.measure(p) for r in rows for p in peers(bench)]
+    start = Row(bench, "start", "fstat", "fstat", 0, os.path.join(bench.tree, "big"), "rw")
+    cells = [lambda r=r, p=p: r.measure(p) for r in rows + [start] for p in peers(bench)]
     repetitions = bench.repeat(5, 3)
     interleave(repetitions, cells)
-    table("Calls: medians of %d (min–max), µs" % repetitions, HEAD, [r.cells() for r in rows])
+    table("Calls: medians of %d (min–max)" % repetitions, TIMES, [r.times() for r in rows])
+    table("What the calls used: medians of %d" % repetitions, WORK, [r.work(start) for r in rows])
     check_counts(bench, rows)
     print()
     conclude(rows)
-    return {r.name: dict({p: s.json() for p, s in r.peers.items()},
-                         counts={w: r.per_call(w) for w in ("round_trips", "notifications", "ptrace_stops")},
-                         local_notifications=r.per_call("notifications", "local path")) for r in rows}
+    return {r.name: r.json(start) for r in rows}

@@ -2,6 +2,7 @@
 import json
 import os
 import random
+import resource
 import shutil
 import signal
 import statistics
@@ -59,6 +60,13 @@ def ratio(a, b):
     return "-" if a is None or not b else "%s×" % number(a / b)
 
 
+def usage_since(before):
+    """CPU µs and context switches of the children that ended since, and of theirs."""
+    now = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = now.ru_utime + now.ru_stime - before.ru_utime - before.ru_stime
+    return cpu * 1e6, now.ru_nvcsw + now.ru_nivcsw - before.ru_nvcsw - before.ru_nivcsw
+
+
 class Bench:
     """The programs, a scratch directory that is removed at the end, and what was found."""
 
@@ -76,6 +84,7 @@ class Bench:
         self.skipped = set()
         self.runs = 0
         self.children = []
+        self.used = None  # what the last run used, in all its processes: CPU µs, context switches
 
     def tool(self, name):
         return os.path.join(self.tools, name)
@@ -127,19 +136,22 @@ class Bench:
 
     def run(self, argv, timeout=180, cwd="/"):
         """Seconds and standard output. Its own session, so that all of it can be ended."""
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         start = time.perf_counter()
         p = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                              cwd=cwd, start_new_session=True)
-        self.children.append(p)
         try:
             out, err = p.communicate(timeout=timeout)
         except subprocess.TimeoutExpired:
             os.killpg(p.pid, signal.SIGKILL)
             p.communicate()
             raise Misbehaved("%s: not done after %d s" % (" ".join(argv[-4:]), timeout))
-        finally:
-            self.children.remove(p)
+        except BaseException:
+            os.killpg(p.pid, signal.SIGKILL)
+            p.wait()
+            raise
         seconds = time.perf_counter() - start
+        self.used = usage_since(before)
         if p.returncode:
             text = (err or out).decode(errors="replace").strip()[-300:]
             raise Misbehaved("%s: status %d: %s" % (" ".join(argv), p.returncode, text))

@@ -143,6 +143,6 @@ int main(int argc, char **argv)
 	repeat(k, &t, count / 10 + 1);
 	double start = now();
 	repeat(k, &t, count);
-	printf("%.0f\n", (now() - start) / (double)count);
+	printf("%.0f\n", count ? (now() - start) / (double)count : 0);
 	return 0;
 }

@@ -65,6 +65,14 @@ orphans() {
 	equal "nested" "Hello, world" "$(within 10 "$RT" "${options[@]}" -- busybox sh -c "busybox sh -c 'busybox sh -c \"$plain_cat\"'" 2>&1)"
 }
 
+# The masks that a program starts with, run by the command given, without signals 32 and 33: these are the
+# C library's own, which takes them out of reach as it likes.
+masks() {
+	"$@" busybox grep -E '^Sig(Blk|Ign):' /proc/self/status | while read -r key mask; do
+		printf '%s %x\n' "$key" $((0x$mask & ~0x180000000))
+	done
+}
+
 input_output() {
 	equal "stdin is the program's" "typed" "$(echo typed | within 10 "$RT" "${options[@]}" -- busybox cat)"
 	equal "what it does not read is left" "two" "$(printf 'one\ntwo\n' | { within 10 "$RT" "${options[@]}" -- busybox sh -c 'read x'; busybox cat; })"
@@ -78,8 +86,7 @@ input_output() {
 	equal "the umask" "0027" "$(umask 027; within 10 "$RT" "${options[@]}" -- busybox sh -c umask)"
 	equal "no descriptors leak in" "$(busybox sh -c 'busybox ls /proc/self/fd' </dev/null)" \
 		"$(within 10 "$RT" "${options[@]}" -- busybox sh -c 'busybox ls /proc/self/fd' </dev/null)"
-	equal "blocked and ignored signals" "$(busybox grep -e SigBlk -e SigIgn /proc/self/status)" \
-		"$("$RT" "${options[@]}" -- busybox grep -e SigBlk -e SigIgn /proc/self/status)"
+	equal "blocked and ignored signals" "$(masks)" "$(masks "$RT" "${options[@]}" --)"
 }
 
 # typed NAME MODE COMMAND: a person at a terminal sees the same natively and traced.

@@ -264,6 +264,14 @@ static void test_confined(void **state)
 	assert_int_equal(client_open_at(&c, d, "../../../secret", O_RDONLY, 0, 0), ENOENT);
 	assert_int_equal(client_open_at(&c, d, "../../up", O_RDONLY, 0, 0), ENOENT);
 	assert_int_equal(client_open_at(&c, d, "../f", O_RDONLY, 0, 0), 0);
+	for (i = 1; i < 32; i *= 2) { /* RESOLVE_NO_XDEV, _NO_MAGICLINKS, _NO_SYMLINKS, _BENEATH, _IN_ROOT */
+		REQUEST(open);
+
+		WHERE(open, d, "../f");
+		q.op.open.handle = ++c.handle;
+		q.op.open.resolve = i;
+		assert_int_equal(client_call(&c, &q), i == 16 ? ENOENT : i == 8 ? EXDEV : 0);
+	}
 	assert_int_equal(client_open_at(&c, d, "/a/f", O_RDONLY, 0, 0), 0);
 	assert_int_equal(client_open_at(&c, d, "../../abs", O_RDONLY, 0, 0), 0);
 	assert_int_equal(client_open(&c, "abs", O_RDONLY, 0), 0);

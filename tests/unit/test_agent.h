@@ -43,9 +43,21 @@ struct client {
 	rfs_Push *push;
 };
 
+/* The tests change directory; the name of the binary is relative to where they were started. */
+static char agent_binary[4096];
+
+__attribute__((constructor)) static void agent_binary_find(void)
+{
+	const char *name = getenv("REMOTEFS_AGENT");
+
+	if (!realpath(name ? name : "build/remotefs-agent", agent_binary)) {
+		fprintf(stderr, "%s: %s\n", name ? name : "build/remotefs-agent", strerror(errno));
+		exit(77);
+	}
+}
+
 static inline void client_start(struct client *c, const char *root, const char *option)
 {
-	const char *binary = getenv("REMOTEFS_AGENT");
 	int p[2];
 
 	memset(c, 0, sizeof(*c));
@@ -55,7 +67,7 @@ static inline void client_start(struct client *c, const char *root, const char *
 	if (c->pid == 0) {
 		dup2(p[1], 0);
 		dup2(p[1], 1);
-		execl(binary ? binary : "build/remotefs-agent", "remotefs-agent", "--stdio", "--root", root, option, NULL);
+		execl(agent_binary, "remotefs-agent", "--stdio", "--root", root, option, NULL);
 		_exit(126);
 	}
 	close(p[1]);

@@ -19,9 +19,9 @@ static int begin(void **state)
 
 static int end(void **state)
 {
-	char cmd[256];
+	char cmd[512];
 
-	snprintf(cmd, sizeof(cmd), "umount -l %s/m 2>/dev/null; rm -rf %s", base, base);
+	snprintf(cmd, sizeof(cmd), "umount -l %s/m %s/t/a/b 2>/dev/null; rm -rf %s", base, base, base);
 	return chdir("/") || system(cmd);
 }
 
@@ -346,12 +346,11 @@ static void test_options(void **state)
 		{ "--stdio --root / x 2>/dev/null", 2 }, { "--stdio --root /none 2>/dev/null", 125 },
 		{ "--stdio --root / </dev/null", 0 },
 	};
-	const char *binary = getenv("REMOTEFS_AGENT");
-	char cmd[256];
+	char cmd[4200];
 	size_t i;
 
 	for (i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
-		snprintf(cmd, sizeof(cmd), "%s %s", binary ? binary : "build/remotefs-agent", t[i].args);
+		snprintf(cmd, sizeof(cmd), "%s %s", agent_binary, t[i].args);
 		assert_int_equal(WEXITSTATUS(system(cmd)), t[i].status);
 	}
 }
