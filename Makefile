@@ -29,7 +29,7 @@ syscalls_objs := syscalls/table.o syscalls/remote.o syscalls/open.o syscalls/io.
 	syscalls/dir.o syscalls/name.o syscalls/fd.o syscalls/map.o syscalls/copy.o syscalls/lock.o \
 	syscalls/limit.o syscalls/xattr.o syscalls/cwd.o syscalls/exec.o
 
-tracer_libs := -lseccomp -lelf -lbsd -lprotobuf-nanopb -pthread
+tracer_libs := -lseccomp -lelf -lprotobuf-nanopb -pthread
 agent_libs := -lprotobuf-nanopb -pthread
 
 pb := $(B)/proto/remotefs.pb.o
