@@ -66,8 +66,8 @@ bool dispatch_is_quick(const rfs_Request *req)
 {
 	const struct handler *h = dispatch_find(req);
 
-	/* What writes may wait for a disk, and so may sync; a large answer keeps the stream busy anyway. */
-	return h && !h->does_write && h->fn != op_sync && dispatch_cost(req) <= DISPATCH_QUICK;
+	/* Most writes end in memory; a sync waits for a disk, and a large answer keeps the stream busy anyway. */
+	return h && h->fn != op_sync && dispatch_cost(req) <= DISPATCH_QUICK;
 }
 
 void dispatch_prepare(struct op *op)

@@ -202,15 +202,15 @@ static void serve_hello(struct serve *s, struct job *job)
 /* Everything asked before is answered first. A client that hangs up meanwhile is not waited for. */
 static void serve_goodbye(struct serve *s, struct job *job)
 {
-	struct pollfd p = { .fd = s->in, .events = POLLIN };
+	struct pollfd p = { .fd = s->in };
 	struct timespec t;
 
 	pthread_mutex_lock(&s->lock);
 	while (s->working > 0) {
 		t = serve_deadline(10);
 		pthread_cond_timedwait(&s->done, &s->lock, &t);
-		if (poll(&p, 1, 0) > 0)
-			_exit(0);
+		if (poll(&p, 1, 0) > 0 && p.revents & (POLLHUP | POLLERR))
+			_exit(0); /* nobody is left to be answered */
 	}
 	pthread_mutex_unlock(&s->lock);
 	output_reply(s, job);

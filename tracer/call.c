@@ -40,7 +40,7 @@ long call_dispatch(struct call *c)
 	 * What was written natively, and descriptors that were closed by an exit, happened before this call. Not
 	 * at a ptrace stop: it may not wait.
 	 */
-	if (c->cookie && (sync_active() || c->row->class == CLASS_FD))
+	if (c->cookie && (sync_active() || c->row->class != CLASS_PATH))
 		placeholder_drain(c);
 	result = c->row->handler ? c->row->handler(c) : call_default(c);
 	struct task *t = c->cookie ? task_find(c->tid) : NULL;
@@ -163,6 +163,8 @@ int call_rpc(struct call *c, const struct mount *m, const rfs_Request *req, cons
 	int rc;
 
 	memset(rep, 0, sizeof(*rep));
+	if (m->closing)
+		return -EIO;
 	state_unlock();
 	notify_promote();
 	mount_waits(m, 1);

@@ -24,8 +24,7 @@
 
 static struct {
 	const struct options *options;
-	char *err;
-	size_t err_len;
+	char err[512];
 	int result;
 	sem_t started;
 } job;
@@ -58,7 +57,7 @@ static int start_target(const char *at, const char *sub, const char *target)
 	if (!rc)
 		rc = target_start(target, agent, &stream, why, sizeof(why));
 	if (rc < 0) {
-		snprintf(job.err, job.err_len, "%s: %s", target, why);
+		snprintf(job.err, sizeof(job.err), "%s: %s", target, why);
 		return rc;
 	}
 	struct mount *m = rules_add_mount(at, sub, tag);
@@ -67,7 +66,7 @@ static int start_target(const char *at, const char *sub, const char *target)
 	m->link = link_open(stream.in, stream.out, stream.pid, tag, !writable, HELLO_TIMEOUT_MS, &callbacks, why, sizeof(why));
 	if (m->link)
 		return 0;
-	snprintf(job.err, job.err_len, "%s: %s", target, why);
+	snprintf(job.err, sizeof(job.err), "%s: %s", target, why);
 	return -EPROTO;
 }
 
@@ -134,19 +133,20 @@ static void *launcher(void *arg)
 	return arg;
 }
 
-int launch(const struct options *o, char *err, size_t err_len)
+int launch_begin(const struct options *o)
 {
 	pthread_t thread;
 
 	job.options = o;
-	job.err = err;
-	job.err_len = err_len;
 	sem_init(&job.started, 0, 0);
-	int rc = pthread_create(&thread, NULL, launcher, NULL);
-	if (rc)
-		return -rc;
+	return -pthread_create(&thread, NULL, launcher, NULL);
+}
+
+int launch_wait(char *err, size_t err_len)
+{
 	while (sem_wait(&job.started) < 0)
 		;
+	snprintf(err, err_len, "%s", job.err);
 	return job.result;
 }
 

@@ -10,8 +10,11 @@
 
 struct options;
 
-/* Starts the agents of all targets in O and adds their mounts. 0, or a negative errno with a clause in ERR. */
-int launch(const struct options *o, char *err, size_t err_len);
+/* Begins to start the agents of all targets in O, which must live on. 0 or a negative errno. */
+int launch_begin(const struct options *o);
+
+/* Waits until they have answered; their mounts are added. 0, or a negative errno with a clause in ERR. */
+int launch_wait(char *err, size_t err_len);
 
 /* From now on signals sent to us go to PROGRAM. */
 void launch_forward_signals(pid_t program);

@@ -381,8 +381,6 @@ static struct link *link_alloc(const char *tag, const struct link_callbacks *cal
 	l->epoll = -1;
 	sender_init(&l->sender, &l->stream);
 	l->last_id = 1; /* the greeting was the first one */
-	l->requests = 1;
-	l->round_trips = 1;
 	snprintf(l->tag, sizeof(l->tag), "%s", tag);
 	if (callbacks)
 		l->callbacks = *callbacks;

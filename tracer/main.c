@@ -16,6 +16,7 @@
 
 #include "call.h"
 #include "elf.h"
+#include "filter.h"
 #include "launch.h"
 #include "limit.h"
 #include "log.h"
@@ -113,6 +114,9 @@ static void keep_program_local(const char *path, const struct elf_info *info)
 		keep_loader_local(interp.interp);
 }
 
+/* How long an agent may take to finish what it was told last, in ms. */
+#define GOODBYE_MS 10000
+
 /* Ours alone, and a few for the program. */
 #define MIN_DESCRIPTORS 32
 
@@ -152,6 +156,8 @@ static void finish_links(void)
 	state_lock();
 	if (!loop_aborted())
 		placeholder_drain(NULL);
+	for (size_t i = 0; i < count; i++)
+		mounts[i]->closing = true;
 	state_unlock();
 	for (size_t i = 0; i < count; i++) {
 		struct link_totals t = link_totals(mounts[i]->link);
@@ -164,7 +170,7 @@ static void finish_links(void)
 	log_close(&sum);
 	launch_finishing();
 	for (size_t i = 0; i < count; i++)
-		if (link_close(mounts[i]->link, 2000) < 0 && !loop_aborted())
+		if (link_close(mounts[i]->link, GOODBYE_MS) < 0 && !loop_aborted())
 			log_error("%s: the agent went before it had confirmed that everything was done", mounts[i]->tag);
 }
 
@@ -207,6 +213,7 @@ int main(int argc, char **argv)
 {
 	struct options o;
 	struct elf_info info = { .kind = ELF_NOT };
+	struct sock_fprog filter = { 0 };
 	struct spawned s;
 	sigset_t all, original;
 	char path[PATH_MAX], err[512];
@@ -228,9 +235,14 @@ int main(int argc, char **argv)
 		die("%s", err);
 	if (o.target)
 		keep_program_local(path, &info);
-	if (launch(&o, err, sizeof(err)) < 0 || push_start() < 0)
+	rc = launch_begin(&o);
+	/* While the agents start: it takes longer than they do. */
+	rc = rc ? rc : filter_build(&filter);
+	if (rc < 0)
+		die("cannot start: %s", strerror(-rc));
+	if (launch_wait(err, sizeof(err)) < 0)
 		die("%s", err);
-	if (spawn(path, o.program_argv, &original, &s, err, sizeof(err)) < 0)
+	if (push_start() < 0 || spawn(path, o.program_argv, &filter, &original, &s, err, sizeof(err)) < 0)
 		die("%s", err);
 	if (notify_start(s.listener) < 0)
 		die("cannot serve trapped calls: %s", strerror(errno));

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/seccomp.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -104,6 +105,14 @@ static void serve(const struct seccomp_notif *req, struct seccomp_notif_resp *re
 	answer(&c, result, resp);
 }
 
+/* With the last task that has the filter gone, receiving fails at once and for ever. */
+static bool nobody_left(void)
+{
+	struct pollfd p = { .fd = listener };
+
+	return poll(&p, 1, 0) > 0 && p.revents & POLLHUP;
+}
+
 static void *worker_run(void *arg)
 {
 	struct seccomp_notif *req = xcalloc(1, sizes.seccomp_notif);
@@ -115,11 +124,13 @@ static void *worker_run(void *arg)
 		memset(req, 0, sizes.seccomp_notif);
 		if (ioctl(listener, SECCOMP_IOCTL_NOTIF_RECV, req) == 0)
 			serve(req, resp);
-		else if (errno != ENOENT && errno != EINTR)
+		else if ((errno != ENOENT && errno != EINTR) || nobody_left())
 			break;
 	}
 	free(req);
 	free(resp);
+	leading = false;
+	pthread_mutex_unlock(&lead);
 	return arg;
 }
 

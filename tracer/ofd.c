@@ -158,7 +158,8 @@ static void ofd_free(struct ofd *o)
 	*p = o->next_of_node;
 	if (o->numbered)
 		ofd_forget_numbers(o);
-	link_send(o->mount->link, &req);
+	if (!o->mount->closing)
+		link_send(o->mount->link, &req);
 	node_put(o->node);
 	sync_free(o);
 	close_fd(&o->own_fd);

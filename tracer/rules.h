@@ -16,6 +16,7 @@ struct mount {
 	char *tag; /* "dir:/srv" */
 	struct link *link;
 	bool writable;
+	bool closing; /* the goodbye is being said: nothing is sent any more; under the state lock */
 	/* Requests on their way, and when the last of them was answered or the first one sent (now_ns). */
 	atomic_uint waiting;
 	atomic_uint_fast64_t progress;

@@ -146,23 +146,22 @@ static const char *listener_error(int rc)
 	}
 }
 
-int spawn(const char *path, char **argv, const sigset_t *original, struct spawned *s, char *err, size_t err_len)
+int spawn(const char *path, char **argv, const struct sock_fprog *filter, const sigset_t *original, struct spawned *s,
+	  char *err, size_t err_len)
 {
-	struct sock_fprog program = { 0 };
-	int sock[2], rc = filter_build(&program);
+	int sock[2];
 	bool keep = may_skip_no_new_privs();
 
-	if (rc < 0 || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sock) < 0) {
-		snprintf(err, err_len, "cannot build the seccomp filter: %s", strerror(rc < 0 ? -rc : errno));
-		return rc < 0 ? rc : -errno;
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sock) < 0) {
+		snprintf(err, err_len, "socketpair: %s", strerror(errno));
+		return -errno;
 	}
 	s->pid = fork();
 	if (s->pid == 0) {
 		close(sock[0]);
-		child_run(sock[1], path, argv, original, &program, keep);
+		child_run(sock[1], path, argv, original, filter, keep);
 	}
 	close(sock[1]);
-	free(program.filter);
 	s->failure = sock[0];
 	if (s->pid < 0) {
 		snprintf(err, err_len, "fork: %s", strerror(errno));

@@ -2,6 +2,7 @@
 #ifndef TRACER_SPAWN_H
 #define TRACER_SPAWN_H
 
+#include <linux/filter.h>
 #include <signal.h>
 #include <stddef.h>
 #include <sys/types.h>
@@ -14,9 +15,10 @@ struct spawned {
 
 /*
  * Starts PATH with ARGV as a tracee of the calling thread, stopped by nothing: its execve is the first
- * event. ORIGINAL is the signal mask it gets. 0, or a negative errno with one clause in ERR.
+ * event. FILTER is the program to trap its calls with (filter_build), ORIGINAL the signal mask it gets.
+ * 0, or a negative errno with one clause in ERR.
  */
-int spawn(const char *path, char **argv, const sigset_t *original, struct spawned *s, char *err, size_t err_len);
+int spawn(const char *path, char **argv, const struct sock_fprog *filter, const sigset_t *original, struct spawned *s, char *err, size_t err_len);
 
 /*
  * Finds PROGRAM as a shell does. 0 with the path in OUT; -ENOENT (exit 127), or -EACCES, -EISDIR

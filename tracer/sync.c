@@ -145,7 +145,8 @@ static int fill_unreadable(struct call *c, struct ofd *o)
 		return rc;
 	link_reply_free(&rep);
 	rc = read_into(c, o, req.op.open.handle);
-	link_send(o->mount->link, &end);
+	if (!o->mount->closing)
+		link_send(o->mount->link, &end);
 	return rc;
 }
 
