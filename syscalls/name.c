@@ -23,6 +23,7 @@ static long ask(struct call *c, const struct place *p, const rfs_Request *req, b
 	if (!rc)
 		link_reply_free(&rep);
 	cache_forget_name(p->mount, *p->key ? p->key : "/", subtree || !*p->key);
+	node_names_changed(p->mount);
 	return rc;
 }
 
@@ -59,11 +60,10 @@ static void mark_gone(struct ofd *o, void *arg)
 {
 	const struct gone *g = arg;
 
-	/* Its attributes (nlink, ctime) changed, and its name is not its own any more. */
+	/* Its name is not its own any more, and what was listed is not there. */
 	if (o->mount == g->mount && path_within(o->path, g->path)) {
 		o->path_stale = true;
 		o->list_known = false;
-		o->node->attr_valid = false;
 	}
 }
 

@@ -110,6 +110,14 @@ void node_changed(struct node *n)
 	cache_forget_inode(n->mount, n->dev_major, n->dev_minor, n->ino);
 }
 
+void node_names_changed(const struct mount *m)
+{
+	for (size_t i = 0; i < BUCKETS; i++)
+		for (struct node *n = nodes[i]; n; n = n->next)
+			if (n->mount == m)
+				n->attr_valid = false;
+}
+
 /* ---- ofds ---- */
 
 struct ofd *ofd_new(const struct mount *m, uint64_t handle, const char *path, int flags, const rfs_Attr *attr)

@@ -148,6 +148,12 @@ struct node *node_find(const struct mount *m, const rfs_Attr *attr);
 /* What changed: ATTR of the node as the target has it now (NULL: unknown from here on). */
 void node_set_attr(struct node *n, const rfs_Attr *attr, bool valid);
 
+/*
+ * A name in M was made, moved or removed by us: link counts and times of what is open may have changed, of
+ * the directory, and of the file by whatever name it is open. The agent's word would come a moment late.
+ */
+void node_names_changed(const struct mount *m);
+
 /* Forgets the node's bytes and attributes, and the cache's view of the inode. */
 void node_changed(struct node *n);
 

@@ -3,7 +3,7 @@
 . "$(dirname "$0")/../lib.sh"
 SUITE=race
 
-LOOPS=${LOOPS:-5}
+LOOPS=${LOOPS:-3}
 T=$work/t
 make_tree "$T"
 options=(--mode write --mount "$T=dir//:$T")

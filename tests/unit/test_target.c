@@ -167,10 +167,11 @@ static void test_exec_surroundings(void **state)
 	struct target_stream s;
 	sigset_t all, old;
 	int extra = open("/dev/null", O_RDONLY);
+	/* sed: signals 32 and 33 are libc's own; posix_spawn leaves them ignored, and nobody can set them back. */
 	signal(SIGUSR1, SIG_IGN);
 	sigfillset(&all);
 	sigprocmask(SIG_SETMASK, &all, &old);
-	started("exec:grep -E '^Sig(Blk|Ign)' /proc/self/status; ls /proc/self/fd; cut -d' ' -f6 /proc/$$/stat; echo "
+	started("exec:grep -E '^Sig(Blk|Ign)' /proc/self/status | sed s/180000000$/000000000/; ls /proc/self/fd; cut -d' ' -f6 /proc/$$/stat; echo "
 		"$$",
 		NULL, &s);
 	sigprocmask(SIG_SETMASK, &old, NULL);
