@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -115,6 +116,24 @@ static long chdir_finish(struct call *c, struct place *p, int fd)
 	return rc;
 }
 
+/* CALL_CONTINUE when the caller may enter O, else -EACCES. Only where not everybody may, the agent is asked. */
+static long may_search(struct call *c, struct ofd *o)
+{
+	rfs_Request req = { .which_op = rfs_Request_access_tag,
+			    .op.access = { .has_where = true, .where.dir = o->handle, .mode = X_OK, .flags = AT_EACCESS } };
+	struct link_reply rep;
+	int rc = 0;
+
+	if (S_ISDIR(o->node->attr.mode) && (o->node->attr.mode & 0111) != 0111) {
+		ofd_ref(o);
+		rc = call_rpc(c, o->mount, &req, NULL, 0, &rep);
+		if (!rc)
+			link_reply_free(&rep);
+		ofd_unref(o);
+	}
+	return rc ? rc : CALL_CONTINUE;
+}
+
 long sys_fchdir(struct call *c)
 {
 	int fd = (int)c->arg[0];
@@ -132,11 +151,11 @@ long sys_fchdir(struct call *c)
 		free(p);
 		return rc;
 	}
-	const struct ofd *o = ofd_by_fd(c->tid, fd);
+	struct ofd *o = ofd_by_fd(c->tid, fd);
 	if (!o)
 		return CALL_CONTINUE;
 	call_remote(c, o->mount);
-	return CALL_CONTINUE; /* the placeholder is a real directory */
+	return may_search(c, o); /* the placeholder is a real directory, which the kernel enters */
 }
 
 static long cwd_path(struct call *c, struct ofd *o, char *out, size_t len)

@@ -239,7 +239,8 @@ static int bring_changes(struct call *c, struct ofd *o, uint64_t from, uint64_t 
 	struct sync *s = o->sync;
 
 	for (uint64_t off = from; off < size;) {
-		ssize_t n = pread(o->own_fd, buf, FRAME_MAX_PAYLOAD - off % PAGE, (off_t)off);
+		size_t want = FRAME_MAX_PAYLOAD - off % PAGE;
+		ssize_t n = pread(o->own_fd, buf, size - off < want ? size - off : want, (off_t)off);
 		if (n <= 0)
 			break;
 		for (size_t at = 0, len; at < (size_t)n; at += len) {
@@ -283,16 +284,17 @@ static int flush_once(struct call *c, struct ofd *o, bool all)
 	if (o->own_fd < 0 || fstat(o->own_fd, &st) < 0)
 		return 0;
 	uint64_t size = (uint64_t)st.st_size;
-	if (size < s->size)
+	/* A file that grew was most likely written at its end: the rest is looked at in the end. */
+	bool at_end = s->append || (!all && size > s->size);
+	if (size < s->size) {
 		rc = shrink(c, o, size);
-	if (s->append)
-		rc = rc ? rc : bring_changes(c, o, size < s->size ? size : s->size, size);
-	else
-		/* A file that grew was most likely written at its end: the rest is looked at in the end. */
-		rc = rc ? rc : bring_changes(c, o, all || size <= s->size ? 0 : s->size - s->size % PAGE, size);
+		s->size = size;
+	}
+	uint64_t from = !at_end ? 0 : s->append ? s->size : s->size - s->size % PAGE;
+	rc = rc ? rc : bring_changes(c, o, from, size);
 	if (rc)
 		lost_bytes += size > s->size ? size - s->size : 1;
-	if (!s->append || size < s->size)
+	if (!s->append)
 		s->size = size;
 	return rc;
 }
