@@ -1,6 +1,7 @@
 /* The agent's operations, its confinement, read-only roots, and hostile clients. */
 #include "test_agent.h"
 
+#include <stdatomic.h>
 #include <dirent.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
@@ -289,7 +290,7 @@ static void test_confined(void **state)
 /* A link that flips between the inside and the outside, and a directory that leaves the tree. */
 static void *flip(void *arg)
 {
-	volatile bool *stop = arg;
+	atomic_bool *stop = arg;
 
 	while (!*stop) {
 		(void)!symlink("a", "x");
@@ -304,7 +305,7 @@ static void *flip(void *arg)
 
 static void test_confined_race(void **state)
 {
-	volatile bool stop = false;
+	atomic_bool stop = false;
 	struct stat outside;
 	pthread_t t;
 	int i;

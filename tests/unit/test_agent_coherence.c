@@ -1,4 +1,5 @@
 /* What the agent promises, and that it keeps it. */
+#include <stdatomic.h>
 #include "test_agent.h"
 
 static char base[64];
@@ -207,7 +208,7 @@ static void test_flood(void **state)
 /* The main property: after the last push, what a client kept is what is there. */
 static void *churn(void *arg)
 {
-	volatile bool *stop = arg;
+	atomic_bool *stop = arg;
 	char text[32];
 	int i;
 
@@ -242,7 +243,7 @@ static bool invalidates(const rfs_Push *e, const char *path)
 
 static void test_never_stale(void **state)
 {
-	volatile bool stop;
+	atomic_bool stop;
 	pthread_t t;
 	struct stat st;
 	int round, i, kept_error = 0;
