@@ -20,19 +20,23 @@
 #include "rules.h"
 #include "sync.h"
 
-/* Where a call is aimed: a path, or a descriptor. CALL_CONTINUE: it is the kernel's. */
+/* Where a call is aimed: a path (a local one, too, with P->behalf), or a descriptor. CALL_CONTINUE: it is the kernel's. */
 static long aim_path(struct call *c, int dirfd, uint64_t path, int flags, struct place *p)
 {
 	long rc = place_resolve(c, dirfd, path, flags & AT_EMPTY_PATH ? PLACE_EMPTY_OK : 0, p);
 
-	if (rc)
+	if (rc || p->behalf)
 		return rc;
-	if (p->behalf)
-		return call_unsupported(c, NULL);
 	if (!p->mount)
 		return CALL_CONTINUE;
 	call_remote(c, p->mount);
 	return 0;
+}
+
+/* What a call of our own, on behalf of the task, came to. */
+static long done(int r)
+{
+	return r < 0 ? -errno : 0;
 }
 
 static long aim_fd(struct call *c, int fd, struct place *p)
@@ -93,6 +97,8 @@ static long chmod_path(struct call *c, int dirfd, uint64_t path, unsigned mode, 
 	PLACE_ON_STACK(p);
 	long rc = flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) ? CALL_CONTINUE : aim_path(c, dirfd, path, flags, &p);
 
+	if (!rc && p.behalf)
+		return done(fchmodat(AT_FDCWD, p.local, mode & 07777, flags & AT_SYMLINK_NOFOLLOW));
 	return rc ? rc : chmod_place(c, &p, mode, flags & AT_SYMLINK_NOFOLLOW);
 }
 
@@ -135,6 +141,8 @@ static long chown_path(struct call *c, int dirfd, uint64_t path, uint64_t uid, u
 	PLACE_ON_STACK(p);
 	long rc = flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) ? CALL_CONTINUE : aim_path(c, dirfd, path, flags, &p);
 
+	if (!rc && p.behalf)
+		return done(fchownat(AT_FDCWD, p.local, (uid_t)uid, (gid_t)gid, flags & AT_SYMLINK_NOFOLLOW));
 	return rc ? rc : chown_place(c, &p, (uint32_t)uid, (uint32_t)gid, flags & AT_SYMLINK_NOFOLLOW);
 }
 
@@ -187,6 +195,7 @@ static long utimes_path(struct call *c, int dirfd, uint64_t path, const struct t
 	PLACE_ON_STACK(p);
 	long rc;
 
+	p.behalf = false;
 	if (flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) || !is_time(&t[0]) || !is_time(&t[1]) ||
 	    (t[0].tv_nsec == UTIME_OMIT && t[1].tv_nsec == UTIME_OMIT))
 		return CALL_CONTINUE; /* EINVAL, or nothing to be done */
@@ -195,6 +204,8 @@ static long utimes_path(struct call *c, int dirfd, uint64_t path, const struct t
 		rc = flags ? CALL_CONTINUE : aim_fd(c, dirfd, &p);
 	else
 		rc = aim_path(c, dirfd, path, flags, &p);
+	if (!rc && p.behalf)
+		return done(utimensat(AT_FDCWD, p.local, t, flags & AT_SYMLINK_NOFOLLOW));
 	return rc ? rc : utimes_place(c, &p, t, flags & AT_SYMLINK_NOFOLLOW);
 }
 
@@ -286,7 +297,10 @@ long sys_statfs(struct call *c)
 {
 	PLACE_ON_STACK(p);
 	long rc = aim_path(c, AT_FDCWD, c->arg[0], 0, &p);
+	struct statfs st;
 
+	if (!rc && p.behalf)
+		return statfs(p.local, &st) < 0 ? -errno : call_write(c, c->arg[1], &st, sizeof(st));
 	return rc ? rc : statfs_place(c, &p, c->arg[1]);
 }
 
@@ -307,18 +321,58 @@ long sys_fstatfs(struct call *c)
 
 /* ---- fallocate ---- */
 
-/* Placeholders with the file's bytes follow; what tmpfs cannot do the same way is read again. */
-static void allocate_placeholders(const struct mount *m, const rfs_Attr *attr, int mode, off_t off, off_t len)
+/* Moves LEN bytes of FD from FROM to TO. 0 or a negative errno. */
+static int move_bytes(int fd, off_t from, off_t to, off_t len)
 {
-	struct node *n = node_find(m, attr);
+	char buf[65536];
+
+	for (off_t done = 0; done < len;) {
+		off_t n = len - done < (off_t)sizeof(buf) ? len - done : (off_t)sizeof(buf);
+		off_t at = from < to ? len - done - n : done; /* as memmove(3) */
+		ssize_t got = pread(fd, buf, (size_t)n, from + at);
+
+		if (got != n || pwrite(fd, buf, (size_t)n, to + at) != n)
+			return -EIO;
+		done += n;
+	}
+	return 0;
+}
+
+/*
+ * O's placeholder after an fallocate that left the file SIZE bytes long. tmpfs knows holes only: zeroes are
+ * holes there, moved ranges are copied, and room that nobody can see is not taken.
+ */
+static int allocate_placeholder(struct ofd *o, int mode, off_t off, off_t len, uint64_t size)
+{
+	int kind = mode & ~FALLOC_FL_KEEP_SIZE, fd = o->own_fd, rc = 0;
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	if (kind == FALLOC_FL_PUNCH_HOLE || kind == FALLOC_FL_ZERO_RANGE)
+		rc = fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, off, len) < 0 ? -errno : 0;
+	else if (kind == FALLOC_FL_COLLAPSE_RANGE && off + len < st.st_size)
+		rc = move_bytes(fd, off + len, off, st.st_size - off - len);
+	else if (kind == FALLOC_FL_INSERT_RANGE && off < st.st_size)
+		rc = move_bytes(fd, off, off + len, st.st_size - off);
+	else if (kind && kind != FALLOC_FL_UNSHARE_RANGE)
+		rc = -EOPNOTSUPP;
+	if (!rc && kind == FALLOC_FL_INSERT_RANGE)
+		rc = fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, off, len) < 0 ? -errno : 0;
+	return rc ? rc : placeholder_resize(o, size);
+}
+
+/* Before the call is answered, placeholders with the file's bytes follow; what fails is read again. */
+static void allocate_placeholders(struct node *n, int mode, off_t off, off_t len, uint64_t size)
+{
 	bool again = false;
 
-	for (struct ofd *o = n ? n->ofds : NULL; o; o = o->next_of_node)
+	n->own_version++;
+	node_changed(n);
+	for (struct ofd *o = n->ofds; o; o = o->next_of_node)
 		if (o->filled && o->own_fd >= 0 && !o->sync)
-			again |= fallocate(o->own_fd, mode, off, len) < 0;
-	if (n)
-		n->own_version++;
-	if (n && again)
+			again |= allocate_placeholder(o, mode, off, len, size) < 0;
+	if (again)
 		push_refresh(n);
 }
 
@@ -341,13 +395,16 @@ long sys_fallocate(struct call *c)
 			    .op.allocate = { .handle = o->handle, .mode = (uint32_t)mode,
 					     .offset = (int64_t)c->arg[2], .length = (int64_t)c->arg[3] } };
 	ofd_ref(o);
+	o->node->writers++; /* no refresh may bring older bytes meanwhile */
 	int rc = call_rpc(c, o->mount, &req, NULL, 0, &rep);
+	o->node->writers--;
+	if (!rc && (rep.msg.which_op != rfs_Reply_stat_tag || !rep.msg.op.stat.has_attr))
+		rc = -EPROTO;
 	if (!rc) {
-		allocate_placeholders(o->mount, &rep.msg.op.stat.attr, mode, (off_t)c->arg[2], (off_t)c->arg[3]);
-		node_changed(o->node);
+		allocate_placeholders(o->node, mode, (off_t)c->arg[2], (off_t)c->arg[3], rep.msg.op.stat.attr.size);
 		cache_forget(o->mount, o->path, false);
-		link_reply_free(&rep);
 	}
+	link_reply_free(&rep);
 	ofd_unref(o);
 	return rc;
 }
