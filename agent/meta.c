@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -179,5 +180,7 @@ int op_statfs(struct op *op)
 				    .fsid0 = (uint32_t)st.f_fsid.__val[0], .fsid1 = (uint32_t)st.f_fsid.__val[1],
 				    .namelen = (uint64_t)st.f_namelen, .frsize = (uint64_t)st.f_frsize,
 				    .flags = (uint64_t)st.f_flags };
+	if (op->agent->root.read_only)
+		reply->flags |= ST_RDONLY;
 	return 0;
 }
