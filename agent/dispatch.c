@@ -40,6 +40,14 @@ static const struct handler handlers[] = {
 	[rfs_Request_lock_tag] = { "lock", false, false, op_lock, NULL },
 	[rfs_Request_seek_tag] = { "seek", false, false, op_seek, NULL },
 	[rfs_Request_flock_tag] = { "flock", false, false, op_flock, NULL },
+	[rfs_Request_chmod_tag] = { "chmod", true, false, op_chmod, op_meta_refuse },
+	[rfs_Request_chown_tag] = { "chown", true, false, op_chown, op_meta_refuse },
+	[rfs_Request_utimes_tag] = { "utimes", true, false, op_utimes, op_meta_refuse },
+	[rfs_Request_allocate_tag] = { "allocate", true, false, op_allocate, op_allocate_refuse },
+	[rfs_Request_link_tag] = { "link", true, false, op_link, op_link_refuse },
+	[rfs_Request_symlink_tag] = { "symlink", true, true, op_symlink, op_symlink_refuse },
+	[rfs_Request_mknod_tag] = { "mknod", true, false, op_mknod, op_mknod_refuse },
+	[rfs_Request_statfs_tag] = { "statfs", false, false, op_statfs, NULL },
 };
 
 static const struct handler *dispatch_find(const rfs_Request *req)

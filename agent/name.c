@@ -1,4 +1,4 @@
-/* Changing names: mkdir, unlink, rename; and what they say under a read-only root. */
+/* Changing names: mkdir, unlink, rename, link, symlink, mknod; and what they say under a read-only root. */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "ops.h"
@@ -61,12 +62,12 @@ int op_mkdir(struct op *op)
 	return r;
 }
 
-int op_mkdir_refuse(struct op *op)
+/* filename_create of fs/namei.c on a read-only mount; a name that ends in a slash is for directories only. */
+static int create_refuse(struct op *op, bool present, const rfs_Where *where, bool dir)
 {
-	const rfs_Mkdir *req = &op->req->op.mkdir;
 	struct name n;
 	struct stat st;
-	int r = name_get(op, req->has_where, &req->where, &n);
+	int r = name_get(op, present, where, &n);
 
 	if (!r && name_is_special(&n))
 		r = -EEXIST;
@@ -79,10 +80,15 @@ int op_mkdir_refuse(struct op *op)
 		memcpy(last, n.last, strcspn(n.last, "/"));
 		r = fstatat(n.dir, last, &st, AT_SYMLINK_NOFOLLOW) ? -errno : -EEXIST;
 		if (r == -ENOENT)
-			r = -EROFS;
+			r = !dir && n.last[strlen(last)] ? -ENOENT : -EROFS;
 	}
 	name_put(&n);
 	return r;
+}
+
+int op_mkdir_refuse(struct op *op)
+{
+	return create_refuse(op, op->req->op.mkdir.has_where, &op->req->op.mkdir.where, true);
 }
 
 int op_unlink(struct op *op)
@@ -171,4 +177,115 @@ int op_rename(struct op *op)
 int op_rename_refuse(struct op *op)
 {
 	return rename_with(op, rename_refuse);
+}
+
+/* linkat(2) from an O_PATH descriptor needs a right for AT_EMPTY_PATH; through /proc it does not. */
+static int link_fd(int fd, const struct name *to)
+{
+	char proc[32];
+
+	snprintf(proc, sizeof(proc), "/proc/self/fd/%d", fd);
+	return linkat(AT_FDCWD, proc, to->dir, to->last, AT_SYMLINK_FOLLOW) ? -errno : 0;
+}
+
+static int link_source(struct op *op, const rfs_Link *req, struct name *from, struct name *to)
+{
+	int r = place_get(op->agent, req->has_from, &req->from, &from->place), fd;
+
+	from->dir = -1;
+	if (r)
+		return r;
+	/* The name itself, so that a link in its last component is not followed. */
+	if (from->place.path[0] && !(req->flags & AT_SYMLINK_FOLLOW)) {
+		from->dir = resolve_parent(&from->place, &from->last);
+		if (from->dir < 0)
+			return from->dir;
+		return linkat(from->dir, from->last, to->dir, to->last, 0) ? -errno : 0;
+	}
+	if (!from->place.path[0])
+		return link_fd(place_fd(&from->place), to);
+	fd = resolve_open(&from->place, O_PATH, 0, 0);
+	if (fd < 0)
+		return fd;
+	r = link_fd(fd, to);
+	close(fd);
+	return r;
+}
+
+int op_link(struct op *op)
+{
+	const rfs_Link *req = &op->req->op.link;
+	struct name from = { .dir = -1 }, to;
+	int r = name_get(op, req->has_to, &req->to, &to);
+
+	/* The source's errors come first, as in do_linkat. */
+	if (r) {
+		int fd = place_get(op->agent, req->has_from, &req->from, &from.place);
+
+		fd = fd ? fd : resolve_open(&from.place, O_PATH | (req->flags & AT_SYMLINK_FOLLOW ? 0 : O_NOFOLLOW), 0, 0);
+		if (fd >= 0)
+			close(fd);
+		else
+			r = fd;
+	} else {
+		r = link_source(op, req, &from, &to);
+	}
+	name_put(&from);
+	name_put(&to);
+	return r;
+}
+
+int op_link_refuse(struct op *op)
+{
+	const rfs_Link *req = &op->req->op.link;
+	struct place from;
+	int fd = place_get(op->agent, req->has_from, &req->from, &from);
+
+	fd = fd ? fd : resolve_open(&from, O_PATH | (req->flags & AT_SYMLINK_FOLLOW ? 0 : O_NOFOLLOW), 0, 0);
+	place_put(&from);
+	if (fd < 0)
+		return fd;
+	close(fd);
+	return create_refuse(op, req->has_to, &req->to, false);
+}
+
+int op_symlink(struct op *op)
+{
+	const rfs_Symlink *req = &op->req->op.symlink;
+	char text[PATH_MAX];
+	struct name n;
+	int r;
+
+	if (!op->data_len || op->data_len >= sizeof(text) || memchr(op->data, 0, op->data_len))
+		return op->data_len >= sizeof(text) ? -ENAMETOOLONG : -ENOENT;
+	memcpy(text, op->data, op->data_len);
+	text[op->data_len] = '\0';
+	r = name_get(op, req->has_where, &req->where, &n);
+	if (!r && symlinkat(text, n.dir, n.last))
+		r = -errno;
+	name_put(&n);
+	return r;
+}
+
+int op_symlink_refuse(struct op *op)
+{
+	return create_refuse(op, op->req->op.symlink.has_where, &op->req->op.symlink.where, false);
+}
+
+int op_mknod(struct op *op)
+{
+	const rfs_Mknod *req = &op->req->op.mknod;
+	struct name n;
+	int r = name_get(op, req->has_where, &req->where, &n);
+
+	if (!r && mknodat(n.dir, n.last, (req->mode & S_IFMT) | umask_for(req->mode & 07777, req->umask),
+			  makedev(req->major, req->minor)))
+		r = -errno;
+	name_put(&n);
+	return r;
+}
+
+int op_mknod_refuse(struct op *op)
+{
+	return create_refuse(op, op->req->op.mknod.has_where, &op->req->op.mknod.where, false);
 }

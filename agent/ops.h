@@ -59,6 +59,22 @@ int op_unlink_refuse(struct op *op);
 int op_rename(struct op *op);
 int op_rename_refuse(struct op *op);
 
+int op_link(struct op *op);
+int op_link_refuse(struct op *op);
+int op_symlink(struct op *op);
+int op_symlink_refuse(struct op *op);
+int op_mknod(struct op *op);
+int op_mknod_refuse(struct op *op);
+
+/* meta.c */
+int op_chmod(struct op *op);
+int op_chown(struct op *op);
+int op_utimes(struct op *op);
+int op_meta_refuse(struct op *op);
+int op_allocate(struct op *op);
+int op_allocate_refuse(struct op *op);
+int op_statfs(struct op *op);
+
 /* lock.c */
 int op_lock(struct op *op);
 int op_flock(struct op *op);

@@ -1,4 +1,7 @@
 /* Every call that would change a read-only tree, and the ones that must still work. */
+#include <sys/statvfs.h>
+#include <sys/vfs.h>
+
 #include "guest.h"
 
 static void changes(void)
@@ -29,8 +32,36 @@ static void changes(void)
 	SHOW(sys(faccessat, dir, "file", W_OK));
 }
 
+static void more_changes(void)
+{
+	int dir = sys(open, P("dir"), O_RDONLY), file = sys(open, P("hello.txt"), O_RDONLY);
+
+	SHOW(sys(chmod, P("hello.txt"), 0600));
+	SHOW(sys(fchmod, file, 0600));
+	SHOW(sys(fchmodat, dir, "file", 0600));
+	SHOW(sys(chown, P("links/rel"), -1, -1));
+	SHOW(sys(lchown, P("links/rel"), 1, 1));
+	SHOW(sys(fchown, dir, -1, 1));
+	SHOW(sys(fchownat, file, "", 1, -1, AT_EMPTY_PATH));
+	SHOW(sys(utime, P("hello.txt"), NULL));
+	SHOW(sys(utimes, P("dir"), NULL));
+	SHOW(sys(futimesat, dir, "file", NULL));
+	SHOW(sys(utimensat, file, NULL, NULL, 0));
+	SHOW(sys(utimensat, dir, "../links/dangling", NULL, AT_SYMLINK_NOFOLLOW));
+	SHOW(sys(link, P("hello.txt"), P("new")));
+	SHOW(sys(link, P("dir"), P("new")));
+	SHOW(sys(linkat, file, "", dir, "new", AT_EMPTY_PATH));
+	SHOW(sys(symlink, "text", P("new")));
+	SHOW(sys(symlinkat, "text", dir, "new"));
+	SHOW(sys(mknod, P("new"), S_IFREG | 0600, 0));
+	SHOW(sys(mknodat, dir, "new", S_IFIFO | 0600, 0));
+	close(dir);
+	close(file);
+}
+
 static void reads(void)
 {
+	struct statfs st;
 	int fd;
 
 	section("these work");
@@ -40,6 +71,8 @@ static void reads(void)
 	show_file("hello.txt");
 	show_file("sizes/s3145745");
 	SHOWFD(sys(open, P("missing"), O_RDONLY));
+	SHOW(sys(statfs, P("hello.txt"), &st));
+	printf("read-only: %d\n", (int)(st.f_flags & ST_RDONLY));
 }
 
 static void other_errors(void)
@@ -54,6 +87,17 @@ static void other_errors(void)
 	SHOWFD(sys(open, P("missing"), O_WRONLY));
 	SHOW(sys(rename, P("missing"), P("new")));
 	SHOW(sys(unlink, P("missing")));
+	SHOW(sys(chmod, P("missing"), 0600));
+	SHOW(sys(chown, P("hello.txt/"), 1, 1));
+	SHOW(sys(utimes, P("links/self"), NULL));
+	SHOW(sys(link, P("missing"), P("new")));
+	SHOW(sys(link, P("hello.txt"), P("dir")));
+	SHOW(sys(link, P("hello.txt"), P("new/")));
+	SHOW(sys(symlink, "text", P("links/dangling")));
+	SHOW(sys(symlink, "", P("new")));
+	SHOW(sys(mknod, P("missing/new"), S_IFIFO | 0600, 0));
+	SHOW(sys(mknod, P("new"), S_IFDIR | 0600, 0));
+	SHOW(sys(fallocate, open(P("hello.txt"), O_RDONLY), 0, 0, 100));
 	SHOW(sys(ftruncate, open(P("hello.txt"), O_RDONLY), 0));
 }
 
@@ -61,6 +105,7 @@ int main(int argc, char **argv)
 {
 	guest_init(argc, argv);
 	changes();
+	more_changes();
 	reads();
 	other_errors();
 	return 0;

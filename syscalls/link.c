@@ -1,0 +1,210 @@
+/* link, symlink, mknod and their *at forms: new names. */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "cache.h"
+#include "call.h"
+#include "handlers.h"
+#include "link.h"
+#include "mem.h"
+#include "ofd.h"
+#include "place.h"
+#include "remote.h"
+#include "rules.h"
+
+static long made(struct call *c, const struct place *p, const rfs_Request *req, const char *payload)
+{
+	struct link_reply rep;
+	int rc = call_rpc(c, p->mount, req, payload, payload ? strlen(payload) : 0, &rep);
+
+	if (!rc)
+		link_reply_free(&rep);
+	cache_forget_name(p->mount, *p->key ? p->key : "/", true);
+	node_names_changed(p->mount);
+	return rc;
+}
+
+/* A path in which something is to be made, by us if P->behalf. CALL_CONTINUE: the kernel makes it. */
+static long aim(struct call *c, int dirfd, uint64_t path, struct place *p)
+{
+	long rc = place_resolve(c, dirfd, path, 0, p);
+
+	if (rc || p->behalf)
+		return rc;
+	if (!p->mount)
+		return CALL_CONTINUE;
+	call_remote(c, p->mount);
+	return 0;
+}
+
+static long link_places(struct call *c, const struct place *from, const struct place *to, int flags)
+{
+	rfs_Request req = { .which_op = rfs_Request_link_tag,
+			    .op.link = { .has_from = true, .has_to = true, .flags = (uint32_t)(flags & AT_SYMLINK_FOLLOW) } };
+
+	place_where(from, &req.op.link.from);
+	place_where(to, &req.op.link.to);
+	long rc = made(c, to, &req, NULL);
+	if (*from->key)
+		cache_forget(from->mount, from->key, false); /* its link count */
+	return rc;
+}
+
+/* FROM is remote and what it is to be linked to is not: what is wrong with FROM comes first, as in do_linkat. */
+static long link_look(struct call *c, const struct place *from, int flags)
+{
+	rfs_Request req = { .which_op = rfs_Request_stat_tag,
+			    .op.stat = { .has_where = true, .nofollow = !(flags & AT_SYMLINK_FOLLOW) } };
+	struct link_reply rep;
+
+	place_where(from, &req.op.stat.where);
+	int rc = call_rpc(c, from->mount, &req, NULL, 0, &rep);
+	if (!rc)
+		link_reply_free(&rep);
+	return rc;
+}
+
+/* What the kernel would say of a new path that place_resolve had left to it. */
+static long link_bad_path(struct call *c, uint64_t path)
+{
+	char text[PATH_MAX];
+	ssize_t n = mem_read_string(c->tid, path, text, sizeof(text));
+
+	return n < 0 ? n : n ? -EBADF : -ENOENT;
+}
+
+/* AT_EMPTY_PATH on a descriptor that is none: place_resolve takes it for a local one. */
+static bool link_bad_fd(struct call *c, int dirfd, uint64_t path, int flags)
+{
+	char link[64], text[2];
+	struct stat st;
+
+	if (!(flags & AT_EMPTY_PATH) || dirfd == AT_FDCWD || mem_read_string(c->tid, path, text, sizeof(text)))
+		return false;
+	snprintf(link, sizeof(link), "/proc/%d/fd/%d", (int)c->tid, dirfd);
+	return lstat(link, &st) < 0 && errno == ENOENT;
+}
+
+/* From one file system to another, one of which is not here. */
+static long link_apart(struct call *c, const struct place *from, const struct place *to, int flags)
+{
+	struct stat st;
+	long rc = from->mount ? link_look(c, from, flags) : 0;
+
+	if (!rc && from->mount && to->behalf && !lstat(to->local, &st))
+		rc = -EEXIST;
+	return rc ? rc : -EXDEV;
+}
+
+static long link_common(struct call *c, int olddir, uint64_t oldpath, int newdir, uint64_t newpath, int flags)
+{
+	PLACE_ON_STACK(from);
+	PLACE_ON_STACK(to);
+
+	if (flags & ~(AT_SYMLINK_FOLLOW | AT_EMPTY_PATH))
+		return CALL_CONTINUE;
+	long rc = place_resolve(c, olddir, oldpath, flags & AT_EMPTY_PATH ? PLACE_EMPTY_OK : 0, &from);
+	if (rc)
+		return rc;
+	if (from.mount)
+		call_remote(c, from.mount);
+	else if (link_bad_fd(c, olddir, oldpath, flags))
+		return CALL_CONTINUE; /* EBADF, whatever the new path is */
+	rc = place_resolve(c, newdir, newpath, 0, &to);
+	if (rc == CALL_CONTINUE && from.mount) {
+		rc = link_look(c, &from, flags);
+		return rc ? rc : link_bad_path(c, newpath);
+	}
+	if (rc)
+		return rc;
+	if (to.mount)
+		call_remote(c, to.mount);
+	if (from.mount != to.mount)
+		return link_apart(c, &from, &to, flags);
+	if (from.mount)
+		return link_places(c, &from, &to, flags);
+	if (!from.behalf && !to.behalf)
+		return CALL_CONTINUE;
+	/* One of the two names is only ours to find; give the kernel both, if both are absolute. */
+	if (!from.behalf || !to.behalf)
+		return call_unsupported(c, NULL);
+	return linkat(AT_FDCWD, from.local, AT_FDCWD, to.local, flags & AT_SYMLINK_FOLLOW) < 0 ? -errno : 0;
+}
+
+long sys_link(struct call *c)
+{
+	return link_common(c, AT_FDCWD, c->arg[0], AT_FDCWD, c->arg[1], 0);
+}
+
+long sys_linkat(struct call *c)
+{
+	return link_common(c, (int)c->arg[0], c->arg[1], (int)c->arg[2], c->arg[3], (int)c->arg[4]);
+}
+
+static long symlink_common(struct call *c, uint64_t text_addr, int dirfd, uint64_t path)
+{
+	PLACE_ON_STACK(p);
+	rfs_Request req = { .which_op = rfs_Request_symlink_tag, .op.symlink.has_where = true };
+	char text[PATH_MAX];
+
+	/* The kernel finds what is wrong with the text before it looks at the path. */
+	if (mem_read_string(c->tid, text_addr, text, sizeof(text)) <= 0)
+		return CALL_CONTINUE;
+	long rc = aim(c, dirfd, path, &p);
+	if (rc)
+		return rc;
+	if (p.behalf)
+		return symlink(text, p.local) < 0 ? -errno : 0;
+	place_where(&p, &req.op.symlink.where);
+	return made(c, &p, &req, text);
+}
+
+long sys_symlink(struct call *c)
+{
+	return symlink_common(c, c->arg[0], AT_FDCWD, c->arg[1]);
+}
+
+long sys_symlinkat(struct call *c)
+{
+	return symlink_common(c, c->arg[0], (int)c->arg[1], c->arg[2]);
+}
+
+static long mknod_common(struct call *c, int dirfd, uint64_t path, unsigned mode, unsigned dev)
+{
+	PLACE_ON_STACK(p);
+	rfs_Request req = { .which_op = rfs_Request_mknod_tag, .op.mknod.has_where = true };
+	unsigned type = mode & S_IFMT;
+
+	/* may_mknod() of fs/namei.c: refused by the type alone, before the path is looked at. */
+	if (type && type != S_IFREG && type != S_IFIFO && type != S_IFSOCK && type != S_IFCHR && type != S_IFBLK)
+		return CALL_CONTINUE;
+	long rc = aim(c, dirfd, path, &p);
+	if (rc)
+		return rc;
+	req.op.mknod.mode = mode;
+	req.op.mknod.umask = call_umask(c);
+	/* new_decode_dev() of linux/kdev_t.h */
+	req.op.mknod.major = (dev & 0xfff00) >> 8;
+	req.op.mknod.minor = (dev & 0xff) | ((dev >> 12) & 0xfff00);
+	if (p.behalf)
+		return mknod(p.local, mode & ~(mode_t)req.op.mknod.umask, makedev(req.op.mknod.major, req.op.mknod.minor)) < 0 ?
+			       -errno : 0;
+	place_where(&p, &req.op.mknod.where);
+	return made(c, &p, &req, NULL);
+}
+
+long sys_mknod(struct call *c)
+{
+	return mknod_common(c, AT_FDCWD, c->arg[0], (unsigned)c->arg[1], (unsigned)c->arg[2]);
+}
+
+long sys_mknodat(struct call *c)
+{
+	return mknod_common(c, (int)c->arg[0], c->arg[1], (unsigned)c->arg[2], (unsigned)c->arg[3]);
+}

@@ -1,0 +1,410 @@
+/* What a file is: chmod, chown, utime, statfs and their forms; fallocate. */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/time.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+#include <utime.h>
+
+#include "cache.h"
+#include "call.h"
+#include "handlers.h"
+#include "link.h"
+#include "ofd.h"
+#include "place.h"
+#include "placeholder.h"
+#include "push.h"
+#include "remote.h"
+#include "rules.h"
+#include "sync.h"
+
+/* Where a call is aimed: a path (a local one, too, with P->behalf), or a descriptor. CALL_CONTINUE: it is the kernel's. */
+static long aim_path(struct call *c, int dirfd, uint64_t path, int flags, struct place *p)
+{
+	long rc = place_resolve(c, dirfd, path, flags & AT_EMPTY_PATH ? PLACE_EMPTY_OK : 0, p);
+
+	if (rc || p->behalf)
+		return rc;
+	if (!p->mount)
+		return CALL_CONTINUE;
+	call_remote(c, p->mount);
+	return 0;
+}
+
+/* What a call of our own, on behalf of the task, came to. */
+static long done(int r)
+{
+	return r < 0 ? -errno : 0;
+}
+
+static long aim_fd(struct call *c, int fd, struct place *p)
+{
+	struct ofd *o = ofd_by_fd(c->tid, fd);
+
+	if (!o)
+		return CALL_CONTINUE;
+	call_remote(c, o->mount);
+	if (o->flags & O_PATH)
+		return -EBADF;
+	p->mount = o->mount;
+	p->dir = ofd_ref(o);
+	p->self = true;
+	p->path[0] = p->key[0] = '\0';
+	return 0;
+}
+
+/* What was known of ATTR's file is known no longer, by whatever name. */
+static void touched(const struct place *p, const rfs_Attr *attr)
+{
+	struct node *n = node_find(p->mount, attr);
+
+	if (n)
+		node_changed(n);
+	else
+		cache_forget_inode(p->mount, attr->dev_major, attr->dev_minor, attr->ino);
+	if (*p->key)
+		cache_forget(p->mount, p->key, false);
+}
+
+static long ask(struct call *c, const struct place *p, const rfs_Request *req)
+{
+	struct link_reply rep;
+	int rc = call_rpc(c, p->mount, req, NULL, 0, &rep);
+
+	if (rc)
+		return rc;
+	if (rep.msg.which_op == rfs_Reply_stat_tag && rep.msg.op.stat.has_attr)
+		touched(p, &rep.msg.op.stat.attr);
+	link_reply_free(&rep);
+	return 0;
+}
+
+/* ---- chmod ---- */
+
+static long chmod_place(struct call *c, const struct place *p, unsigned mode, bool nofollow)
+{
+	rfs_Request req = { .which_op = rfs_Request_chmod_tag,
+			    .op.chmod = { .has_where = true, .nofollow = nofollow, .mode = mode & 07777 } };
+
+	place_where(p, &req.op.chmod.where);
+	return ask(c, p, &req);
+}
+
+static long chmod_path(struct call *c, int dirfd, uint64_t path, unsigned mode, int flags)
+{
+	PLACE_ON_STACK(p);
+	long rc = flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) ? CALL_CONTINUE : aim_path(c, dirfd, path, flags, &p);
+
+	if (!rc && p.behalf)
+		return done(fchmodat(AT_FDCWD, p.local, mode & 07777, flags & AT_SYMLINK_NOFOLLOW));
+	return rc ? rc : chmod_place(c, &p, mode, flags & AT_SYMLINK_NOFOLLOW);
+}
+
+long sys_chmod(struct call *c)
+{
+	return chmod_path(c, AT_FDCWD, c->arg[0], (unsigned)c->arg[1], 0);
+}
+
+long sys_fchmod(struct call *c)
+{
+	PLACE_ON_STACK(p);
+	long rc = aim_fd(c, (int)c->arg[0], &p);
+
+	return rc ? rc : chmod_place(c, &p, (unsigned)c->arg[1], false);
+}
+
+long sys_fchmodat(struct call *c)
+{
+	return chmod_path(c, (int)c->arg[0], c->arg[1], (unsigned)c->arg[2], 0);
+}
+
+long sys_fchmodat2(struct call *c)
+{
+	return chmod_path(c, (int)c->arg[0], c->arg[1], (unsigned)c->arg[2], (int)c->arg[3]);
+}
+
+/* ---- chown ---- */
+
+static long chown_place(struct call *c, const struct place *p, uint32_t uid, uint32_t gid, bool nofollow)
+{
+	rfs_Request req = { .which_op = rfs_Request_chown_tag,
+			    .op.chown = { .has_where = true, .nofollow = nofollow, .uid = uid, .gid = gid } };
+
+	place_where(p, &req.op.chown.where);
+	return ask(c, p, &req);
+}
+
+static long chown_path(struct call *c, int dirfd, uint64_t path, uint64_t uid, uint64_t gid, int flags)
+{
+	PLACE_ON_STACK(p);
+	long rc = flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) ? CALL_CONTINUE : aim_path(c, dirfd, path, flags, &p);
+
+	if (!rc && p.behalf)
+		return done(fchownat(AT_FDCWD, p.local, (uid_t)uid, (gid_t)gid, flags & AT_SYMLINK_NOFOLLOW));
+	return rc ? rc : chown_place(c, &p, (uint32_t)uid, (uint32_t)gid, flags & AT_SYMLINK_NOFOLLOW);
+}
+
+long sys_chown(struct call *c)
+{
+	return chown_path(c, AT_FDCWD, c->arg[0], c->arg[1], c->arg[2], 0);
+}
+
+long sys_lchown(struct call *c)
+{
+	return chown_path(c, AT_FDCWD, c->arg[0], c->arg[1], c->arg[2], AT_SYMLINK_NOFOLLOW);
+}
+
+long sys_fchown(struct call *c)
+{
+	PLACE_ON_STACK(p);
+	long rc = aim_fd(c, (int)c->arg[0], &p);
+
+	return rc ? rc : chown_place(c, &p, (uint32_t)c->arg[1], (uint32_t)c->arg[2], false);
+}
+
+long sys_fchownat(struct call *c)
+{
+	return chown_path(c, (int)c->arg[0], c->arg[1], c->arg[2], c->arg[3], (int)c->arg[4]);
+}
+
+/* ---- times ---- */
+
+static bool is_time(const struct timespec *t)
+{
+	return t->tv_nsec == UTIME_NOW || t->tv_nsec == UTIME_OMIT || (t->tv_nsec >= 0 && t->tv_nsec < 1000000000);
+}
+
+static long utimes_place(struct call *c, const struct place *p, const struct timespec t[2], bool nofollow)
+{
+	rfs_Request req = { .which_op = rfs_Request_utimes_tag,
+			    .op.utimes = { .has_where = true,
+					   .nofollow = nofollow,
+					   .atime_sec = t[0].tv_sec,
+					   .atime_nsec = (uint32_t)t[0].tv_nsec,
+					   .mtime_sec = t[1].tv_sec,
+					   .mtime_nsec = (uint32_t)t[1].tv_nsec } };
+
+	place_where(p, &req.op.utimes.where);
+	return ask(c, p, &req);
+}
+
+static long utimes_path(struct call *c, int dirfd, uint64_t path, const struct timespec t[2], int flags)
+{
+	PLACE_ON_STACK(p);
+	long rc;
+
+	p.behalf = false;
+	if (flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) || !is_time(&t[0]) || !is_time(&t[1]) ||
+	    (t[0].tv_nsec == UTIME_OMIT && t[1].tv_nsec == UTIME_OMIT))
+		return CALL_CONTINUE; /* EINVAL, or nothing to be done */
+	/* No path: the descriptor itself (futimens). */
+	if (!path && dirfd != AT_FDCWD)
+		rc = flags ? CALL_CONTINUE : aim_fd(c, dirfd, &p);
+	else
+		rc = aim_path(c, dirfd, path, flags, &p);
+	if (!rc && p.behalf)
+		return done(utimensat(AT_FDCWD, p.local, t, flags & AT_SYMLINK_NOFOLLOW));
+	return rc ? rc : utimes_place(c, &p, t, flags & AT_SYMLINK_NOFOLLOW);
+}
+
+static const struct timespec both_now[2] = { { 0, UTIME_NOW }, { 0, UTIME_NOW } };
+
+long sys_utimensat(struct call *c)
+{
+	struct timespec t[2];
+
+	if (!c->arg[2])
+		return utimes_path(c, (int)c->arg[0], c->arg[1], both_now, (int)c->arg[3]);
+	if (call_read(c, c->arg[2], t, sizeof(t)) < 0)
+		return CALL_CONTINUE;
+	return utimes_path(c, (int)c->arg[0], c->arg[1], t, (int)c->arg[3]);
+}
+
+static long utimes_micro(struct call *c, int dirfd, uint64_t path, uint64_t addr)
+{
+	struct timeval v[2];
+	struct timespec t[2];
+
+	if (!addr)
+		return utimes_path(c, dirfd, path, both_now, 0);
+	if (call_read(c, addr, v, sizeof(v)) < 0)
+		return CALL_CONTINUE;
+	for (int i = 0; i < 2; i++) {
+		if (v[i].tv_usec < 0 || v[i].tv_usec >= 1000000)
+			return CALL_CONTINUE;
+		t[i] = (struct timespec){ v[i].tv_sec, v[i].tv_usec * 1000 };
+	}
+	return utimes_path(c, dirfd, path, t, 0);
+}
+
+long sys_utimes(struct call *c)
+{
+	return utimes_micro(c, AT_FDCWD, c->arg[0], c->arg[1]);
+}
+
+long sys_futimesat(struct call *c)
+{
+	return utimes_micro(c, (int)c->arg[0], c->arg[1], c->arg[2]);
+}
+
+long sys_utime(struct call *c)
+{
+	struct utimbuf u;
+
+	if (!c->arg[1])
+		return utimes_path(c, AT_FDCWD, c->arg[0], both_now, 0);
+	if (call_read(c, c->arg[1], &u, sizeof(u)) < 0)
+		return CALL_CONTINUE;
+	const struct timespec t[2] = { { u.actime, 0 }, { u.modtime, 0 } };
+	return utimes_path(c, AT_FDCWD, c->arg[0], t, 0);
+}
+
+/* ---- statfs ---- */
+
+static long statfs_place(struct call *c, const struct place *p, uint64_t out)
+{
+	rfs_Request req = { .which_op = rfs_Request_statfs_tag, .op.statfs.has_where = true };
+	struct link_reply rep;
+	struct statfs st;
+
+	place_where(p, &req.op.statfs.where);
+	int rc = call_rpc(c, p->mount, &req, NULL, 0, &rep);
+	if (rc)
+		return rc;
+	const rfs_StatfsReply *r = &rep.msg.op.statfs;
+	memset(&st, 0, sizeof(st));
+	if (rep.msg.which_op != rfs_Reply_statfs_tag)
+		rc = -EPROTO;
+	st.f_type = (__fsword_t)r->type;
+	st.f_bsize = (__fsword_t)r->blksize;
+	st.f_blocks = r->blocks;
+	st.f_bfree = r->bfree;
+	st.f_bavail = r->bavail;
+	st.f_files = r->files;
+	st.f_ffree = r->ffree;
+	st.f_fsid.__val[0] = (int)r->fsid0;
+	st.f_fsid.__val[1] = (int)r->fsid1;
+	st.f_namelen = (__fsword_t)r->namelen;
+	st.f_frsize = (__fsword_t)r->frsize;
+	st.f_flags = (__fsword_t)r->flags;
+	link_reply_free(&rep);
+	return rc ? rc : call_write(c, out, &st, sizeof(st));
+}
+
+long sys_statfs(struct call *c)
+{
+	PLACE_ON_STACK(p);
+	long rc = aim_path(c, AT_FDCWD, c->arg[0], 0, &p);
+	struct statfs st;
+
+	if (!rc && p.behalf)
+		return statfs(p.local, &st) < 0 ? -errno : call_write(c, c->arg[1], &st, sizeof(st));
+	return rc ? rc : statfs_place(c, &p, c->arg[1]);
+}
+
+long sys_fstatfs(struct call *c)
+{
+	struct ofd *o = ofd_by_fd(c->tid, (int)c->arg[0]);
+	PLACE_ON_STACK(p);
+
+	/* Unlike most, this works on O_PATH descriptors. */
+	if (!o)
+		return CALL_CONTINUE;
+	call_remote(c, o->mount);
+	p.mount = o->mount;
+	p.dir = ofd_ref(o);
+	p.path[0] = '\0';
+	return statfs_place(c, &p, c->arg[1]);
+}
+
+/* ---- fallocate ---- */
+
+/* Moves LEN bytes of FD from FROM to TO. 0 or a negative errno. */
+static int move_bytes(int fd, off_t from, off_t to, off_t len)
+{
+	char buf[65536];
+
+	for (off_t done = 0; done < len;) {
+		off_t n = len - done < (off_t)sizeof(buf) ? len - done : (off_t)sizeof(buf);
+		off_t at = from < to ? len - done - n : done; /* as memmove(3) */
+		ssize_t got = pread(fd, buf, (size_t)n, from + at);
+
+		if (got != n || pwrite(fd, buf, (size_t)n, to + at) != n)
+			return -EIO;
+		done += n;
+	}
+	return 0;
+}
+
+/*
+ * O's placeholder after an fallocate that left the file SIZE bytes long. tmpfs knows holes only: zeroes are
+ * holes there, moved ranges are copied, and room that nobody can see is not taken.
+ */
+static int allocate_placeholder(struct ofd *o, int mode, off_t off, off_t len, uint64_t size)
+{
+	int kind = mode & ~FALLOC_FL_KEEP_SIZE, fd = o->own_fd, rc = 0;
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	if (kind == FALLOC_FL_PUNCH_HOLE || kind == FALLOC_FL_ZERO_RANGE)
+		rc = fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, off, len) < 0 ? -errno : 0;
+	else if (kind == FALLOC_FL_COLLAPSE_RANGE && off + len < st.st_size)
+		rc = move_bytes(fd, off + len, off, st.st_size - off - len);
+	else if (kind == FALLOC_FL_INSERT_RANGE && off < st.st_size)
+		rc = move_bytes(fd, off, off + len, st.st_size - off);
+	else if (kind && kind != FALLOC_FL_UNSHARE_RANGE)
+		rc = -EOPNOTSUPP;
+	if (!rc && kind == FALLOC_FL_INSERT_RANGE)
+		rc = fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, off, len) < 0 ? -errno : 0;
+	return rc ? rc : placeholder_resize(o, size);
+}
+
+/* Before the call is answered, placeholders with the file's bytes follow; what fails is read again. */
+static void allocate_placeholders(struct node *n, int mode, off_t off, off_t len, uint64_t size)
+{
+	bool again = false;
+
+	n->own_version++;
+	node_changed(n);
+	for (struct ofd *o = n->ofds; o; o = o->next_of_node)
+		if (o->filled && o->own_fd >= 0 && !o->sync)
+			again |= allocate_placeholder(o, mode, off, len, size) < 0;
+	if (again)
+		push_refresh(n);
+}
+
+long sys_fallocate(struct call *c)
+{
+	struct ofd *o = ofd_by_fd(c->tid, (int)c->arg[0]);
+	int mode = (int)c->arg[1];
+	struct link_reply rep;
+
+	if (!o)
+		return CALL_CONTINUE;
+	call_remote(c, o->mount);
+	if (o->flags & O_PATH)
+		return -EBADF;
+	if ((o->flags & O_ACCMODE) == O_RDONLY || !S_ISREG(o->node->attr.mode))
+		return CALL_CONTINUE; /* EBADF, or what the arguments deserve first */
+	if (o->sync)
+		return -EOPNOTSUPP; /* the kernel may be writing the placeholder right now */
+	rfs_Request req = { .which_op = rfs_Request_allocate_tag,
+			    .op.allocate = { .handle = o->handle, .mode = (uint32_t)mode,
+					     .offset = (int64_t)c->arg[2], .length = (int64_t)c->arg[3] } };
+	ofd_ref(o);
+	o->node->writers++; /* no refresh may bring older bytes meanwhile */
+	int rc = call_rpc(c, o->mount, &req, NULL, 0, &rep);
+	o->node->writers--;
+	if (!rc && (rep.msg.which_op != rfs_Reply_stat_tag || !rep.msg.op.stat.has_attr))
+		rc = -EPROTO;
+	if (!rc) {
+		allocate_placeholders(o->node, mode, (off_t)c->arg[2], (off_t)c->arg[3], rep.msg.op.stat.attr.size);
+		cache_forget(o->mount, o->path, false);
+	}
+	link_reply_free(&rep);
+	ofd_unref(o);
+	return rc;
+}
