@@ -126,6 +126,11 @@ int op_unlink_refuse(struct op *op)
 
 static int rename_names(const struct name *from, const struct name *to, uint32_t flags)
 {
+	/* "/" would be the machine's root to the kernel, which may be on another mount than ours. */
+	if (name_is(from, ""))
+		return -EBUSY;
+	if (name_is(to, ""))
+		return flags & RENAME_NOREPLACE ? -EEXIST : -EBUSY;
 	if (!syscall(SYS_renameat2, from->dir, from->last, to->dir, to->last, flags))
 		return 0;
 	if (errno == ENOSYS && !flags && !renameat(from->dir, from->last, to->dir, to->last))
@@ -200,6 +205,8 @@ static int link_source(struct op *op, const rfs_Link *req, struct name *from, st
 		from->dir = resolve_parent(&from->place, &from->last);
 		if (from->dir < 0)
 			return from->dir;
+		if (name_is(from, ""))
+			return link_fd(from->dir, to); /* our root, not the machine's */
 		return linkat(from->dir, from->last, to->dir, to->last, 0) ? -errno : 0;
 	}
 	if (!from->place.path[0])

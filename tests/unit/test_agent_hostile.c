@@ -89,8 +89,9 @@ static void read_only(bool by_hello)
 	struct statvfs fs;
 	uint64_t h;
 
-	assert_int_equal(unshare(CLONE_NEWNS), 0);
-	assert_int_equal(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
+	/* Not in a chroot, whose root is no mount. */
+	if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL))
+		skip();
 	assert_int_equal(mount("t", "m", NULL, MS_BIND, NULL), 0);
 	assert_int_equal(mount(NULL, "m", NULL, MS_BIND | MS_REMOUNT | MS_RDONLY, NULL), 0);
 	assert_int_equal(statvfs("m", &fs), 0);
@@ -192,12 +193,13 @@ static void test_stuck(void **state)
 	rfs_Request q = { .which_op = rfs_Request_stat_tag };
 	struct timespec a;
 	char options[128];
-	int fuse, i;
+	int fuse = -1, i;
 
 	if (geteuid() || (fuse = open("/dev/fuse", O_RDWR | O_CLOEXEC)) < 0)
 		skip();
-	assert_int_equal(unshare(CLONE_NEWNS), 0);
-	assert_int_equal(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
+	/* Not in a chroot, whose root is no mount. */
+	if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL))
+		skip();
 	snprintf(options, sizeof(options), "fd=%d,rootmode=40000,user_id=0,group_id=0", fuse);
 	if (mount("stuck", "t/a/b", "fuse", 0, options))
 		skip();
