@@ -23,7 +23,7 @@
 /* Where a call is aimed: a path (a local one, too, with P->behalf), or a descriptor. CALL_CONTINUE: it is the kernel's. */
 static long aim_path(struct call *c, int dirfd, uint64_t path, int flags, struct place *p)
 {
-	long rc = place_resolve(c, dirfd, path, flags & AT_EMPTY_PATH ? PLACE_EMPTY_OK : 0, p);
+	long rc = place_resolve(c, dirfd, path, place_flags(flags), p);
 
 	if (rc || p->behalf)
 		return rc;

@@ -250,13 +250,19 @@ static long open_behalf(struct call *c, const struct place *p, int flags, unsign
 static long open_common(struct call *c, int dirfd, uint64_t addr, int flags, unsigned mode, uint64_t resolve)
 {
 	PLACE_ON_STACK(p);
-	bool scoped = resolve & (RESOLVE_BENEATH | RESOLVE_IN_ROOT);
-	long rc = place_resolve(c, dirfd, addr, scoped ? PLACE_SCOPED : 0, &p);
+	int how = resolve & (RESOLVE_BENEATH | RESOLVE_IN_ROOT) ? PLACE_SCOPED : 0;
+
+	if (!(flags & (O_NOFOLLOW | O_EXCL)) && !resolve)
+		how |= PLACE_FOLLOW;
+	long rc = place_resolve(c, dirfd, addr, how, &p);
 
 	if (rc)
 		return rc;
 	if (p.behalf)
 		return open_behalf(c, &p, flags, mode);
+	/* Written natively, and so it is through another description: one placeholder keeps both in order. */
+	if (p.self && p.dir->sync)
+		return CALL_CONTINUE;
 	if (!p.mount)
 		return CALL_CONTINUE;
 	/* An unnamed file cannot be half there: not yet emulated. */

@@ -146,7 +146,7 @@ static long stat_common(struct call *c, int dirfd, uint64_t path, int flags, uin
 {
 	PLACE_ON_STACK(p);
 	rfs_Attr attr;
-	long rc = place_resolve(c, dirfd, path, flags & AT_EMPTY_PATH ? PLACE_EMPTY_OK | PLACE_NULL_OK : 0, &p);
+	long rc = place_resolve(c, dirfd, path, place_flags(flags) | (flags & AT_EMPTY_PATH ? PLACE_NULL_OK : 0), &p);
 
 	if (rc || (!p.mount && !p.behalf))
 		return rc ? rc : CALL_CONTINUE;
@@ -197,7 +197,8 @@ long sys_statx(struct call *c)
 	if (flags & ~(STAT_FLAGS | AT_STATX_SYNC_TYPE) || mask & STATX__RESERVED ||
 	    (flags & AT_STATX_SYNC_TYPE) == AT_STATX_SYNC_TYPE)
 		return CALL_CONTINUE;
-	long rc = place_resolve(c, (int)c->arg[0], c->arg[1], flags & AT_EMPTY_PATH ? PLACE_EMPTY_OK | PLACE_NULL_OK : 0, &p);
+	long rc = place_resolve(c, (int)c->arg[0], c->arg[1], place_flags(flags) | (flags & AT_EMPTY_PATH ? PLACE_NULL_OK : 0),
+				&p);
 	if (rc || (!p.mount && !p.behalf))
 		return rc ? rc : CALL_CONTINUE;
 	if (p.behalf) {
@@ -226,7 +227,7 @@ static long access_common(struct call *c, int dirfd, uint64_t path, unsigned mod
 
 	if (mode & ~7u || flags & ~(AT_EACCESS | AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH))
 		return CALL_CONTINUE;
-	long rc = place_resolve(c, dirfd, path, flags & AT_EMPTY_PATH ? PLACE_EMPTY_OK : 0, &p);
+	long rc = place_resolve(c, dirfd, path, place_flags(flags), &p);
 	if (rc || (!p.mount && !p.behalf))
 		return rc ? rc : CALL_CONTINUE;
 	if (p.behalf)

@@ -189,6 +189,23 @@ static long place_self(struct call *c, int dirfd, struct place *p)
 	return 0;
 }
 
+/* The descriptor of C's own that RAW names by way of /proc or /dev; -1 for other paths. */
+static int named_fd(const struct call *c, const char *raw)
+{
+	static const char *const standard[] = { "/dev/stdin", "/dev/stdout", "/dev/stderr" };
+	int fd, pid, end = 0;
+
+	for (int i = 0; i < 3; i++)
+		if (!strcmp(raw, standard[i]))
+			return i;
+	if ((sscanf(raw, "/proc/self/fd/%d%n", &fd, &end) == 1 || sscanf(raw, "/proc/thread-self/fd/%d%n", &fd, &end) == 1 ||
+	     sscanf(raw, "/dev/fd/%d%n", &fd, &end) == 1) && end && !raw[end])
+		return fd;
+	if (sscanf(raw, "/proc/%d/fd/%d%n", &pid, &fd, &end) == 2 && end && !raw[end] && pid == call_process(c))
+		return fd;
+	return -1;
+}
+
 long place_resolve(struct call *c, int dirfd, uint64_t addr, int flags, struct place *p)
 {
 	char raw[PATH_MAX];
@@ -206,6 +223,9 @@ long place_resolve(struct call *c, int dirfd, uint64_t addr, int flags, struct p
 	if (!n)
 		return flags & PLACE_EMPTY_OK ? place_self(c, dirfd, p) : CALL_CONTINUE;
 	bool scoped = flags & PLACE_SCOPED;
+	int fd = flags & PLACE_FOLLOW ? named_fd(c, raw) : -1;
+	if (fd >= 0 && ofd_by_fd(c->tid, fd))
+		return place_self(c, fd, p);
 	if (*raw == '/' && !scoped)
 		return place_absolute(p, raw);
 	if (start_find(c->tid, dirfd, &s) < 0)
@@ -241,4 +261,9 @@ void place_where(const struct place *p, rfs_Where *where)
 		where->dir = p->dir->handle;
 	memcpy(where->path.bytes, p->path, n);
 	where->path.size = (pb_size_t)n;
+}
+
+int place_flags(int at_flags)
+{
+	return (at_flags & AT_EMPTY_PATH ? PLACE_EMPTY_OK : 0) | (at_flags & AT_SYMLINK_NOFOLLOW ? 0 : PLACE_FOLLOW);
 }

@@ -25,6 +25,7 @@ struct place {
 /* How empty paths are taken. */
 #define PLACE_EMPTY_OK 1 /* AT_EMPTY_PATH: they name DIRFD itself */
 #define PLACE_NULL_OK 2  /* so does NULL (stat, statx) */
+#define PLACE_FOLLOW 8   /* a link in the last component is followed: /proc/self/fd/3 is descriptor 3 */
 #define PLACE_SCOPED 4   /* openat2's RESOLVE_BENEATH, RESOLVE_IN_ROOT: nothing leads out of DIRFD */
 
 /*
@@ -39,6 +40,9 @@ void place_release(struct place *p);
 #define PLACE_ON_STACK(p)                                              \
 	struct place p __attribute__((cleanup(place_release))); \
 	p.dir = NULL
+
+/* The PLACE_ flags for a call's AT_ flags. */
+int place_flags(int at_flags);
 
 /* P as a message's Where. */
 void place_where(const struct place *p, rfs_Where *where);

@@ -132,8 +132,12 @@ bool path_within(const char *path, const char *dir)
 
 static int path_rebase(const char *path, const char *from, const char *to, char *out, size_t len)
 {
-	const char *rest = path + (from[1] ? strlen(from) : 1);
+	const char *rest;
 
+	/* The name of an open file need not be a path any more. */
+	if (*path != '/' || !path_within(path, from))
+		return -ENOENT;
+	rest = path + (from[1] ? strlen(from) : 1);
 	rest += strspn(rest, "/");
 	return path_join(to, rest, out, len);
 }

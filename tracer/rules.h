@@ -56,8 +56,8 @@ int path_join(const char *dir, const char *rel, char *out, size_t len);
 bool path_within(const char *path, const char *dir);
 
 /*
- * Translates between the program's and the target's view of one mount: PATH must lie within AT (SUB).
- * 0 or -ENAMETOOLONG.
+ * Translates between the program's and the target's view of one mount. 0, -ENAMETOOLONG, or -ENOENT when
+ * PATH does not lie within AT (SUB).
  */
 int path_to_target(const struct mount *m, const char *path, char *out, size_t len);
 int path_to_program(const struct mount *m, const char *path, char *out, size_t len);
