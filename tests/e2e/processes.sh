@@ -15,7 +15,7 @@ statuses() {
 	done
 	for n in HUP INT TERM KILL SEGV ABRT PIPE USR1; do
 		# Each in a shell of its own, which alone would report the death.
-		native=$(bash -c 'busybox sh -c "kill -$1 \$\$"; echo $?' - $n 2>/dev/null)
+		native=$(within 10 bash -c 'busybox sh -c "kill -$1 \$\$"; echo $?' - $n 2>/dev/null)
 		equal "death by SIG$n" "$native" "$(within 10 bash -c 'n=$1; shift; "$@"; echo $?' - $n \
 			"$RT" "${options[@]}" -- busybox sh -c "$plain_cat >/dev/null; kill -$n \$\$" 2>/dev/null)"
 	done
