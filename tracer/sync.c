@@ -37,17 +37,11 @@ struct sync {
 };
 
 static size_t active;
-static unsigned long long lost_bytes;
 static pthread_cond_t idle = PTHREAD_COND_INITIALIZER;
 
 bool sync_active(void)
 {
 	return active;
-}
-
-unsigned long long sync_lost(void)
-{
-	return lost_bytes;
 }
 
 static uint64_t hash_page(const uint8_t *data, size_t len)
@@ -292,8 +286,6 @@ static int flush_once(struct call *c, struct ofd *o, bool all)
 	}
 	uint64_t from = !at_end ? 0 : s->append ? s->size : s->size - s->size % PAGE;
 	rc = rc ? rc : bring_changes(c, o, from, size);
-	if (rc)
-		lost_bytes += size > s->size ? size - s->size : 1;
 	if (!s->append)
 		s->size = size;
 	return rc;

@@ -34,7 +34,4 @@ bool sync_active(void);
 /* Frees what sync keeps for O. */
 void sync_free(struct ofd *o);
 
-/* How many bytes could not be brought home and were never reported to a call; for the exit report. */
-unsigned long long sync_lost(void);
-
 #endif

@@ -1,18 +1,16 @@
 /* readlink, readlinkat: texts, lengths, errors. */
 #include "guest.h"
 
-int main(int argc, char **argv)
+static char buf[PATH_MAX + 1];
+
+static void texts(void)
 {
 	static const char *const names[] = {
 		"links/rel", "links/dirlink", "links/dangling", "links/self", "links/up", "links/slash", "links/long",
 		"links/abs", "links/out", "hello.txt", "dir", "missing", "missing/x", "hello.txt/x", "links/rel/",
 		"links/dirlink/", "links/loop1/x", "",
 	};
-	static char buf[PATH_MAX + 1];
-	int dir, link, plain;
-	char *end;
 
-	guest_init(argc, argv);
 	for (size_t i = 0; i < COUNT(names); i++) {
 		long n;
 
@@ -24,6 +22,15 @@ int main(int argc, char **argv)
 			printf("next byte %c\n", buf[n]);
 		}
 	}
+}
+
+int main(int argc, char **argv)
+{
+	int dir, link, plain;
+	char *end;
+
+	guest_init(argc, argv);
+	texts();
 	section("lengths");
 	memset(buf, '#', sizeof(buf));
 	SHOW(sys(readlink, P("links/rel"), buf, 1));
