@@ -50,7 +50,7 @@ static int ask_lock(struct call *c, struct ofd *o, const rfs_Request *req, rfs_L
 	return 0;
 }
 
-/* Asks until the lock is free. The task can only be killed meanwhile. */
+/* Asks until the lock is free or a signal comes. */
 static int wait_lock(struct call *c, struct ofd *o, const rfs_Request *req)
 {
 	struct timespec pause = { 0, 500000 };
@@ -61,8 +61,8 @@ static int wait_lock(struct call *c, struct ofd *o, const rfs_Request *req)
 		state_unlock();
 		nanosleep(&pause, NULL);
 		state_lock();
-		if (!notify_valid(c))
-			return -EINTR;
+		if (call_interrupted(c))
+			return -ERESTARTSYS;
 		pause.tv_nsec = pause.tv_nsec < RETRY_MAX / 2 ? pause.tv_nsec * 2 : RETRY_MAX;
 	}
 	return rc;

@@ -27,6 +27,16 @@ void state_wait(pthread_cond_t *cond)
 	pthread_cond_wait(cond, &state_mutex);
 }
 
+/*
+ * Calls that the kernel may have gone on with (CALL_CONTINUE), and that can wait there for long: a local
+ * FIFO, a local lock. Those a signal does interrupt.
+ */
+static bool may_wait(const struct syscall_row *row)
+{
+	return row->class == CLASS_FCNTL || (row->class == CLASS_ANYFD && row->args[1] == A_FLOCK_OP) ||
+	       (row->class == CLASS_PATH && (row->args[1] == A_OFLAGS || row->args[2] == A_OFLAGS));
+}
+
 long call_dispatch(struct call *c)
 {
 	long result;
@@ -45,7 +55,7 @@ long call_dispatch(struct call *c)
 	result = c->row->handler ? c->row->handler(c) : call_default(c);
 	struct task *t = c->cookie ? task_find(c->tid) : NULL;
 	if (t)
-		t->continued = result == CALL_CONTINUE ? c->nr : -1;
+		t->interruptible = result == -ERESTARTSYS || (result == CALL_CONTINUE && may_wait(c->row)) ? c->nr : -1;
 	state_unlock();
 	return result;
 }
@@ -143,6 +153,23 @@ pid_t call_process(const struct call *c)
 			break;
 	fclose(f);
 	return tgid;
+}
+
+bool call_interrupted(const struct call *c)
+{
+	char path[64], line[128];
+	unsigned long long thread = 0, process = 0, blocked = 0;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", (int)c->tid);
+	FILE *f = fopen(path, "re");
+	if (!f)
+		return true;
+	while (fgets(line, sizeof(line), f))
+		if (sscanf(line, "SigPnd: %llx", &thread) != 1 && sscanf(line, "ShdPnd: %llx", &process) != 1 &&
+		    sscanf(line, "SigBlk: %llx", &blocked) == 1)
+			break;
+	fclose(f);
+	return (thread | process) & ~blocked;
 }
 
 int call_get_fd(struct call *c, int fd)

@@ -17,6 +17,9 @@ struct ofd;
 /* At a ptrace stop: let the kernel do rewrite_nr instead, with rewrite_arg0 as its first argument. */
 #define CALL_REWRITE (-100001L)
 
+/* The kernel's own: do the call again if the signal that interrupted it has SA_RESTART or no handler, else EINTR. */
+#define ERESTARTSYS 512
+
 /* Where a call went, for the log. */
 enum call_route {
 	ROUTE_LOCAL,  /* the kernel did it */
@@ -77,6 +80,13 @@ unsigned call_umask(const struct call *c);
 
 /* The process (thread group) that C's task belongs to. */
 pid_t call_process(const struct call *c);
+
+/*
+ * Whether a signal is pending that C's task does not block, or the task is gone: a call that waits answers
+ * -ERESTARTSYS then. No signal wakes a task whose call we answer, so whoever waits long looks now and then.
+ * Reads /proc; does not need the state lock.
+ */
+bool call_interrupted(const struct call *c);
 
 /* A descriptor of ours for the open file that FD is in C's task; the caller closes it. Negative errno. */
 int call_get_fd(struct call *c, int fd);

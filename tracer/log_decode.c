@@ -402,6 +402,8 @@ void decode_result(struct decoding *d)
 
 	if (r < -MAX_ERRNO) {
 		text_add(d->t, "?"); /* the kernel does it, and tells the program alone */
+	} else if (r == -ERESTARTSYS) {
+		text_add(d->t, "? ERESTARTSYS (To be restarted if SA_RESTART is set)");
 	} else if (r < 0) {
 		const char *name = strerrorname_np((int)-r);
 

@@ -76,18 +76,7 @@ void stop_syscall_exit(pid_t tid)
 	}
 }
 
-#define ERESTARTSYS 512
 #define ERESTARTNOINTR 513
-
-/*
- * Calls that the kernel may have gone on with (CALL_CONTINUE), and that can wait there for long: a local
- * FIFO, a local lock. Those a signal does interrupt.
- */
-static bool may_wait(const struct syscall_row *row)
-{
-	return row->class == CLASS_FCNTL || (row->class == CLASS_ANYFD && row->args[1] == A_FLOCK_OP) ||
-	       (row->class == CLASS_PATH && (row->args[1] == A_OFLAGS || row->args[2] == A_OFLAGS));
-}
 
 /* Whether the filter notifies this call. */
 static bool was_notified(const struct syscall_row *row, const uint64_t *args)
@@ -114,9 +103,9 @@ void stop_signal(pid_t tid)
 		return;
 	state_lock();
 	const struct task *t = task_find(tid);
-	bool went_on = may_wait(row) && t && t->continued == (int)regs.orig_rax;
+	bool interruptible = t && t->interruptible == (int)regs.orig_rax;
 	state_unlock();
-	if (went_on)
+	if (interruptible)
 		return;
 	/* WAIT_KILLABLE_RECV holds from the moment we receive; before that the wait can be interrupted. */
 	regs.rax = (unsigned long)-ERESTARTNOINTR;

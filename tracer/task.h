@@ -12,7 +12,7 @@
 struct task {
 	struct task *next;
 	pid_t tid;
-	int continued;         /* the last trapped call, if the kernel went on with it, else -1 */
+	int interruptible;     /* the last trapped call, if a signal may end it in the kernel's own way, else -1 */
 	bool rewritten;        /* its syscall-exit stop is due: then FIRST_ARG goes back into its register */
 	uint64_t first_arg;
 	struct place *pending; /* where the path of pending_nr leads, which is being done as fchdir(pending_fd) */
