@@ -1,6 +1,7 @@
 #include "dispatch.h"
 
 #include <errno.h>
+#include <linux/limits.h>
 #include <stdlib.h>
 
 #include "frame.h"
@@ -48,6 +49,10 @@ static const struct handler handlers[] = {
 	[rfs_Request_symlink_tag] = { "symlink", true, true, op_symlink, op_symlink_refuse },
 	[rfs_Request_mknod_tag] = { "mknod", true, false, op_mknod, op_mknod_refuse },
 	[rfs_Request_statfs_tag] = { "statfs", false, false, op_statfs, NULL },
+	[rfs_Request_getxattr_tag] = { "getxattr", false, false, op_getxattr, NULL },
+	[rfs_Request_listxattr_tag] = { "listxattr", false, false, op_listxattr, NULL },
+	[rfs_Request_setxattr_tag] = { "setxattr", true, true, op_setxattr, op_meta_refuse },
+	[rfs_Request_removexattr_tag] = { "removexattr", true, false, op_removexattr, op_meta_refuse },
 };
 
 static const struct handler *dispatch_find(const rfs_Request *req)
@@ -67,6 +72,8 @@ size_t dispatch_cost(const rfs_Request *req)
 		size = req->op.list.size;
 	else if (req->which_op == rfs_Request_open_tag)
 		size = req->op.open.prefetch;
+	else if (req->which_op == rfs_Request_getxattr_tag || req->which_op == rfs_Request_listxattr_tag)
+		size = XATTR_SIZE_MAX;
 	return size > FRAME_MAX_PAYLOAD ? FRAME_MAX_PAYLOAD : size;
 }
 

@@ -1,59 +1,20 @@
 /* What a file is: mode, owner, times, room; and what its file system says of itself. */
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "attr.h"
 #include "handle.h"
 #include "ops.h"
 #include "resolve.h"
+#include "subject.h"
 
 #ifndef SYS_fchmodat2
 #define SYS_fchmodat2 452
 #endif
-
-/* One place, opened with O_PATH, or the handle itself. */
-struct subject {
-	struct place place;
-	int fd;
-	bool own; /* FD is to be closed */
-};
-
-static int subject_get(struct op *op, bool present, const rfs_Where *where, bool nofollow, struct subject *s)
-{
-	int r = place_get(op->agent, present, where, &s->place);
-
-	s->fd = -1;
-	s->own = false;
-	if (r)
-		return r;
-	if (!s->place.path[0]) {
-		s->fd = place_fd(&s->place);
-		return 0;
-	}
-	s->fd = resolve_open(&s->place, O_PATH | (nofollow ? O_NOFOLLOW : 0), 0, 0);
-	s->own = s->fd >= 0;
-	return s->fd < 0 ? s->fd : 0;
-}
-
-static void subject_put(struct subject *s)
-{
-	if (s->own)
-		close(s->fd);
-	place_put(&s->place);
-}
-
-static int reply_attr(struct op *op, int fd)
-{
-	op->reply->which_op = rfs_Reply_stat_tag;
-	op->reply->op.stat.has_attr = true;
-	return attr_of(fd, &op->reply->op.stat.attr);
-}
 
 /* fchmodat2(2) is of 6.6. Before, the way through /proc does the same, but for a link. */
 static int chmod_fd(int fd, mode_t mode)
@@ -67,8 +28,7 @@ static int chmod_fd(int fd, mode_t mode)
 		return -errno;
 	if (!fstat(fd, &st) && S_ISLNK(st.st_mode))
 		return -EOPNOTSUPP;
-	snprintf(proc, sizeof(proc), "/proc/self/fd/%d", fd);
-	return chmod(proc, mode) ? -errno : 0;
+	return chmod(subject_proc(fd, proc), mode) ? -errno : 0;
 }
 
 int op_chmod(struct op *op)
@@ -78,7 +38,7 @@ int op_chmod(struct op *op)
 	int r = subject_get(op, req->has_where, &req->where, req->nofollow, &s);
 
 	r = r ? r : chmod_fd(s.fd, req->mode & 07777);
-	r = r ? r : reply_attr(op, s.fd);
+	r = r ? r : subject_reply_attr(op, s.fd);
 	subject_put(&s);
 	return r;
 }
@@ -91,7 +51,7 @@ int op_chown(struct op *op)
 
 	if (!r && fchownat(s.fd, "", req->uid, req->gid, AT_EMPTY_PATH))
 		r = -errno;
-	r = r ? r : reply_attr(op, s.fd);
+	r = r ? r : subject_reply_attr(op, s.fd);
 	subject_put(&s);
 	return r;
 }
@@ -105,8 +65,7 @@ static int utimes_fd(int fd, const struct timespec times[2])
 		return 0;
 	if (errno != EINVAL)
 		return -errno;
-	snprintf(proc, sizeof(proc), "/proc/self/fd/%d", fd);
-	return utimensat(AT_FDCWD, proc, times, 0) ? -errno : 0;
+	return utimensat(AT_FDCWD, subject_proc(fd, proc), times, 0) ? -errno : 0;
 }
 
 int op_utimes(struct op *op)
@@ -117,24 +76,31 @@ int op_utimes(struct op *op)
 	int r = subject_get(op, req->has_where, &req->where, req->nofollow, &s);
 
 	r = r ? r : utimes_fd(s.fd, times);
-	r = r ? r : reply_attr(op, s.fd);
+	r = r ? r : subject_reply_attr(op, s.fd);
 	subject_put(&s);
 	return r;
 }
 
-/* The three above under a read-only root: the path's own errors come first. */
+/* Changes of what a place is, under a read-only root: the path's own errors come first. */
 int op_meta_refuse(struct op *op)
 {
-	const rfs_Request *req = op->req;
 	struct subject s;
-	int r;
+	int r = -ENOSYS;
 
-	if (req->which_op == rfs_Request_chmod_tag)
-		r = subject_get(op, req->op.chmod.has_where, &req->op.chmod.where, req->op.chmod.nofollow, &s);
-	else if (req->which_op == rfs_Request_chown_tag)
-		r = subject_get(op, req->op.chown.has_where, &req->op.chown.where, req->op.chown.nofollow, &s);
-	else
-		r = subject_get(op, req->op.utimes.has_where, &req->op.utimes.where, req->op.utimes.nofollow, &s);
+	switch (op->req->which_op) {
+#define SUBJECT_OF(name)                                                                                         \
+	case rfs_Request_##name##_tag:                                                                           \
+		r = subject_get(op, op->req->op.name.has_where, &op->req->op.name.where, op->req->op.name.nofollow, &s); \
+		break
+		SUBJECT_OF(chmod);
+		SUBJECT_OF(chown);
+		SUBJECT_OF(utimes);
+		SUBJECT_OF(setxattr);
+		SUBJECT_OF(removexattr);
+#undef SUBJECT_OF
+	default:
+		return r;
+	}
 	subject_put(&s);
 	return r ? r : -EROFS;
 }
@@ -149,7 +115,7 @@ int op_allocate(struct op *op)
 		return r;
 	if (fallocate(h->fd, (int)req->mode, req->offset, req->length))
 		r = -errno;
-	r = r ? r : reply_attr(op, h->fd);
+	r = r ? r : subject_reply_attr(op, h->fd);
 	handle_put(op->agent->handles, h);
 	return r;
 }

@@ -75,6 +75,12 @@ int op_allocate(struct op *op);
 int op_allocate_refuse(struct op *op);
 int op_statfs(struct op *op);
 
+/* xattr.c */
+int op_getxattr(struct op *op);
+int op_listxattr(struct op *op);
+int op_setxattr(struct op *op);
+int op_removexattr(struct op *op);
+
 /* lock.c */
 int op_lock(struct op *op);
 int op_flock(struct op *op);

@@ -12,11 +12,15 @@
 	X(sys_chmod) X(sys_fchmod) X(sys_fchmodat) X(sys_fchmodat2) X(sys_chown) X(sys_fchown) X(sys_lchown) \
 	X(sys_fchownat) X(sys_utime) X(sys_utimes) X(sys_utimensat) X(sys_futimesat) X(sys_link) X(sys_linkat) \
 	X(sys_symlink) X(sys_symlinkat) X(sys_mknod) X(sys_mknodat) X(sys_statfs) X(sys_fstatfs) X(sys_fallocate) \
-	X(sys_no_xattr) X(sys_chdir) X(sys_fchdir) X(sys_rename) X(sys_mkdir) X(sys_rmdir) X(sys_creat) X(sys_unlink) \
+	X(sys_chdir) X(sys_fchdir) X(sys_rename) X(sys_mkdir) X(sys_rmdir) X(sys_creat) X(sys_unlink) \
 	X(sys_readlink) X(sys_getrlimit) X(sys_setrlimit) X(sys_getdents64) X(sys_openat) \
 	X(sys_mkdirat) X(sys_newfstatat) X(sys_unlinkat) X(sys_renameat) X(sys_readlinkat) \
 	X(sys_faccessat) X(sys_dup3) X(sys_preadv) X(sys_pwritev) X(sys_prlimit64) X(sys_renameat2) \
-	X(sys_execveat) X(sys_preadv2) X(sys_pwritev2) X(sys_statx) X(sys_openat2) X(sys_faccessat2)
+	X(sys_execveat) X(sys_preadv2) X(sys_pwritev2) X(sys_statx) X(sys_openat2) X(sys_faccessat2) \
+	X(sys_setxattr) X(sys_lsetxattr) X(sys_fsetxattr) X(sys_setxattrat) \
+	X(sys_getxattr) X(sys_lgetxattr) X(sys_fgetxattr) X(sys_getxattrat) \
+	X(sys_listxattr) X(sys_llistxattr) X(sys_flistxattr) X(sys_listxattrat) \
+	X(sys_removexattr) X(sys_lremovexattr) X(sys_fremovexattr) X(sys_removexattrat)
 
 #define DECLARE_HANDLER(name) syscall_handler name;
 SYSCALL_HANDLERS(DECLARE_HANDLER)

@@ -8,6 +8,7 @@
 #include <unistd.h>
 #include <utime.h>
 
+#include "aim.h"
 #include "cache.h"
 #include "call.h"
 #include "handlers.h"
@@ -20,67 +21,6 @@
 #include "rules.h"
 #include "sync.h"
 
-/* Where a call is aimed: a path (a local one, too, with P->behalf), or a descriptor. CALL_CONTINUE: it is the kernel's. */
-static long aim_path(struct call *c, int dirfd, uint64_t path, int flags, struct place *p)
-{
-	long rc = place_resolve(c, dirfd, path, place_flags(flags), p);
-
-	if (rc || p->behalf)
-		return rc;
-	if (!p->mount)
-		return CALL_CONTINUE;
-	call_remote(c, p->mount);
-	return 0;
-}
-
-/* What a call of our own, on behalf of the task, came to. */
-static long done(int r)
-{
-	return r < 0 ? -errno : 0;
-}
-
-static long aim_fd(struct call *c, int fd, struct place *p)
-{
-	struct ofd *o = ofd_by_fd(c->tid, fd);
-
-	if (!o)
-		return CALL_CONTINUE;
-	call_remote(c, o->mount);
-	if (o->flags & O_PATH)
-		return -EBADF;
-	p->mount = o->mount;
-	p->dir = ofd_ref(o);
-	p->self = true;
-	p->path[0] = p->key[0] = '\0';
-	return 0;
-}
-
-/* What was known of ATTR's file is known no longer, by whatever name. */
-static void touched(const struct place *p, const rfs_Attr *attr)
-{
-	struct node *n = node_find(p->mount, attr);
-
-	if (n)
-		node_changed(n);
-	else
-		cache_forget_inode(p->mount, attr->dev_major, attr->dev_minor, attr->ino);
-	if (*p->key)
-		cache_forget(p->mount, p->key, false);
-}
-
-static long ask(struct call *c, const struct place *p, const rfs_Request *req)
-{
-	struct link_reply rep;
-	int rc = call_rpc(c, p->mount, req, NULL, 0, &rep);
-
-	if (rc)
-		return rc;
-	if (rep.msg.which_op == rfs_Reply_stat_tag && rep.msg.op.stat.has_attr)
-		touched(p, &rep.msg.op.stat.attr);
-	link_reply_free(&rep);
-	return 0;
-}
-
 /* ---- chmod ---- */
 
 static long chmod_place(struct call *c, const struct place *p, unsigned mode, bool nofollow)
@@ -89,7 +29,7 @@ static long chmod_place(struct call *c, const struct place *p, unsigned mode, bo
 			    .op.chmod = { .has_where = true, .nofollow = nofollow, .mode = mode & 07777 } };
 
 	place_where(p, &req.op.chmod.where);
-	return ask(c, p, &req);
+	return aim_change(c, p, &req, NULL, 0);
 }
 
 static long chmod_path(struct call *c, int dirfd, uint64_t path, unsigned mode, int flags)
@@ -98,7 +38,7 @@ static long chmod_path(struct call *c, int dirfd, uint64_t path, unsigned mode, 
 	long rc = flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) ? CALL_CONTINUE : aim_path(c, dirfd, path, flags, &p);
 
 	if (!rc && p.behalf)
-		return done(fchmodat(AT_FDCWD, p.local, mode & 07777, flags & AT_SYMLINK_NOFOLLOW));
+		return aim_done(fchmodat(AT_FDCWD, p.local, mode & 07777, flags & AT_SYMLINK_NOFOLLOW));
 	return rc ? rc : chmod_place(c, &p, mode, flags & AT_SYMLINK_NOFOLLOW);
 }
 
@@ -133,7 +73,7 @@ static long chown_place(struct call *c, const struct place *p, uint32_t uid, uin
 			    .op.chown = { .has_where = true, .nofollow = nofollow, .uid = uid, .gid = gid } };
 
 	place_where(p, &req.op.chown.where);
-	return ask(c, p, &req);
+	return aim_change(c, p, &req, NULL, 0);
 }
 
 static long chown_path(struct call *c, int dirfd, uint64_t path, uint64_t uid, uint64_t gid, int flags)
@@ -142,7 +82,7 @@ static long chown_path(struct call *c, int dirfd, uint64_t path, uint64_t uid, u
 	long rc = flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) ? CALL_CONTINUE : aim_path(c, dirfd, path, flags, &p);
 
 	if (!rc && p.behalf)
-		return done(fchownat(AT_FDCWD, p.local, (uid_t)uid, (gid_t)gid, flags & AT_SYMLINK_NOFOLLOW));
+		return aim_done(fchownat(AT_FDCWD, p.local, (uid_t)uid, (gid_t)gid, flags & AT_SYMLINK_NOFOLLOW));
 	return rc ? rc : chown_place(c, &p, (uint32_t)uid, (uint32_t)gid, flags & AT_SYMLINK_NOFOLLOW);
 }
 
@@ -187,7 +127,7 @@ static long utimes_place(struct call *c, const struct place *p, const struct tim
 					   .mtime_nsec = (uint32_t)t[1].tv_nsec } };
 
 	place_where(p, &req.op.utimes.where);
-	return ask(c, p, &req);
+	return aim_change(c, p, &req, NULL, 0);
 }
 
 static long utimes_path(struct call *c, int dirfd, uint64_t path, const struct timespec t[2], int flags)
@@ -205,7 +145,7 @@ static long utimes_path(struct call *c, int dirfd, uint64_t path, const struct t
 	else
 		rc = aim_path(c, dirfd, path, flags, &p);
 	if (!rc && p.behalf)
-		return done(utimensat(AT_FDCWD, p.local, t, flags & AT_SYMLINK_NOFOLLOW));
+		return aim_done(utimensat(AT_FDCWD, p.local, t, flags & AT_SYMLINK_NOFOLLOW));
 	return rc ? rc : utimes_place(c, &p, t, flags & AT_SYMLINK_NOFOLLOW);
 }
 

@@ -11,7 +11,6 @@ busybox_programs() {
 	need busybox busybox || return
 	same "busybox find | sha1sum" 'busybox find $T -type f | busybox sort | busybox xargs -d "\n" busybox sha1sum' --big
 	same "busybox ls -lR" 'cd $T && busybox ls -lnR . 2>/dev/null | busybox grep -v " \(sparse\|total\)"; busybox ls -la $T/dir | busybox wc -l'
-	# cp -r, sed -i and tar -x also change modes, owners and times, which are not emulated yet.
 	same "busybox cp, mv, rm" 'busybox cp $T/hello.txt $T/lines.txt $T/dir && busybox mkdir $T/d2 && busybox mv $T/deep $T/d2/deep && busybox mv $T/dir/hello.txt $T/ro && busybox rm -r $T/d2/deep/a/b $T/links && busybox find $T/d2 $T/dir | busybox sort; busybox cmp $T/lines.txt $T/dir/lines.txt && echo same'
 	same "busybox grep, sed" 'busybox grep -rc line $T/lines.txt $T/dir; busybox sed s/line/LINE/ $T/lines.txt > $T/sed && busybox mv $T/sed $T/lines.txt; busybox head -3 $T/lines.txt'
 	same "busybox tail, dd, wc" 'busybox tail -n 2 $T/lines.txt; busybox dd if=$T/sizes/s131073 of=$T/out bs=1000 skip=3 count=7 2>/dev/null; busybox wc -c $T/out $T/sizes/*'
@@ -81,6 +80,11 @@ fs.promises.readFile(T + "/lines.txt", "utf8").then(s => console.log(s.length));
 	fi
 }
 
+attributes() {
+	need getfacl "setfacl, getfacl, setfattr, cp -a" || return
+	same "setfacl, getfacl, setfattr, cp -a" 'cd $T && setfacl -m u:12:rw,g:daemon:r hello.txt && setfacl -d -m u:13:rwx dir && : > dir/made && setfattr -n user.note -v text -h hello.txt dir && cp -a dir hello.txt hard links deep/ && getfacl -pR hello.txt dir deep/dir deep/hello.txt && getfattr -Rhd deep | sort && find deep -printf "%P %m %U %l\n" | sort && ls -ld dir hello.txt | cut -c1-11 && setfacl -b hello.txt && getfacl -p hello.txt'
+}
+
 databases() {
 	need sqlite3 sqlite3 || return
 	same "sqlite3 in a write mount" 'cd $T && sqlite3 db.sqlite "create table t(a integer primary key, b text); begin; with recursive n(i) as (select 1 union all select i+1 from n where i<2000) insert into t select i, hex(i*i) from n; commit; select count(*), sum(length(b)) from t; update t set b=b||1 where a%7=0; delete from t where a%11=0; select count(*), sum(length(b)) from t; vacuum; pragma integrity_check;" && sqlite3 -readonly db.sqlite "select max(a), min(b) from t" && sqlite3 -readonly $T/db.sqlite "insert into t values(1,2)"; rm db.sqlite; ls -A | sort'
@@ -90,4 +94,5 @@ databases() {
 busybox_programs
 shells
 scripting
+attributes
 databases

@@ -1,6 +1,7 @@
 /* Every call that would change a read-only tree, and the ones that must still work. */
 #include <sys/statvfs.h>
 #include <sys/vfs.h>
+#include <sys/xattr.h>
 
 #include "guest.h"
 
@@ -59,6 +60,18 @@ static void more_changes(void)
 	close(file);
 }
 
+static void attributes(void)
+{
+	int file = sys(open, P("hello.txt"), O_RDONLY);
+
+	SHOW(sys(setxattr, P("hello.txt"), "user.x", "x", 1, 0));
+	SHOW(sys(fsetxattr, file, "user.x", "x", 1, XATTR_REPLACE));
+	SHOW(sys(lsetxattr, P("links/dangling"), "trusted.x", "x", 1, 0));
+	SHOW(sys(removexattr, P("dir"), "user.x"));
+	SHOW(sys(fremovexattr, file, "system.posix_acl_access"));
+	close(file);
+}
+
 static void reads(void)
 {
 	struct statfs st;
@@ -106,6 +119,7 @@ int main(int argc, char **argv)
 	guest_init(argc, argv);
 	changes();
 	more_changes();
+	attributes();
 	reads();
 	other_errors();
 	return 0;

@@ -1,0 +1,80 @@
+#include "aim.h"
+
+#include <errno.h>
+#include <fcntl.h>
+
+#include "cache.h"
+#include "call.h"
+#include "link.h"
+#include "mem.h"
+#include "ofd.h"
+#include "rules.h"
+
+long aim_path(struct call *c, int dirfd, uint64_t path, int flags, struct place *p)
+{
+	long rc = place_resolve(c, dirfd, path, place_flags(flags), p);
+
+	if (rc || p->behalf)
+		return rc;
+	if (!p->mount)
+		return CALL_CONTINUE;
+	call_remote(c, p->mount);
+	return 0;
+}
+
+long aim_fd(struct call *c, int fd, struct place *p)
+{
+	struct ofd *o = ofd_by_fd(c->tid, fd);
+
+	p->behalf = false;
+	if (!o)
+		return CALL_CONTINUE;
+	call_remote(c, o->mount);
+	if (o->flags & O_PATH)
+		return -EBADF;
+	p->mount = o->mount;
+	p->dir = ofd_ref(o);
+	p->self = true;
+	p->path[0] = p->key[0] = '\0';
+	return 0;
+}
+
+long aim_path_or_fd(struct call *c, int dirfd, uint64_t path, int flags, struct place *p)
+{
+	char text[2];
+
+	if (flags & AT_EMPTY_PATH && dirfd != AT_FDCWD && (!path || !mem_read_string(c->tid, path, text, sizeof(text))))
+		return aim_fd(c, dirfd, p);
+	return aim_path(c, dirfd, path, flags, p);
+}
+
+/* What was known of ATTR's file is known no longer, by whatever name. */
+static void forget(const struct place *p, const rfs_Attr *attr)
+{
+	struct node *n = node_find(p->mount, attr);
+
+	if (n)
+		node_changed(n);
+	else
+		cache_forget_inode(p->mount, attr->dev_major, attr->dev_minor, attr->ino);
+	if (*p->key)
+		cache_forget(p->mount, p->key, false);
+}
+
+long aim_change(struct call *c, const struct place *p, const rfs_Request *req, const void *payload, size_t len)
+{
+	struct link_reply rep;
+	int rc = call_rpc(c, p->mount, req, payload, len, &rep);
+
+	if (rc)
+		return rc;
+	if (rep.msg.which_op == rfs_Reply_stat_tag && rep.msg.op.stat.has_attr)
+		forget(p, &rep.msg.op.stat.attr);
+	link_reply_free(&rep);
+	return 0;
+}
+
+long aim_done(long r)
+{
+	return r < 0 ? -errno : r;
+}

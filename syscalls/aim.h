@@ -1,0 +1,31 @@
+/* What a call about a file is aimed at, and asking for a change of that. All want the state lock held. */
+#ifndef SYSCALLS_AIM_H
+#define SYSCALLS_AIM_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "place.h"
+
+/*
+ * The path at address PATH, relative to DIRFD, with AT_ FLAGS: 0 with P filled in, a local place that only we
+ * find (P->behalf) or a remote one, or a negative errno. CALL_CONTINUE: it is the kernel's.
+ */
+long aim_path(struct call *c, int dirfd, uint64_t path, int flags, struct place *p);
+
+/* Descriptor FD itself: 0 with P filled in, -EBADF for an O_PATH descriptor. CALL_CONTINUE: it is the kernel's. */
+long aim_fd(struct call *c, int fd, struct place *p);
+
+/* aim_path, for calls that take AT_EMPTY_PATH for a descriptor's own file and no O_PATH descriptor then. */
+long aim_path_or_fd(struct call *c, int dirfd, uint64_t path, int flags, struct place *p);
+
+/*
+ * Asks for a change of P's file, LEN bytes of PAYLOAD with it, and forgets what was known of it. 0 or a negative
+ * errno.
+ */
+long aim_change(struct call *c, const struct place *p, const rfs_Request *req, const void *payload, size_t len);
+
+/* What R, the result of a call of our own on behalf of the task, is for the task: R, or -errno. */
+long aim_done(long r);
+
+#endif
