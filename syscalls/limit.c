@@ -1,6 +1,6 @@
 /*
- * RLIMIT_NOFILE as the program sees it. The real soft limit is raised so that emulated descriptors have
- * room above FD_BASE; the program is shown, and may set, one that ends below.
+ * RLIMIT_NOFILE as the program sees it: it starts with the range of emulated descriptors inside, and what it sets
+ * is shown to it again, but the real limit stays, or those descriptors could not be handed out.
  */
 #include <errno.h>
 #include <signal.h>
@@ -27,10 +27,10 @@ static struct process_limit *limits; /* of processes that set one, and their chi
 void limit_init(const struct rlimit *original)
 {
 	initial = *original;
-	if (initial.rlim_max > (rlim_t)FD_BASE)
-		initial.rlim_max = (rlim_t)FD_BASE;
-	if (initial.rlim_cur > initial.rlim_max)
-		initial.rlim_cur = initial.rlim_max;
+	if (initial.rlim_max > (rlim_t)FD_TOP)
+		initial.rlim_max = (rlim_t)FD_TOP;
+	/* Above every descriptor that open gives: glibc's posix_spawn refuses to dup2 one beyond the limit. */
+	initial.rlim_cur = initial.rlim_max;
 }
 
 static struct process_limit *find(pid_t pid)
