@@ -19,6 +19,7 @@ struct root {
 	int fd;           /* O_PATH */
 	bool use_openat2; /* else walk.c does its work */
 	bool read_only;   /* resolve.c refuses to open anything in a way that changes it */
+	char *at, *sub;   /* an absolute link's text that starts with AT leads to SUB; NULL: none does */
 };
 
 struct agent {

@@ -5,6 +5,7 @@
 #include <linux/openat2.h>
 #include <sched.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -55,7 +56,7 @@ static int resolve_call(const struct root *root, int base, const char *path, int
 	int fd, races = 0;
 
 	if (!root->use_openat2)
-		return walk_open(base, path, flags, mode, resolve);
+		return walk_open(base, path, flags, mode, resolve, NULL);
 	/* EAGAIN: a rename or mount somewhere raced with a `..`, openat2(2) says to try again. */
 	do {
 		fd = syscall(SYS_openat2, base, path, &how, sizeof(how));
@@ -63,6 +64,43 @@ static int resolve_call(const struct root *root, int base, const char *path, int
 			sched_yield();
 	} while (fd < 0 && errno == EAGAIN && !(resolve & RESOLVE_CACHED) && ++races < RESOLVE_RACES);
 	return fd < 0 ? -errno : fd;
+}
+
+/*
+ * From the root, with links in the program's view. A path without links is the usual case, and openat2 tells whether
+ * there are any; it knows nothing of views.
+ */
+static int resolve_in_root(const struct root *root, const char *path, int flags, mode_t mode, uint64_t resolve)
+{
+	int fd = -ELOOP;
+
+	if (!root->at || resolve & RESOLVE_NO_SYMLINKS)
+		return resolve_call(root, root->fd, path, flags, mode, resolve | RESOLVE_IN_ROOT);
+	if (root->use_openat2)
+		fd = resolve_call(root, root->fd, path, flags, mode, resolve | RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS);
+	return fd == -ELOOP ? walk_open(root->fd, path, flags, mode, resolve | RESOLVE_IN_ROOT, root) : fd;
+}
+
+static char *resolve_view_part(const pb_byte_t *bytes, size_t size)
+{
+	while (size > 0 && bytes[size - 1] == '/')
+		size--;
+	return memchr(bytes, '\0', size) || (size && bytes[0] != '/') ? NULL : strndup((const char *)bytes, size);
+}
+
+bool resolve_set_view(struct root *root, const rfs_Hello_at_t *at, const rfs_Hello_sub_t *sub)
+{
+	char *from = resolve_view_part(at->bytes, at->size), *to = resolve_view_part(sub->bytes, sub->size);
+	bool ok = from && to;
+
+	if (ok && strcmp(from, to)) {
+		root->at = from;
+		root->sub = to;
+		return true;
+	}
+	free(from);
+	free(to);
+	return ok;
 }
 
 void resolve_probe(struct root *root, bool wanted)
@@ -131,7 +169,7 @@ static int resolve_from_root(const struct place *p, int flags, mode_t mode, uint
 		return -ENAMETOOLONG;
 	path[len++] = '/';
 	strcpy(path + len, rest);
-	return resolve_call(root, root->fd, path, flags, mode, resolve | RESOLVE_IN_ROOT);
+	return resolve_in_root(root, path, flags, mode, resolve);
 }
 
 static bool resolve_same_mount(int a, int b)
@@ -178,7 +216,7 @@ int resolve_open(const struct place *p, int flags, mode_t mode, uint64_t resolve
 	if (confined)
 		return resolve_call(root, place_fd(p), p->path, flags, mode, resolve);
 	if (!p->dir || p->path[0] == '/')
-		return resolve_call(root, root->fd, p->path, flags, mode, resolve | RESOLVE_IN_ROOT);
+		return resolve_in_root(root, p->path, flags, mode, resolve);
 	fd = resolve_call(root, p->dir->fd, p->path, flags, mode, resolve | RESOLVE_BENEATH);
 	if (fd != -EXDEV)
 		return fd;

@@ -57,6 +57,12 @@ int resolve_path_of(const struct root *root, int fd, char *out);
 /* Opens PATH below the root, following no symbolic link, as O_PATH. A descriptor or a negative errno. */
 int resolve_exact(const struct root *root, const char *path, int flags);
 
+/*
+ * Where the program sees the tree (AT) and what that is below the root (SUB): links that it made with absolute texts
+ * are followed in its view. False when one is no absolute path, or the memory for it is missing.
+ */
+bool resolve_set_view(struct root *root, const rfs_Hello_at_t *at, const rfs_Hello_sub_t *sub);
+
 /* Whether openat2(2) works here; WANTED false forces the walk. */
 void resolve_probe(struct root *root, bool wanted);
 

@@ -18,6 +18,7 @@
 #include "dispatch.h"
 #include "handle.h"
 #include "ops.h"
+#include "resolve.h"
 #include "serve_int.h"
 
 #define SERVE_PROTOCOL 1
@@ -190,6 +191,11 @@ static void serve_hello(struct serve *s, struct job *job)
 	s->greeted = true;
 	if (hello->read_only)
 		s->agent->root.read_only = true;
+	if (!resolve_set_view(&s->agent->root, &hello->at, &hello->sub)) {
+		job->reply.error = EPROTO;
+		output_reply(s, job);
+		return;
+	}
 	job->reply.which_op = rfs_Reply_hello_tag;
 	reply->version = SERVE_PROTOCOL;
 	reply->capabilities = hello->capabilities & SERVE_CAPABILITIES;

@@ -9,6 +9,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "agent.h"
+
 #define WALK_DEPTH 256 /* directories held open at once */
 #define WALK_LINKS 40  /* MAXSYMLINKS of the kernel */
 #define WALK_RACES 64
@@ -24,6 +26,7 @@ struct walk {
 	mode_t mode;
 	uint64_t resolve;
 	dev_t dev;           /* of BASE, for RESOLVE_NO_XDEV */
+	const struct root *view; /* NULL: absolute links lead from BASE */
 };
 
 static int walk_top(const struct walk *w)
@@ -70,11 +73,27 @@ static int walk_up(struct walk *w)
 	return 0;
 }
 
+/* An absolute link's text as the program means it: what it sees at AT is SUB. TEXT has room for 4096 bytes more. */
+static ssize_t walk_view(const struct walk *w, char *text, ssize_t n)
+{
+	size_t at = w->view ? strlen(w->view->at) : 0, sub;
+
+	if (!w->view || (size_t)n < at || memcmp(text, w->view->at, at) || ((size_t)n > at && text[at] != '/'))
+		return n;
+	sub = strlen(w->view->sub);
+	memmove(text + sub, text + at, (size_t)n - at);
+	memcpy(text, w->view->sub, sub);
+	n += (ssize_t)sub - (ssize_t)at;
+	if (n == 0)
+		text[n++] = '/';
+	return n;
+}
+
 /* Puts the text of the link FD in front of what is still to be walked. Closes FD. */
 static int walk_link(struct walk *w, int fd)
 {
 	size_t left = strlen(w->at);
-	char *rest = malloc(4096 + left + 1);
+	char *rest = malloc(2 * 4096 + left + 1);
 	ssize_t n = rest ? readlinkat(fd, "", rest, 4096) : -1;
 	int r = !rest ? -ENOMEM : n < 0 ? -errno : 0;
 
@@ -83,8 +102,10 @@ static int walk_link(struct walk *w, int fd)
 		r = -ENOENT;
 	if (!r && (w->resolve & RESOLVE_NO_SYMLINKS || ++w->links > WALK_LINKS))
 		r = -ELOOP;
-	if (!r && rest[0] == '/')
+	if (!r && rest[0] == '/') {
+		n = walk_view(w, rest, n);
 		r = walk_leave_base(w);
+	}
 	if (r) {
 		free(rest);
 		return r;
@@ -222,9 +243,9 @@ static int walk_run(struct walk *w)
 	}
 }
 
-int walk_open(int base, const char *path, int flags, mode_t mode, uint64_t resolve)
+int walk_open(int base, const char *path, int flags, mode_t mode, uint64_t resolve, const struct root *view)
 {
-	struct walk w = { .fd = { base }, .flags = flags, .mode = mode, .resolve = resolve };
+	struct walk w = { .fd = { base }, .flags = flags, .mode = mode, .resolve = resolve, .view = view };
 	struct stat st;
 	int r = 0;
 

@@ -63,7 +63,8 @@ static int start_target(const char *at, const char *sub, const char *target)
 	struct mount *m = rules_add_mount(at, sub, tag);
 	callbacks.arg = m;
 	m->writable = writable;
-	m->link = link_open(stream.in, stream.out, stream.pid, tag, !writable, HELLO_TIMEOUT_MS, &callbacks, why, sizeof(why));
+	struct link_greeting greeting = { .read_only = !writable, .at = m->at, .sub = m->sub };
+	m->link = link_open(stream.in, stream.out, stream.pid, tag, &greeting, HELLO_TIMEOUT_MS, &callbacks, why, sizeof(why));
 	if (m->link)
 		return 0;
 	snprintf(job.err, sizeof(job.err), "%s: %s", target, why);

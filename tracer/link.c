@@ -406,7 +406,7 @@ static void link_free(struct link *l, int grace_ms)
 	free(l);
 }
 
-struct link *link_open(int in, int out, pid_t agent_pid, const char *tag, bool read_only, int timeout_ms,
+struct link *link_open(int in, int out, pid_t agent_pid, const char *tag, const struct link_greeting *greeting, int timeout_ms,
 		       const struct link_callbacks *callbacks, char *err, size_t err_len)
 {
 	struct link *l = link_alloc(tag, callbacks);
@@ -419,7 +419,7 @@ struct link *link_open(int in, int out, pid_t agent_pid, const char *tag, bool r
 	int rc = stream_init(&l->stream, in, out, agent_pid);
 	const char *why = strerror(-rc);
 	if (!rc) {
-		rc = stream_greet(&l->stream, read_only, timeout_ms, &l->max_payload);
+		rc = stream_greet(&l->stream, greeting, timeout_ms, &l->max_payload);
 		why = l->stream.why;
 	}
 	if (!rc) {

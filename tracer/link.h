@@ -34,6 +34,12 @@ struct link_callbacks {
 /* Since the first exchange, which is not counted in round trips and requests: it serves no call. */
 struct link_totals { uint64_t round_trips, requests, bytes_in, bytes_out; };
 
+/* What Hello tells the agent: the promise not to change anything, and where the program sees (AT) what part (SUB) of the tree. */
+struct link_greeting {
+	bool read_only;
+	const char *at, *sub; /* absolute, normalised; both empty: the program sees the tree as it is */
+};
+
 /*
  * Speaks Hello on the two ends of a byte stream (they may be the same descriptor) and starts the reader
  * thread. Takes ownership of both descriptors, also on failure. TAG ("dir:/srv") is copied and used in
@@ -42,7 +48,7 @@ struct link_totals { uint64_t round_trips, requests, bytes_in, bytes_out; };
  * TIMEOUT_MS bounds the first exchange. NULL on failure, with the agent ended and reaped and one clause of
  * reason in ERR (ERR_LEN bytes).
  */
-struct link *link_open(int in, int out, pid_t agent_pid, const char *tag, bool read_only, int timeout_ms,
+struct link *link_open(int in, int out, pid_t agent_pid, const char *tag, const struct link_greeting *greeting, int timeout_ms,
 		       const struct link_callbacks *callbacks, char *err, size_t err_len);
 
 /*

@@ -15,6 +15,7 @@
 #include <pb_decode.h>
 #include <pb_encode.h>
 
+#include "link.h"
 #include "stream.h"
 #include "target.h"
 
@@ -295,7 +296,7 @@ int stream_wait_out(struct stream *s, int64_t deadline_ms)
 
 /* ---- the first exchange ---- */
 
-static int hello_send(struct stream *s, bool read_only)
+static int hello_send(struct stream *s, const struct link_greeting *greeting)
 {
 	static const char program[] = "remotefs-trace " VERSION;
 	struct stream_request r;
@@ -303,7 +304,11 @@ static int hello_send(struct stream *s, bool read_only)
 	struct iovec iov[2];
 	struct msghdr msg = {.msg_iov = iov, .msg_iovlen = 2};
 	req.op.hello.version = PROTOCOL_VERSION;
-	req.op.hello.read_only = read_only;
+	req.op.hello.read_only = greeting->read_only;
+	req.op.hello.at.size = (pb_size_t)strlen(greeting->at);
+	memcpy(req.op.hello.at.bytes, greeting->at, req.op.hello.at.size);
+	req.op.hello.sub.size = (pb_size_t)strlen(greeting->sub);
+	memcpy(req.op.hello.sub.bytes, greeting->sub, req.op.hello.sub.size);
 	req.op.hello.program.size = sizeof(program) - 1;
 	memcpy(req.op.hello.program.bytes, program, sizeof(program) - 1);
 	int err = stream_encode_request(&r, &req, NULL, 0);
@@ -333,13 +338,13 @@ static int hello_check(struct stream *s, const struct frame_header *header, cons
 	return 0;
 }
 
-int stream_greet(struct stream *s, bool read_only, int timeout_ms, uint32_t *max_payload)
+int stream_greet(struct stream *s, const struct link_greeting *greeting, int timeout_ms, uint32_t *max_payload)
 {
 	struct frame_header header;
 	uint8_t *payload = NULL;
 	rfs_Reply reply;
 	s->deadline_ms = stream_now_ms() + timeout_ms;
-	int err = hello_send(s, read_only);
+	int err = hello_send(s, greeting);
 	/* An agent that takes no greeting has ended: what it said and how it ended tells more than EPIPE. */
 	if (err != -ETIMEDOUT)
 		err = stream_receive(s, &header, &payload);

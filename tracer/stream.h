@@ -65,11 +65,13 @@ int stream_send_now(struct stream *s, struct msghdr *msg);
 /* Waits until some bytes can be sent. 0, -ETIMEDOUT at DEADLINE_MS (0: none), -ECANCELED by stream_stop, … */
 int stream_wait_out(struct stream *s, int64_t deadline_ms);
 
+struct link_greeting;
+
 /*
  * The first exchange: request 1. 0 and the largest payload in *MAX_PAYLOAD, or a negative errno with the
  * reason in s->why.
  */
-int stream_greet(struct stream *s, bool read_only, int timeout_ms, uint32_t *max_payload);
+int stream_greet(struct stream *s, const struct link_greeting *greeting, int timeout_ms, uint32_t *max_payload);
 
 /* Wakes, for good, whoever reads or writes. Any thread. */
 void stream_stop(struct stream *s);

@@ -28,6 +28,8 @@
 
 #define OPEN_MS 5000
 
+static const struct link_greeting greeting = { .at = "", .sub = "" };
+
 /* ---- the peer ---- */
 
 struct peer {
@@ -149,7 +151,7 @@ static inline struct link *open_pair(const int ours[2], const int theirs[2], voi
 	memset(&seen, 0, sizeof(seen));
 	*peer = (struct peer){.in = theirs[0], .out = theirs[1], .script = script, .version = version, .error = error};
 	pthread_create(&peer->thread, NULL, peer_main, peer);
-	return link_open(ours[0], ours[1], 0, "test", false, timeout_ms, &callbacks, err, sizeof(err));
+	return link_open(ours[0], ours[1], 0, "test", &greeting, timeout_ms, &callbacks, err, sizeof(err));
 }
 
 static inline struct link *open_sockets(void (*script)(struct peer *p), int timeout_ms)

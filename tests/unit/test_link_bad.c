@@ -86,7 +86,7 @@ static void test_no_reader(void **state)
 	assert_int_equal(pipe(from), 0);
 	close(to[0]);
 	close(from[1]);
-	assert_null(link_open(from[0], to[1], 0, "test", false, OPEN_MS, NULL, err, sizeof(err)));
+	assert_null(link_open(from[0], to[1], 0, "test", &greeting, OPEN_MS, NULL, err, sizeof(err)));
 	assert_string_equal(err, "the agent closed the connection");
 	no_sigpipe();
 }
@@ -325,7 +325,7 @@ static struct link *open_process(pid_t *pid, void (*script)(struct peer *p))
 		_exit(3);
 	}
 	close(pair[1]);
-	return link_open(pair[0], pair[0], *pid, "test", false, OPEN_MS, &callbacks, err, sizeof(err));
+	return link_open(pair[0], pair[0], *pid, "test", &greeting, OPEN_MS, &callbacks, err, sizeof(err));
 }
 
 static void process_gone(pid_t pid)
