@@ -38,6 +38,14 @@ $(G)/go/%: tests/guests/go/%.go tests/guests/go/common.go tests/guests/go/go.mod
 	@mkdir -p $(@D)
 	cd tests/guests/go && CGO_ENABLED=0 GOPROXY=off go build -trimpath -o $(abspath $@) $*.go common.go
 
+# The fuzzer is one program of several files.
+fuzz_sources := $(wildcard tests/fuzz/*.c)
+guest_programs += $(G)/fuzz
+
+$(G)/fuzz: $(fuzz_sources) tests/fuzz/fuzz.h tests/guests/guest.h
+	@mkdir -p $(@D)
+	$(CC) $(GUEST_CFLAGS) -Wno-missing-field-initializers -static -o $@ $(fuzz_sources)
+
 guests: $(guest_programs)
 
 # Unit tests link archives, not objects: each takes what it calls and may stub the rest.

@@ -1,0 +1,169 @@
+/* Operations on descriptors and on the working directory. */
+#include <sys/file.h>
+#include <sys/ioctl.h>
+#include <linux/fs.h>
+
+#include "fuzz.h"
+
+static void run_dup(void)
+{
+	say("dup(");
+	int fd = pick_fd();
+	say(")");
+	keep_fd(sys(dup, fd));
+}
+
+/* Onto the slot's own low number, or onto what the slot has. */
+static void run_dup2(void)
+{
+	bool three = chance(500);
+	int to = (int)below(SLOTS);
+	long flags = three ? PICK(0, 0, O_CLOEXEC, 1) : 0;
+
+	say("%s(", three ? "dup3" : "dup2");
+	int fd = pick_fd();
+	int number = slots[to] >= 0 && chance(400) ? slots[to] : HOME + to;
+	say(", s%d%s, %lx)", to, number == slots[to] ? "" : "'s own", flags);
+	long r = three ? sys(dup3, fd, number, flags) : sys(dup2, fd, number);
+	keep_fd_at(to, r);
+}
+
+static const struct flag status_flags[] = { FLAG(O_APPEND), FLAG(O_NONBLOCK), FLAG(O_NOATIME), FLAG(O_ASYNC), FLAG(O_RDWR) };
+
+static void set_status(int fd)
+{
+	long flags = PICK_FLAGS(status_flags, 250);
+
+	say(")");
+	say_result(sys(fcntl, fd, F_SETFL, flags | (may_block(fd) ? O_NONBLOCK : 0)));
+}
+
+static const struct flag simple_commands[] = {
+	FLAG(F_GETFD), FLAG(F_GETFL), FLAG(F_GETFL), FLAG(F_GETOWN), FLAG(F_GETSIG), FLAG(F_GETPIPE_SZ), FLAG(F_GET_SEALS), FLAG(F_GETLEASE),
+	{ 999, "999" },
+};
+
+static void run_fcntl(void)
+{
+	say("fcntl(");
+	int fd = pick_fd();
+	say(", ");
+	switch (below(4)) {
+	case 0:
+		say("F_SETFL, ");
+		set_status(fd);
+		return;
+	case 1: {
+		long on = PICK(0, 1);
+		say("F_SETFD, %ld)", on);
+		say_result(sys(fcntl, fd, F_SETFD, on));
+		return;
+	}
+	case 2: {
+		bool cloexec = chance(500);
+		long least = PICK(0, 10, 100, 20000, -1);
+		say("%s, %ld)", cloexec ? "F_DUPFD_CLOEXEC" : "F_DUPFD", least);
+		/* Where the numbers end is another limit for us. */
+		if (least == 20000)
+			least = -1;
+		keep_fd(sys(fcntl, fd, cloexec ? F_DUPFD_CLOEXEC : F_DUPFD, least));
+		return;
+	}
+	default: {
+		long cmd = PICK_FLAG(simple_commands);
+		say(")");
+		say_result(sys(fcntl, fd, cmd, 0));
+	}
+	}
+}
+
+static const struct flag requests[] = { FLAG(FIONREAD), FLAG(FIGETBSZ), FLAG(FIOCLEX), FLAG(FIONCLEX), FLAG(FIOASYNC), { 0x5401, "TCGETS" }, { 0xabcd, "bad" } };
+
+static void run_ioctl(void)
+{
+	int value = 0;
+
+	say("ioctl(");
+	int fd = pick_fd();
+	say(", ");
+	long request = PICK_FLAG(requests);
+	void *arg = chance(30) ? BAD_LOW : (void *)&value;
+	say(")");
+	/* What a terminal or a pipe says to it is long local. */
+	if (!say_result(sys(ioctl, fd, request, request == 0x5401 ? buffer : arg)) && request != 0x5401)
+		say(" %d", value);
+}
+
+static void run_pipe(void)
+{
+	int fds[2];
+
+	say("pipe2()");
+	if (say_result(sys(pipe2, fds, O_NONBLOCK | (chance(500) ? O_CLOEXEC : 0))))
+		return;
+	keep_fd(fds[0]);
+	keep_fd(fds[1]);
+}
+
+static void say_cwd(void)
+{
+	long n = sys(getcwd, buffer, 4096);
+
+	if (n < 0)
+		say(" cwd %s", err_name(errno));
+	else
+		say(" cwd %s", buffer);
+}
+
+/* Out of the tree only by one step, so that no name of ours is made elsewhere. */
+static void come_back(void)
+{
+	long n = sys(getcwd, buffer, 4096);
+
+	if (n > 0 && strncmp(buffer, tree, strlen(tree)) && sys(chdir, tree) < 0)
+		say(" LOST");
+}
+
+static void run_chdir(void)
+{
+	bool by_fd = chance(350);
+
+	if (chance(250)) {
+		say("chdir(tree)");
+		say_result(sys(chdir, tree));
+		return;
+	}
+	say("%s(", by_fd ? "fchdir" : "chdir");
+	long r;
+	if (by_fd) {
+		int fd = pick_fd();
+		r = sys(fchdir, fd);
+	} else {
+		struct where w = pick_where(true);
+		r = sys(chdir, w.path);
+	}
+	say(")");
+	say_result(r);
+	say_cwd();
+	come_back();
+}
+
+static void run_getcwd(void)
+{
+	size_t size = (size_t)PICK(4096, 4096, 0, 1, 5, 30);
+
+	say("getcwd(%zu)", size);
+	if (say_result(sys(getcwd, buffer, size)) > 0)
+		say(" %s", buffer);
+}
+
+const struct op fd_ops[] = {
+	{ "dup", FAM_FD, 15, run_dup },
+	{ "dup2", FAM_FD, 35, run_dup2 },
+	{ "fcntl", FAM_FD, 35, run_fcntl },
+	{ "ioctl", FAM_FD, 12, run_ioctl },
+	{ "pipe", FAM_FD, 6, run_pipe },
+	{ "chdir", FAM_CWD, 30, run_chdir },
+	{ "getcwd", FAM_CWD, 10, run_getcwd },
+	{ 0 },
+};

@@ -1,0 +1,131 @@
+/* Operations between two descriptors, and locks. */
+#include <sys/file.h>
+
+#include "fuzz.h"
+
+/* An offset argument and where to say what became of it. */
+static int64_t *pick_offset_pointer(int64_t *off)
+{
+	if (chance(500)) {
+		say("NULL");
+		return NULL;
+	}
+	if (chance(20)) {
+		say("BAD");
+		return BAD_LOW;
+	}
+	*off = pick_offset();
+	return off;
+}
+
+static void say_offset(const int64_t *p, const int64_t *off)
+{
+	if (p == off)
+		say(" [%lld]", (long long)*off);
+}
+
+static void run_sendfile(void)
+{
+	int64_t off = 0;
+
+	say("sendfile(");
+	int out = pick_fd();
+	say(", ");
+	int in = pick_fd();
+	say(", ");
+	int64_t *p = pick_offset_pointer(&off);
+	say(", ");
+	size_t len = pick_size();
+	say(")");
+	say_result(sys(sendfile, out, in, p, len));
+	say_offset(p, &off);
+}
+
+/* A file copied onto itself may overlap with any result: what a copy within a file does is the file system's. */
+static void run_copy(void)
+{
+	int64_t in_off = 0, out_off = 0;
+
+	say("copy_file_range(");
+	int in = pick_fd();
+	say(", ");
+	int64_t *in_p = pick_offset_pointer(&in_off);
+	say(", ");
+	int out = pick_fd();
+	say(", ");
+	int64_t *out_p = pick_offset_pointer(&out_off);
+	say(", ");
+	size_t len = pick_size();
+	long flags = chance(30) ? 1 : 0;
+	say(", %ld)", flags);
+	say_result(sys(copy_file_range, in, in_p, out, out_p, len, flags));
+	say_offset(in_p, &in_off);
+	say_offset(out_p, &out_off);
+}
+
+static void run_splice(void)
+{
+	int64_t in_off = 0, out_off = 0;
+
+	say("splice(");
+	int in = pick_fd();
+	say(", ");
+	int64_t *in_p = chance(600) ? NULL : pick_offset_pointer(&in_off);
+	say(", ");
+	int out = pick_fd();
+	say(", ");
+	int64_t *out_p = chance(600) ? NULL : pick_offset_pointer(&out_off);
+	say(", ");
+	size_t len = pick_size();
+	long flags = PICK(0, 1, 2, 3, 8, 16);
+	say(", %ld)", flags);
+	say_result(sys(splice, in, in_p, out, out_p, len, flags | 2 /* SPLICE_F_NONBLOCK */));
+	say_offset(in_p, &in_off);
+	say_offset(out_p, &out_off);
+}
+
+static const struct flag flock_ops[] = {
+	{ LOCK_SH | LOCK_NB, "SH" }, { LOCK_EX | LOCK_NB, "EX" }, FLAG(LOCK_UN), { 16 | LOCK_NB, "16" }, { LOCK_NB, "NB" },
+};
+
+static void run_flock(void)
+{
+	say("flock(");
+	int fd = pick_fd();
+	say(", ");
+	long op = PICK_FLAG(flock_ops);
+	say(")");
+	say_result(sys(flock, fd, op));
+}
+
+static const struct flag lock_commands[] = { FLAG(F_SETLK), FLAG(F_SETLK), FLAG(F_GETLK), FLAG(F_OFD_SETLK), FLAG(F_OFD_GETLK) };
+
+static void run_lock(void)
+{
+	struct flock l = { 0 };
+
+	say("fcntl(");
+	int fd = pick_fd();
+	say(", ");
+	long cmd = PICK_FLAG(lock_commands);
+	l.l_type = (short)PICK(F_RDLCK, F_WRLCK, F_UNLCK, F_RDLCK, F_WRLCK, 7);
+	l.l_whence = (short)PICK(SEEK_SET, SEEK_SET, SEEK_CUR, SEEK_END, 9);
+	l.l_start = PICK(0, 0, 1, 10, 100, -1, -10);
+	l.l_len = PICK(0, 0, 1, 10, 100, -5);
+	l.l_pid = chance(30) ? 5 : 0;
+	void *p = chance(15) ? BAD_LOW : (void *)&l;
+	say(", %d %d %ld %ld)", l.l_type, l.l_whence, (long)l.l_start, (long)l.l_len);
+	long r = say_result(sys(fcntl, fd, cmd, p));
+	if (!r && (cmd == F_GETLK || cmd == F_OFD_GETLK) && p == &l)
+		say(" %d %d %ld %ld %s", l.l_type, l.l_whence, (long)l.l_start, (long)l.l_len,
+		    l.l_pid == -1 ? "-1" : !l.l_pid || l.l_type == F_UNLCK ? "" : l.l_pid == getpid() ? "me" : "other");
+}
+
+const struct op mixed_ops[] = {
+	{ "sendfile", FAM_MIXED, 25, run_sendfile },
+	{ "copy", FAM_COPY, 25, run_copy },
+	{ "splice", FAM_SPLICE, 25, run_splice },
+	{ "flock", FAM_LOCK, 15, run_flock },
+	{ "lock", FAM_LOCK, 40, run_lock },
+	{ 0 },
+};
