@@ -85,6 +85,10 @@ check-run: all guests units
 check-fast: all guests units
 	@$(test_run) unit fast e2e
 
+# Random file calls, natively and supervised, with new seeds each time: make fuzz SECONDS=1800
+fuzz: all $(G)/fuzz
+	@RT=$(abspath $(B))/remotefs-trace FUZZ=$(abspath $(G))/fuzz tests/fuzz/run-fuzz --seconds $${SECONDS:-20}
+
 race: all guests
 	@LOOPS=$${LOOPS:-100} $(test_run) race
 
@@ -102,5 +106,5 @@ sanitised: all guests units
 check-user: all guests units
 	@tests/run-as-user $(abspath $(B)) $(abspath $(G))
 
-.PHONY: guests units deps check check-run check-fast race asan tsan sanitised check-user
+.PHONY: fuzz guests units deps check check-run check-fast race asan tsan sanitised check-user
 .SECONDARY: $(guest_programs) $(unit_programs)
