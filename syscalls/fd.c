@@ -83,12 +83,20 @@ static bool is_open(const struct call *c, int fd)
 	return readlink(link, text, sizeof(text)) >= 0;
 }
 
-/* The program's limit on descriptors is FD_BASE: above, it may only replace what open gave it. */
+/*
+ * The program's limit on descriptors is FD_BASE: above, it may only replace what open gave it, or go on behind
+ * that, as Go does between fork and exec (the number after the highest that it passes on).
+ */
+static bool may_be_onto(const struct call *c, int to)
+{
+	return to < FD_TOP && (is_open(c, to) || (to > FD_BASE && is_open(c, to - 1)));
+}
+
 static long dup_onto_emulated(struct call *c, const struct ofd *o, int from, int to)
 {
 	if (from == to)
 		return CALL_CONTINUE;
-	if (to >= FD_TOP || !is_open(c, to) || !is_open(c, from))
+	if (!may_be_onto(c, to) || !is_open(c, from))
 		return -EBADF;
 	if (o)
 		call_remote(c, o->mount);
