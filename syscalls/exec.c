@@ -29,7 +29,7 @@ static bool is_foreign(const char *path, pid_t tid)
 	return true;
 }
 
-long remote_exec(struct call *c, const struct place *p)
+static long exec_remote(struct call *c, const struct place *p)
 {
 	rfs_Request req = { .which_op = rfs_Request_access_tag,
 			    .op.access = { .has_where = true, .mode = X_OK, .flags = AT_EACCESS } };
@@ -44,16 +44,6 @@ long remote_exec(struct call *c, const struct place *p)
 	return call_unsupported(c, p->mount);
 }
 
-/* P on the heap, to live until the notification. */
-static struct place *keep_place(struct place *p)
-{
-	struct place *copy = xcalloc(1, sizeof(*copy));
-
-	*copy = *p;
-	p->dir = NULL;
-	return copy;
-}
-
 static long exec_at(struct call *c, int dirfd, uint64_t addr, int flags)
 {
 	PLACE_ON_STACK(p);
@@ -62,7 +52,7 @@ static long exec_at(struct call *c, int dirfd, uint64_t addr, int flags)
 	if (place_resolve(c, dirfd, addr, flags, &p))
 		return CALL_CONTINUE;
 	if (p.mount)
-		return remote_postpone(c, keep_place(&p), FD_BASE);
+		return exec_remote(c, &p);
 	if (p.behalf)
 		return call_unsupported(c, NULL);
 	if (mem_read_string(c->tid, addr, text, sizeof(text)) <= 0)

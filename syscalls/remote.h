@@ -24,15 +24,6 @@ long remote_open(struct call *c, struct place *p, int flags, unsigned mode, uint
  */
 int remote_open_dir(struct call *c, struct place *p, int flags, struct ofd **out);
 
-/*
- * At a ptrace stop: puts C off to a notification (an fchdir of FD, a number in the emulated range), in which
- * sys_fchdir finds P, an allocated place that it frees. Returns what the handler returns.
- */
-long remote_postpone(struct call *c, struct place *p, int fd);
-
-/* What the put off execve of P comes to. */
-long remote_exec(struct call *c, const struct place *p);
-
 /* O's attributes as the target has them now. 0 or a negative errno. */
 int remote_attr(struct call *c, struct ofd *o, rfs_Attr *attr);
 

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -15,6 +16,7 @@
 #include "placeholder.h"
 #include "rules.h"
 #include "state.h"
+#include "stop.h"
 #include "sync.h"
 #include "task.h"
 #include "util.h"
@@ -46,35 +48,60 @@ long call_dispatch(struct call *c)
 		return -ENOSYS;
 	}
 	state_lock();
-	/*
-	 * What was written natively, and descriptors that were closed by an exit, happened before this call. Not
-	 * at a ptrace stop: it may not wait.
-	 */
-	if (c->cookie && (sync_active() || c->row->class != CLASS_PATH))
+	/* What was written natively, and descriptors that were closed by an exit, happened before this call. */
+	if (sync_active() || c->row->class != CLASS_PATH)
 		placeholder_drain(c);
 	result = c->row->handler ? c->row->handler(c) : call_default(c);
-	struct task *t = c->cookie ? task_find(c->tid) : NULL;
+	state_unlock();
+	task_lock();
+	struct task *t = c->stop ? NULL : task_find(c->tid);
 	if (t)
 		t->interruptible = result == -ERESTARTSYS || (result == CALL_CONTINUE && may_wait(c->row)) ? c->nr : -1;
-	state_unlock();
+	task_unlock();
 	return result;
 }
 
 int call_install_fd(struct call *c, int src, int at, bool cloexec)
 {
-	return notify_install_fd(c, src, at, cloexec);
+	if (!c->stop)
+		return notify_install_fd(c, src, at, cloexec);
+	state_unlock();
+	long rc = stop_install_fd(c->stop, src, at, cloexec);
+	state_lock();
+	return (int)rc;
+}
+
+long call_inject_args(struct call *c, int nr, const uint64_t arg[6])
+{
+	if (!c->stop)
+		return -EOPNOTSUPP;
+	state_unlock();
+	long rc = stop_inject(c->stop, nr, arg);
+	state_lock();
+	return rc;
+}
+
+long call_scratch(struct call *c, size_t size)
+{
+	return call_inject(c, SYS_mmap, 0, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, (uint64_t)-1);
+}
+
+/* Whether C's task still waits for what we are doing. */
+static bool is_waiting(const struct call *c)
+{
+	return c->stop ? stop_valid(c->stop) : notify_valid(c);
 }
 
 int call_read(struct call *c, uint64_t addr, void *buf, size_t len)
 {
 	ssize_t n = mem_read(c->tid, addr, buf, len);
 
-	return n == (ssize_t)len && notify_valid(c) ? 0 : -EFAULT;
+	return n == (ssize_t)len && is_waiting(c) ? 0 : -EFAULT;
 }
 
 int call_write(struct call *c, uint64_t addr, const void *buf, size_t len)
 {
-	if (!notify_valid(c))
+	if (!is_waiting(c))
 		return -EFAULT;
 	return mem_write(c->tid, addr, buf, len) == (ssize_t)len ? 0 : -EFAULT;
 }

@@ -14,11 +14,17 @@ struct ofd;
 
 /* A handler's answer that stands for "let the kernel do it". No errno and no result has this value. */
 #define CALL_CONTINUE (-100000L)
-/* At a ptrace stop: let the kernel do rewrite_nr instead, with rewrite_arg0 as its first argument. */
+/*
+ * In a stopped call: let the kernel do rewrite_nr with rewrite_arg instead. The arguments are the program's
+ * again when it goes on, unless that was an exec that went well.
+ */
 #define CALL_REWRITE (-100001L)
 
 /* The kernel's own: do the call again if the signal that interrupted it has SA_RESTART or no handler, else EINTR. */
 #define ERESTARTSYS 512
+#define ERESTARTNOINTR 513         /* in any case */
+#define ERESTARTNOHAND 514         /* if it has no handler */
+#define ERESTART_RESTARTBLOCK 516  /* the same, by restart_syscall */
 
 /* Where a call went, for the log. */
 enum call_route {
@@ -34,8 +40,17 @@ struct call {
 	uint64_t cookie;   /* the notification's id */
 	uint64_t start_ns; /* CLOCK_MONOTONIC, when the trap was received */
 
+	struct stop *stop; /* set in a stopped call: one that is served at a ptrace stop, not by a notification */
 	int rewrite_nr;
-	uint64_t rewrite_arg0;
+	uint64_t rewrite_arg[6];
+	/*
+	 * A stopped call's handler that answers CALL_CONTINUE or CALL_REWRITE may set this: it is called with the
+	 * state lock when the kernel has done the call, before the program goes on, and returns the result that
+	 * the program gets. RESULT is the kernel's, a restart code included (the call will be made again), or
+	 * -ESRCH when the task is gone. It may do what a handler may; after an exec nothing can be injected.
+	 */
+	long (*after)(struct call *c, long result);
+	void *after_arg; /* AFTER's own; it is called once in any case */
 
 	/* With CALL_CONTINUE: what the kernel is bound to answer, for the log; CALL_CONTINUE when unknown. */
 	long expected;
@@ -55,9 +70,32 @@ long call_dispatch(struct call *c);
 
 /*
  * Gives descriptor SRC (which stays the caller's) to C's task: at number AT, or at the lowest free one
- * when AT is negative. The number, or a negative errno (-EMFILE).
+ * when AT is negative. The number, or a negative errno (-EMFILE). In a stopped call the task is made to
+ * fetch it, and the state lock is released meanwhile.
  */
 int call_install_fd(struct call *c, int src, int at, bool cloexec);
+
+/*
+ * In a stopped call (CLASS_TRACE): has the task itself do syscall NR with up to six arguments, as often as
+ * you like, before its own call, in its stead (return the result) or behind it (from AFTER). The result,
+ * negative errno; -ESRCH when the task is gone, -EFAULT after an exec, -EOPNOTSUPP in a notified call.
+ *
+ * Nothing is written to the task's memory, its registers end as they were, handlers see none of it. Signals
+ * wait meanwhile, so inject nothing that waits for long: answer CALL_REWRITE for such a call. The state lock
+ * is released while it runs, as in call_rpc.
+ *
+ *     rc = call_install_fd(c, src, fd, true);
+ *     if (rc >= 0)
+ *             rc = call_inject(c, SYS_fchdir, (uint64_t)fd);
+ */
+#define call_inject(c, nr, ...) call_inject_args(c, nr, (const uint64_t[6]){ __VA_ARGS__ })
+long call_inject_args(struct call *c, int nr, const uint64_t arg[6]);
+
+/*
+ * In a stopped call: SIZE bytes of new memory in the task, for strings that only a pointer can name. The
+ * address or a negative errno. The caller has it unmapped (SYS_munmap), unless an exec does.
+ */
+long call_scratch(struct call *c, size_t size);
 
 /*
  * Copies LEN bytes from (to) the task's memory: 0, or -EFAULT unless all could be copied. The copy is

@@ -10,7 +10,6 @@
 #include <unistd.h>
 
 #include "log.h"
-#include "state.h"
 #include "stop.h"
 #include "task.h"
 
@@ -20,10 +19,10 @@ static atomic_int aborted;
 
 void loop_abort(void)
 {
-	state_lock();
+	task_lock();
 	atomic_store(&aborted, 1);
 	task_kill_all();
-	state_unlock();
+	task_unlock();
 }
 
 int loop_aborted(void)
@@ -33,12 +32,12 @@ int loop_aborted(void)
 
 static void task_seen(pid_t tid)
 {
-	state_lock();
+	task_lock();
 	task_get(tid);
 	/* A child born while loop_abort went round. */
 	if (atomic_load(&aborted))
 		kill(tid, SIGKILL);
-	state_unlock();
+	task_unlock();
 }
 
 static void task_gone(pid_t tid, int status)
@@ -46,15 +45,14 @@ static void task_gone(pid_t tid, int status)
 	log_exited(tid, status);
 	if (tid == main_pid)
 		main_status = status;
-	state_lock();
-	task_remove(tid);
-	state_unlock();
+	stop_task_gone(tid);
 }
 
 /* ESRCH: the task was killed meanwhile; its death is the next thing reported. */
 static void resume(int request, pid_t tid, int sig)
 {
-	ptrace(request, tid, 0, (long)sig);
+	if (request != STOP_STAY)
+		ptrace(request, tid, 0, (long)sig);
 }
 
 static bool is_stopping(int sig)
@@ -77,13 +75,8 @@ static void handle_exec(pid_t tid)
 	unsigned long old = (unsigned long)tid;
 
 	ptrace(PTRACE_GETEVENTMSG, tid, 0, &old);
-	if ((pid_t)old != tid) {
-		state_lock();
-		task_remove((pid_t)old);
-		state_unlock();
-	}
-	stop_exec_done(tid);
-	resume(PTRACE_CONT, tid, 0);
+	stop_exec_done(tid, (pid_t)old);
+	resume(stop_other(tid), tid, 0);
 }
 
 static void handle_stop(pid_t tid, int status)
@@ -93,7 +86,7 @@ static void handle_stop(pid_t tid, int status)
 	log_count_stop();
 	switch (event) {
 	case PTRACE_EVENT_SECCOMP:
-		resume(stop_syscall(tid) ? PTRACE_SYSCALL : PTRACE_CONT, tid, 0);
+		resume(stop_seccomp(tid), tid, 0);
 		return;
 	case PTRACE_EVENT_EXEC:
 		handle_exec(tid);
@@ -102,42 +95,56 @@ static void handle_stop(pid_t tid, int status)
 		if (is_stopping(sig))
 			handle_group_stop(tid, sig);
 		else
-			resume(PTRACE_CONT, tid, 0);
+			resume(stop_other(tid), tid, 0);
 		return;
 	case 0:
 		break;
 	default: /* fork, vfork, clone: the child reports by itself */
-		resume(PTRACE_CONT, tid, 0);
+		resume(stop_other(tid), tid, 0);
 		return;
 	}
 	if (sig == (SIGTRAP | 0x80)) {
-		stop_syscall_exit(tid);
-		resume(PTRACE_CONT, tid, 0);
+		resume(stop_syscall(tid), tid, 0);
 		return;
 	}
 	log_signal(tid, sig);
 	stop_signal(tid);
-	resume(PTRACE_CONT, tid, sig);
+	resume(stop_other(tid), tid, sig);
+}
+
+/* __WNOTHREAD: the agents are children of another thread, and not ours to wait for. */
+static pid_t next_event(int *status)
+{
+	pid_t tid;
+
+	do
+		tid = waitpid(-1, status, __WALL | __WNOTHREAD | WNOHANG);
+	while (tid < 0 && errno == EINTR);
+	return tid;
 }
 
 int loop_run(pid_t pid)
 {
-	int status;
+	sigset_t bell;
+	int status, sig;
 
 	main_pid = pid;
+	sigemptyset(&bell);
+	sigaddset(&bell, SIGCHLD);
+	stop_start();
 	for (;;) {
-		/* __WNOTHREAD: the agents are children of another thread, and not ours to wait for. */
-		pid_t tid = waitpid(-1, &status, __WALL | __WNOTHREAD);
+		pid_t tid = next_event(&status);
 
-		if (tid < 0 && errno == EINTR)
-			continue;
 		if (tid < 0)
 			return main_status;
-		if (WIFSTOPPED(status)) {
+		if (tid > 0 && WIFSTOPPED(status)) {
 			task_seen(tid);
 			handle_stop(tid, status);
-		} else {
+		} else if (tid > 0) {
 			task_gone(tid, status);
 		}
+		/* Every event of a task and every order of a worker leaves the signal pending: none is slept over. */
+		if (!stop_apply() && !tid)
+			sigwait(&bell, &sig);
 	}
 }

@@ -209,13 +209,25 @@ static void guard_standard_fds(void)
 			_exit(EXIT_OWN_FAILURE);
 }
 
+/* All are blocked in all threads: sigwait takes what somebody sends us, and what tells of the tasks. */
+static void take_signals(struct inherited *original)
+{
+	const struct sigaction by_default = { .sa_handler = SIG_DFL };
+	sigset_t all;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &original->mask);
+	/* Ignored, as nohup's kin leave it, it would never tell. */
+	sigaction(SIGCHLD, &by_default, &original->on_child);
+}
+
 int main(int argc, char **argv)
 {
 	struct options o;
 	struct elf_info info = { .kind = ELF_NOT };
 	struct sock_fprog filter = { 0 };
 	struct spawned s;
-	sigset_t all, original;
+	struct inherited original;
 	char path[PATH_MAX], err[512];
 	int rc;
 
@@ -224,8 +236,7 @@ int main(int argc, char **argv)
 
 	if (rc)
 		return rc < 0 ? 0 : rc;
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &original);
+	take_signals(&original);
 	find_program(o.program_argv[0], path, sizeof(path), &info);
 	init_limits();
 	if (log_open(&o.log) < 0)

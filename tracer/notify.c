@@ -13,16 +13,16 @@
 
 #include "call.h"
 #include "log.h"
+#include "regs.h"
 #include "state.h"
+#include "stop.h"
 #include "util.h"
+#include "worker.h"
 
 #ifndef SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP
 #define SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP (1UL << 0)
 #define SECCOMP_IOCTL_NOTIF_SET_FLAGS SECCOMP_IOW(4, __u64)
 #endif
-
-#define MAX_WORKERS 4096
-#define WORKER_STACK (512u << 10)
 
 static int listener = -1;
 static struct seccomp_notif_sizes sizes;
@@ -31,28 +31,8 @@ static struct seccomp_notif_sizes sizes;
 static pthread_mutex_t lead = PTHREAD_MUTEX_INITIALIZER;
 static _Thread_local bool leading;
 static atomic_int followers; /* workers that wait for the lead */
-static atomic_int workers;
 
-static void *worker_run(void *arg);
-
-static int worker_start(void)
-{
-	pthread_attr_t attr;
-	pthread_t thread;
-
-	if (atomic_fetch_add(&workers, 1) >= MAX_WORKERS) {
-		atomic_fetch_sub(&workers, 1);
-		return -EAGAIN;
-	}
-	pthread_attr_init(&attr);
-	pthread_attr_setstacksize(&attr, WORKER_STACK);
-	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-	int rc = pthread_create(&thread, &attr, worker_run, NULL);
-	pthread_attr_destroy(&attr);
-	if (rc)
-		atomic_fetch_sub(&workers, 1);
-	return -rc;
-}
+static void *receive(void *arg);
 
 void notify_promote(void)
 {
@@ -61,7 +41,7 @@ void notify_promote(void)
 	leading = false;
 	pthread_mutex_unlock(&lead);
 	if (!atomic_load(&followers))
-		worker_start();
+		worker_start(receive);
 }
 
 static void lead_take(void)
@@ -84,12 +64,23 @@ static void answer(struct call *c, long result, struct seccomp_notif_resp *resp)
 		resp->error = (int)result;
 	else
 		resp->val = result;
+	if (regs_is_restart(result))
+		stop_interrupt(c->tid);
 	/* ENOENT: the task was killed meanwhile; nobody is left to be told. */
 	ioctl(listener, SECCOMP_IOCTL_NOTIF_SEND, resp);
 }
 
+/* A call that C's task makes for us while it is stopped. */
+static long serve_injected(struct call *c, const struct stop_install *wanted)
+{
+	return c->nr == STOP_INSTALL_NR && wanted->src >= 0 ?
+		       notify_install_fd(c, wanted->src, wanted->at, wanted->cloexec) :
+		       CALL_CONTINUE;
+}
+
 static void serve(const struct seccomp_notif *req, struct seccomp_notif_resp *resp)
 {
+	struct stop_install wanted;
 	struct call c = { .row = table_row(req->data.nr),
 			  .nr = req->data.nr,
 			  .tid = (pid_t)req->pid,
@@ -100,6 +91,10 @@ static void serve(const struct seccomp_notif *req, struct seccomp_notif_resp *re
 	for (int i = 0; i < 6; i++)
 		c.arg[i] = req->data.args[i];
 	log_count_notification();
+	if (stop_has(c.tid, &wanted)) {
+		answer(&c, serve_injected(&c, &wanted), resp);
+		return;
+	}
 	long result = call_dispatch(&c);
 	log_call(&c, result == CALL_CONTINUE ? c.expected : result);
 	answer(&c, result, resp);
@@ -113,7 +108,7 @@ static bool nobody_left(void)
 	return poll(&p, 1, 0) > 0 && p.revents & POLLHUP;
 }
 
-static void *worker_run(void *arg)
+static void *receive(void *arg)
 {
 	struct seccomp_notif *req = xcalloc(1, sizes.seccomp_notif);
 	struct seccomp_notif_resp *resp = xcalloc(1, sizes.seccomp_notif_resp);
@@ -145,7 +140,7 @@ int notify_start(int fd)
 		sizes.seccomp_notif_resp = sizeof(struct seccomp_notif_resp);
 	/* Since 6.6; without it every answer crosses CPUs (47 us instead of 2.4). */
 	ioctl(listener, SECCOMP_IOCTL_NOTIF_SET_FLAGS, SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP);
-	return worker_start();
+	return worker_start(receive);
 }
 
 int notify_install_fd(struct call *c, int src, int at, bool cloexec)

@@ -220,7 +220,9 @@ static void reclaim_numbers(void)
 {
 	CLEANUP_FREE bool *used = xcalloc((size_t)(FD_TOP - FD_BASE), sizeof(*used));
 
+	task_lock();
 	task_each(mark_used, used);
+	task_unlock();
 	for (int i = 0; i < FD_TOP - FD_BASE; i++)
 		if (!used[i] && (slots[i].ofd || slots[i].doubtful))
 			slots[i] = (struct slot){ .ofd = NULL };

@@ -83,13 +83,14 @@ static void raise_limit(void)
 	setrlimit(RLIMIT_NOFILE, &r);
 }
 
-static void reset_signals(const sigset_t *original)
+static void reset_signals(const struct inherited *original)
 {
-	sigprocmask(SIG_SETMASK, original, NULL);
+	sigaction(SIGCHLD, &original->on_child, NULL);
+	sigprocmask(SIG_SETMASK, &original->mask, NULL);
 }
 
 /* Runs in the child; on the socket, in turn: go; the listener's number; taken; the errno of exec. */
-static void child_run(int sock, const char *path, char **argv, const sigset_t *original,
+static void child_run(int sock, const char *path, char **argv, const struct inherited *original,
 		      const struct sock_fprog *program, bool keep_privileges)
 {
 	int word = 0;
@@ -146,7 +147,7 @@ static const char *listener_error(int rc)
 	}
 }
 
-int spawn(const char *path, char **argv, const struct sock_fprog *filter, const sigset_t *original, struct spawned *s,
+int spawn(const char *path, char **argv, const struct sock_fprog *filter, const struct inherited *original, struct spawned *s,
 	  char *err, size_t err_len)
 {
 	int sock[2];

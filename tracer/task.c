@@ -7,6 +7,8 @@
 
 #define BUCKETS 256
 
+pthread_mutex_t task_mutex = PTHREAD_MUTEX_INITIALIZER;
+
 static struct task *tasks[BUCKETS];
 
 static struct task **task_slot(pid_t tid)
@@ -30,6 +32,7 @@ struct task *task_get(pid_t tid)
 	if (!*t) {
 		*t = xcalloc(1, sizeof(**t));
 		(*t)->tid = tid;
+		(*t)->interruptible = -1;
 	}
 	return *t;
 }
@@ -42,11 +45,20 @@ void task_remove(pid_t tid)
 	if (!t)
 		return;
 	*slot = t->next;
-	if (t->pending) {
-		place_release(t->pending);
-		free(t->pending);
-	}
 	free(t);
+}
+
+void task_rename(pid_t old, pid_t tid)
+{
+	struct task **slot = task_slot(old);
+	struct task *t = *slot;
+
+	if (!t)
+		return;
+	*slot = t->next;
+	t->tid = tid;
+	t->next = NULL;
+	*task_slot(tid) = t;
 }
 
 void task_each(void (*visit)(const struct task *t, void *arg), void *arg)

@@ -1,26 +1,35 @@
-/* What the ptrace thread knows of each task. Wants the state lock held. */
+/*
+ * What the ptrace thread knows of each task. It has a lock of its own, the innermost: the ptrace thread never
+ * takes the state lock, because who holds that may be waiting for a task to get on.
+ */
 #ifndef TRACER_TASK_H
 #define TRACER_TASK_H
 
-#include <stdbool.h>
-#include <stdint.h>
-#include <sys/resource.h>
+#include <pthread.h>
 #include <sys/types.h>
 
-#include "place.h"
+struct stop;
 
 struct task {
 	struct task *next;
 	pid_t tid;
-	int interruptible;     /* the last trapped call, if a signal may end it in the kernel's own way, else -1 */
-	bool rewritten;        /* its syscall-exit stop is due: then FIRST_ARG goes back into its register */
-	uint64_t first_arg;
-	struct place *pending; /* where the path of pending_nr leads, which is being done as fchdir(pending_fd) */
-	int pending_nr;
-	int pending_fd;
-	int cwd_fd;            /* the descriptor the last such chdir left behind, 0: none … */
-	uint64_t cwd_key;      /* … and the placeholder it was */
+	int interruptible; /* the last notified call, if a signal may end it in the kernel's own way, else -1 */
+	struct stop *stop; /* the call that is served at stops of the task, NULL when none */
 };
+
+extern pthread_mutex_t task_mutex;
+
+static inline void task_lock(void)
+{
+	pthread_mutex_lock(&task_mutex);
+}
+
+static inline void task_unlock(void)
+{
+	pthread_mutex_unlock(&task_mutex);
+}
+
+/* All functions want the task lock held. */
 
 /* The task numbered TID, made if it was not known. */
 struct task *task_get(pid_t tid);
@@ -29,6 +38,9 @@ struct task *task_get(pid_t tid);
 struct task *task_find(pid_t tid);
 
 void task_remove(pid_t tid);
+
+/* Task OLD goes on as TID, whose own record must be gone. */
+void task_rename(pid_t old, pid_t tid);
 
 /* Calls VISIT for every task. */
 void task_each(void (*visit)(const struct task *t, void *arg), void *arg);

@@ -1,0 +1,77 @@
+#include "worker.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#define MAX_WORKERS 4096
+#define WORKER_STACK (512u << 10)
+
+static atomic_int workers;
+
+static pthread_mutex_t queue_mutex = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t queue_filled = PTHREAD_COND_INITIALIZER;
+static struct job *first, **last = &first;
+static int queued; /* jobs that nobody has taken */
+static int idle;   /* workers that wait for one */
+
+int worker_start(void *(*run)(void *arg))
+{
+	pthread_attr_t attr;
+	pthread_t thread;
+
+	if (atomic_fetch_add(&workers, 1) >= MAX_WORKERS) {
+		atomic_fetch_sub(&workers, 1);
+		return -EAGAIN;
+	}
+	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(&attr, WORKER_STACK);
+	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	int rc = pthread_create(&thread, &attr, run, NULL);
+	pthread_attr_destroy(&attr);
+	if (rc)
+		atomic_fetch_sub(&workers, 1);
+	return -rc;
+}
+
+static struct job *job_take(void)
+{
+	pthread_mutex_lock(&queue_mutex);
+	idle++;
+	while (!first)
+		pthread_cond_wait(&queue_filled, &queue_mutex);
+	idle--;
+	struct job *j = first;
+	first = j->next;
+	if (!first)
+		last = &first;
+	queued--;
+	pthread_mutex_unlock(&queue_mutex);
+	return j;
+}
+
+static void *work(void *arg)
+{
+	for (;;) {
+		struct job *j = job_take();
+
+		j->run(j);
+	}
+	return arg;
+}
+
+void worker_submit(struct job *job)
+{
+	job->next = NULL;
+	pthread_mutex_lock(&queue_mutex);
+	*last = job;
+	last = &job->next;
+	bool crowded = ++queued > idle;
+	pthread_cond_signal(&queue_filled);
+	pthread_mutex_unlock(&queue_mutex);
+	/* When no thread can be had, the job waits for one that is busy. */
+	if (crowded)
+		worker_start(work);
+}

@@ -1,0 +1,20 @@
+/* The threads that serve trapped calls: they may wait for an agent, the thread that follows the tasks may not. */
+#ifndef TRACER_WORKER_H
+#define TRACER_WORKER_H
+
+/* Something to be done once; kept in the structure that it is about. */
+struct job {
+	struct job *next;
+	void (*run)(struct job *job);
+};
+
+/* Starts a thread that runs RUN and ends with it. 0, or -EAGAIN when there are too many. */
+int worker_start(void *(*run)(void *arg));
+
+/*
+ * Has JOB->run called by a worker, at once if a thread can be had. JOB must live until then. Never waits;
+ * any thread.
+ */
+void worker_submit(struct job *job);
+
+#endif
