@@ -14,6 +14,7 @@ override CPPFLAGS += -D_GNU_SOURCE -DVERSION='"$(VERSION)"' -DLIBEXECDIR='"$(LIB
 proto_objs := proto/frame.o
 
 agent_objs := agent/main.o agent/serve.o agent/input.o agent/output.o agent/dispatch.o agent/handle.o \
+	agent/copy.o \
 	agent/resolve.o agent/walk.o agent/attr.o agent/open.o agent/file.o agent/dir.o agent/stat.o agent/name.o agent/meta.o \
 	agent/subject.o agent/xattr.o agent/lock.o agent/umask.o agent/watch.o agent/promise.o agent/event.o
 
@@ -26,6 +27,7 @@ tracer_objs := tracer/main.o tracer/options.o tracer/launch.o tracer/target.o tr
 	tracer/placeholder.o tracer/sync.o tracer/push.o tracer/elf.o $(log_objs)
 
 syscalls_objs := syscalls/table.o syscalls/remote.o syscalls/open.o syscalls/io.o syscalls/stat.o \
+	syscalls/transfer.o syscalls/fsize.o \
 	syscalls/dir.o syscalls/name.o syscalls/fd.o syscalls/map.o syscalls/copy.o syscalls/lock.o \
 	syscalls/limit.o syscalls/aim.o syscalls/meta.o syscalls/link.o syscalls/xattr.o syscalls/cwd.o syscalls/exec.o
 

@@ -48,6 +48,7 @@ static const struct handler handlers[] = {
 	[rfs_Request_link_tag] = { "link", true, false, op_link, op_link_refuse },
 	[rfs_Request_symlink_tag] = { "symlink", true, true, op_symlink, op_symlink_refuse },
 	[rfs_Request_mknod_tag] = { "mknod", true, false, op_mknod, op_mknod_refuse },
+	[rfs_Request_copy_range_tag] = { "copy_range", true, false, op_copy_range, op_copy_refuse },
 	[rfs_Request_statfs_tag] = { "statfs", false, false, op_statfs, NULL },
 	[rfs_Request_getxattr_tag] = { "getxattr", false, false, op_getxattr, NULL },
 	[rfs_Request_listxattr_tag] = { "listxattr", false, false, op_listxattr, NULL },
@@ -82,7 +83,7 @@ bool dispatch_is_quick(const rfs_Request *req)
 	const struct handler *h = dispatch_find(req);
 
 	/* Most writes end in memory; a sync waits for a disk, and a large answer keeps the stream busy anyway. */
-	return h && h->fn != op_sync && dispatch_cost(req) <= DISPATCH_QUICK;
+	return h && h->fn != op_sync && h->fn != op_copy_range && dispatch_cost(req) <= DISPATCH_QUICK;
 }
 
 void dispatch_prepare(struct op *op)

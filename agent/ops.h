@@ -80,6 +80,9 @@ int op_getxattr(struct op *op);
 int op_listxattr(struct op *op);
 int op_setxattr(struct op *op);
 int op_removexattr(struct op *op);
+/* copy.c */
+int op_copy_range(struct op *op);
+int op_copy_refuse(struct op *op);
 
 /* lock.c */
 int op_lock(struct op *op);

@@ -1,200 +1,247 @@
-/* sendfile, where either side is an emulated descriptor. */
+/* sendfile, copy_file_range, splice and their kin, where an end is a remote file. */
 #include <errno.h>
 #include <fcntl.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "call.h"
-#include "frame.h"
 #include "handlers.h"
-#include "link.h"
-#include "notify.h"
 #include "ofd.h"
-#include "remote.h"
-#include "rules.h"
-#include "state.h"
-#include "util.h"
+#include "transfer.h"
 
-#define PIECE (256u << 10)
-
-/* One end: an emulated file, or our copy of the task's descriptor. */
-struct end {
-	struct ofd *o;
-	int fd;
-};
-
-static int end_open(struct call *c, int fd, struct end *e)
+/* Is the kernel's business: no end is a file that we emulate. */
+static bool all_native(struct call *c, int a, int b)
 {
-	e->o = ofd_by_fd(c->tid, fd);
-	e->fd = -1;
-	if (e->o && e->o->io == OFD_EMULATED) {
-		ofd_ref(e->o);
-		return 0;
-	}
-	e->o = NULL;
-	e->fd = call_get_fd(c, fd);
-	return e->fd < 0 ? -EBADF : 0;
-}
+	const struct ofd *x = ofd_by_fd(c->tid, a), *y = ofd_by_fd(c->tid, b);
 
-static void end_close(struct end *e)
-{
-	if (e->o)
-		ofd_unref(e->o);
-	close_fd(&e->fd);
-}
-
-/* Without the state lock: a socket may take its time, and other calls need not wait for it. */
-static ssize_t local_io(int fd, void *buf, size_t len, int64_t *off, bool writing)
-{
-	ssize_t n;
-
-	notify_promote();
-	state_unlock();
-	if (writing)
-		n = write(fd, buf, len);
+	if (x && x->io == OFD_EMULATED)
+		call_remote(c, x->mount);
+	else if (y && y->io == OFD_EMULATED)
+		call_remote(c, y->mount);
 	else
-		n = off ? pread(fd, buf, len, *off) : read(fd, buf, len);
-	n = n < 0 ? -errno : n;
-	state_lock();
-	return n;
+		return true;
+	return false;
 }
 
-static ssize_t take(struct call *c, struct end *in, uint8_t *buf, size_t len, int64_t *off)
-{
-	const uint8_t *data;
+/* An offset that a call may be given by pointer; without one, the file's own. */
+struct offset { uint64_t addr; int64_t at; };
 
-	if (!in->o)
-		return local_io(in->fd, buf, len, off, false);
-	int rc = remote_data(c, in->o, off ? (uint64_t)*off : in->o->pos, &data, &len);
-	if (rc < 0)
-		return rc;
-	memcpy(buf, data, len);
-	return (ssize_t)len;
+static int offset_read(struct call *c, struct offset *off)
+{
+	return off->addr ? call_read(c, off->addr, &off->at, sizeof(off->at)) : 0;
 }
 
-static ssize_t give(struct call *c, struct end *out, const uint8_t *buf, size_t len)
+static void offset_start(struct offset *off, const struct end *e)
 {
-	uint64_t end;
-
-	if (!out->o)
-		return local_io(out->fd, (void *)buf, len, NULL, true);
-	long n = remote_write(c, out->o, buf, len, out->o->pos, false, 0, &end);
-	if (n > 0)
-		out->o->pos = end;
-	return n;
+	if (!off->addr)
+		off->at = end_pos(e);
 }
 
-/* What was taken and could not be given goes back. */
-static void give_back(struct end *in, ssize_t taken, ssize_t given)
+static int offset_store(struct call *c, const struct offset *off, struct end *e)
 {
-	if (!in->o && taken > given)
-		lseek(in->fd, (off_t)(given - taken), SEEK_CUR);
-}
-
-static long transfer(struct call *c, struct end *in, struct end *out, int64_t *off, size_t count)
-{
-	CLEANUP_FREE uint8_t *buf = xcalloc(1, PIECE);
-	size_t total = 0;
-
-	while (total < count) {
-		ssize_t taken = take(c, in, buf, count - total < PIECE ? count - total : PIECE, off);
-		if (taken <= 0)
-			return total ? (long)total : taken;
-		ssize_t given = give(c, out, buf, (size_t)taken);
-		if (!off)
-			give_back(in, taken, given > 0 ? given : 0);
-		if (given <= 0)
-			return total ? (long)total : given;
-		total += (size_t)given;
-		if (off)
-			*off += given;
-		else if (in->o)
-			in->o->pos += (uint64_t)given;
-		if (given < taken)
-			break;
-	}
-	return (long)total;
-}
-
-/* The file offsets that the transfer moves, each once, in a fixed order. */
-static void lock_ends(struct call *c, struct end *in, struct end *out)
-{
-	struct ofd *a = in->o, *b = out->o != in->o ? out->o : NULL;
-
-	if (a && b && a > b) {
-		a = out->o;
-		b = in->o;
-	}
-	if (a)
-		ofd_lock_pos(c, a);
-	if (b)
-		ofd_lock_pos(c, b);
-}
-
-static void unlock_ends(struct end *in, struct end *out)
-{
-	if (in->o)
-		ofd_unlock_pos(in->o);
-	if (out->o && out->o != in->o)
-		ofd_unlock_pos(out->o);
-}
-
-static long check_local(const struct end *in, const struct end *out)
-{
-	struct stat st;
-
-	if (in->fd >= 0 && ((fcntl(in->fd, F_GETFL) & O_ACCMODE) == O_WRONLY || fstat(in->fd, &st) < 0))
-		return -EBADF;
-	if (out->fd >= 0 && (fcntl(out->fd, F_GETFL) & O_ACCMODE) == O_RDONLY)
-		return -EBADF;
-	/* Only what can be mapped is sent from, and nothing is sent to an appending file. */
-	if ((in->fd >= 0 && !S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode)) ||
-	    (out->fd >= 0 && fcntl(out->fd, F_GETFL) & O_APPEND))
-		return -EINVAL;
+	if (off->addr)
+		return call_write(c, off->addr, &off->at, sizeof(off->at));
+	end_set_pos(e, off->at);
 	return 0;
 }
 
-static long check_ends(const struct end *in, const struct end *out)
+/* ---- sendfile ---- */
+
+static long sendfile_to_file(struct call *c, struct end *in, struct end *out, int64_t *from, size_t count)
 {
-	if (in->o && ((in->o->flags & O_ACCMODE) == O_WRONLY || in->o->flags & O_PATH))
-		return -EBADF;
-	if (out->o && ((out->o->flags & O_ACCMODE) == O_RDONLY || out->o->flags & O_PATH))
-		return -EBADF;
-	if ((in->o && !S_ISREG(in->o->node->attr.mode)) || (out->o && out->o->flags & O_APPEND))
+	int64_t to = 0, *at = end_is_emulated(out) ? &to : NULL;
+	long n;
+
+	if (out->flags & O_APPEND || end_pos(in) < 0)
 		return -EINVAL;
-	return 0;
+	if (at)
+		to = end_pos(out);
+	if (at && transfer_verify(to, count))
+		return -EINVAL;
+	if (ends_at_target(in, out))
+		n = transfer_at_target(c, in, out, from, &to, count, true);
+	else
+		n = transfer(c, in, out, from, at, count);
+	if (at)
+		end_set_pos(out, to);
+	return n;
+}
+
+static long sendfile_ends(struct call *c, struct end *in, struct end *out, struct offset *off, size_t count)
+{
+	long n = end_open(c, (int)c->arg[1], in);
+
+	if (n || !end_can_read(in))
+		return -EBADF;
+	if (off->addr && end_pos(in) < 0)
+		return -ESPIPE;
+	if (transfer_verify(off->at, count))
+		return -EINVAL;
+	if (end_open(c, (int)c->arg[0], out) || !end_can_write(out))
+		return -EBADF;
+	/* What a directory or a device deserves, the kernel knows; of a placeholder like this it reads nothing. */
+	if (in->o && !S_ISREG(in->type))
+		return CALL_CONTINUE;
+	count = count < MAX_RW_COUNT ? count : MAX_RW_COUNT;
+	ends_lock(c, in, out);
+	offset_start(off, in);
+	if (S_ISFIFO(out->type))
+		n = transfer_to_pipe(c, in, out, &off->at, count, out->flags & O_NONBLOCK);
+	else
+		n = sendfile_to_file(c, in, out, &off->at, count);
+	if (n >= 0 && offset_store(c, off, in) < 0)
+		n = -EFAULT;
+	ends_unlock(in, out);
+	return n;
 }
 
 long sys_sendfile(struct call *c)
 {
-	struct ofd *src = ofd_by_fd(c->tid, (int)c->arg[1]), *dst = ofd_by_fd(c->tid, (int)c->arg[0]);
-	struct end in = { .fd = -1 }, out = { .fd = -1 };
-	size_t count = c->arg[3] < 0x7ffff000 ? c->arg[3] : 0x7ffff000;
-	int64_t off = 0;
+	CLEANUP_END struct end in = END_CLOSED;
+	CLEANUP_END struct end out = END_CLOSED;
+	struct offset off = { .addr = c->arg[2] };
 
-	if ((!src || src->io == OFD_NATIVE) && (!dst || dst->io == OFD_NATIVE))
+	if (all_native(c, (int)c->arg[0], (int)c->arg[1]))
 		return CALL_CONTINUE;
-	if (c->arg[2] && call_read(c, c->arg[2], &off, sizeof(off)) < 0)
-		return -EFAULT;
-	if (off < 0)
+	return offset_read(c, &off) < 0 ? -EFAULT : sendfile_ends(c, &in, &out, &off, c->arg[3]);
+}
+
+/* ---- copy_file_range ---- */
+
+/* As generic_copy_file_checks (since 5.19 nothing is copied between file systems). */
+static int check_ranges(const struct end *in, const struct end *out, int64_t from, int64_t to, uint64_t len)
+{
+	if (S_ISDIR(in->type) || S_ISDIR(out->type))
+		return -EISDIR;
+	if (!S_ISREG(in->type) || !S_ISREG(out->type))
 		return -EINVAL;
-	call_remote(c, src ? src->mount : dst->mount);
-	long rc = end_open(c, (int)c->arg[1], &in);
-	rc = rc ? rc : end_open(c, (int)c->arg[0], &out);
-	rc = rc ? rc : check_ends(&in, &out);
-	rc = rc ? rc : check_local(&in, &out);
-	if (!rc && (int64_t)c->arg[3] < 0)
-		rc = -EINVAL;
-	if (!rc) {
-		lock_ends(c, &in, &out);
-		rc = transfer(c, &in, &out, c->arg[2] ? &off : NULL, count);
-		unlock_ends(&in, &out);
-		if (c->arg[2] && rc >= 0 && call_write(c, c->arg[2], &off, sizeof(off)) < 0)
-			rc = -EFAULT;
-	}
-	end_close(&in);
-	end_close(&out);
-	return rc;
+	if (!end_can_read(in) || !end_can_write(out) || out->flags & O_APPEND)
+		return -EBADF;
+	if (!in->o || !out->o || in->o->mount != out->o->mount)
+		return -EXDEV;
+	if ((uint64_t)from + len < (uint64_t)from || (uint64_t)to + len < (uint64_t)to)
+		return -EOVERFLOW;
+	return 0;
+}
+
+/* What else is wrong with the ranges, the target's kernel finds: it depends on where the file ends. */
+static long copy_ranges(struct call *c, struct end *in, struct end *out, int64_t *from, int64_t *to, uint64_t len)
+{
+	size_t count = len < MAX_RW_COUNT ? len : MAX_RW_COUNT;
+
+	if (ends_at_target(in, out))
+		return transfer_at_target(c, in, out, from, to, count, false);
+	if (transfer_verify(*from, count) || transfer_verify(*to, count))
+		return -EINVAL;
+	return transfer(c, in, out, from, to, count);
+}
+
+long sys_copy_file_range(struct call *c)
+{
+	CLEANUP_END struct end in = END_CLOSED;
+	CLEANUP_END struct end out = END_CLOSED;
+	struct offset from = { .addr = c->arg[1] }, to = { .addr = c->arg[3] };
+
+	if (all_native(c, (int)c->arg[0], (int)c->arg[2]))
+		return CALL_CONTINUE;
+	if (end_open(c, (int)c->arg[0], &in) || end_open(c, (int)c->arg[2], &out))
+		return -EBADF;
+	if (offset_read(c, &from) < 0 || offset_read(c, &to) < 0)
+		return -EFAULT;
+	if ((unsigned)c->arg[5])
+		return -EINVAL;
+	ends_lock(c, &in, &out);
+	offset_start(&from, &in);
+	offset_start(&to, &out);
+	long n = check_ranges(&in, &out, from.at, to.at, c->arg[4]);
+	if (!n)
+		n = copy_ranges(c, &in, &out, &from.at, &to.at, c->arg[4]);
+	if (n > 0 && (offset_store(c, &from, &in) < 0 || offset_store(c, &to, &out) < 0))
+		n = -EFAULT;
+	ends_unlock(&in, &out);
+	return n;
+}
+
+/* ---- splice ---- */
+
+#define SPLICE_ALL (SPLICE_F_MOVE | SPLICE_F_NONBLOCK | SPLICE_F_MORE | SPLICE_F_GIFT)
+
+/* Between the file FILE and the pipe PIPE, in the direction that INTO_FILE says. */
+static long splice_file(struct call *c, struct end *file, struct end *pipe, struct offset *off, bool into_file)
+{
+	size_t len = c->arg[4];
+	bool nonblock = (unsigned)c->arg[5] & SPLICE_F_NONBLOCK || pipe->flags & O_NONBLOCK;
+
+	offset_start(off, file);
+	if (into_file && file->flags & O_APPEND)
+		return -EINVAL;
+	if (transfer_verify(off->at, len))
+		return -EINVAL;
+	len = len < MAX_RW_COUNT ? len : MAX_RW_COUNT;
+	return into_file ? transfer_from_pipe(c, pipe, file, &off->at, len, nonblock)
+			 : transfer_to_pipe(c, file, pipe, &off->at, len, nonblock);
+}
+
+static long splice_ends(struct call *c, struct end *in, struct end *out)
+{
+	struct offset from = { .addr = c->arg[1] }, to = { .addr = c->arg[3] };
+	bool into_file = S_ISFIFO(in->type);
+	struct end *file = into_file ? out : in;
+	struct offset *off = into_file ? &to : &from;
+
+	if ((S_ISFIFO(in->type) && from.addr) || (S_ISFIFO(out->type) && to.addr))
+		return -ESPIPE;
+	if (offset_read(c, &to) < 0 || offset_read(c, &from) < 0)
+		return -EFAULT;
+	if (!end_can_read(in) || !end_can_write(out))
+		return -EBADF;
+	/* One end has to be a pipe; a directory's bytes go nowhere. */
+	if (!S_ISREG(file->type) || !S_ISFIFO((into_file ? in : out)->type))
+		return -EINVAL;
+	ends_lock(c, in, out);
+	long n = splice_file(c, file, into_file ? in : out, off, into_file);
+	if (n >= 0 && offset_store(c, off, file) < 0)
+		n = -EFAULT;
+	ends_unlock(in, out);
+	return n;
+}
+
+/* What splice, tee and vmsplice look at first. 1: go on. */
+static long splice_flags(uint64_t len, uint64_t flags)
+{
+	return !len ? 0 : (unsigned)flags & ~(unsigned)SPLICE_ALL ? -EINVAL : 1;
+}
+
+long sys_splice(struct call *c)
+{
+	CLEANUP_END struct end in = END_CLOSED;
+	CLEANUP_END struct end out = END_CLOSED;
+	long rc = splice_flags(c->arg[4], c->arg[5]);
+
+	if (rc <= 0 || all_native(c, (int)c->arg[0], (int)c->arg[2]))
+		return CALL_CONTINUE;
+	if (end_open(c, (int)c->arg[0], &in) || end_open(c, (int)c->arg[2], &out))
+		return -EBADF;
+	return splice_ends(c, &in, &out);
+}
+
+/* Only pipes are for these, so a placeholder gets the right answer, but for one that stands for an O_PATH descriptor. */
+static long pipes_only(struct call *c, int a, int b)
+{
+	const struct ofd *x = ofd_by_fd(c->tid, a), *y = ofd_by_fd(c->tid, b);
+
+	if (x || y)
+		call_remote(c, (x ? x : y)->mount);
+	return (x && x->flags & O_PATH) || (y && y->flags & O_PATH) ? -EBADF : CALL_CONTINUE;
+}
+
+long sys_tee(struct call *c)
+{
+	return splice_flags(c->arg[2], c->arg[3]) <= 0 ? CALL_CONTINUE : pipes_only(c, (int)c->arg[0], (int)c->arg[1]);
+}
+
+long sys_vmsplice(struct call *c)
+{
+	return splice_flags(1, c->arg[3]) <= 0 ? CALL_CONTINUE : pipes_only(c, (int)c->arg[0], (int)c->arg[0]);
 }

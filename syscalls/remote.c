@@ -149,6 +149,47 @@ long remote_write(struct call *c, struct ofd *o, const void *data, size_t len, u
 	return rc;
 }
 
+/* Bytes [OFF, OFF+LEN) of the file, as the target has them, into every placeholder. 0 or a negative errno. */
+static int reread_placeholders(struct call *c, struct ofd *filled, uint64_t off, uint64_t len)
+{
+	for (uint64_t done = 0; done < len;) {
+		size_t want = len - done < FRAME_MAX_PAYLOAD ? (size_t)(len - done) : FRAME_MAX_PAYLOAD;
+		rfs_Request req = { .which_op = rfs_Request_read_tag,
+				    .op.read = { .handle = filled->handle, .offset = off + done, .size = (uint32_t)want } };
+		struct link_reply rep;
+		int rc = call_rpc(c, filled->mount, &req, NULL, 0, &rep);
+
+		if (rc)
+			return rc;
+		write_placeholders(filled->node, rep.payload, rep.payload_len, off + done);
+		done += rep.payload_len;
+		link_reply_free(&rep);
+		if (rep.payload_len < want)
+			break;
+	}
+	return 0;
+}
+
+void remote_changed(struct call *c, struct ofd *o, uint64_t off, uint64_t len, const rfs_Attr *attr)
+{
+	struct node *n = o->node;
+	struct ofd *filled = n->ofds;
+	uint64_t version = ++n->own_version;
+
+	node_changed(n);
+	cache_forget(o->mount, o->path, false);
+	node_set_attr(n, attr, o->coherent & rfs_Coherent_HANDLE);
+	while (filled && !(filled->filled && filled->own_fd >= 0 && !filled->sync))
+		filled = filled->next_of_node;
+	if (!filled)
+		return;
+	ofd_ref(filled);
+	/* Other bytes may have been written behind these meanwhile. */
+	if (reread_placeholders(c, filled, off, len) < 0 || n->own_version != version)
+		push_refresh(n);
+	ofd_unref(filled);
+}
+
 void remote_resized(const struct mount *m, const rfs_Attr *attr)
 {
 	struct node *n = node_find(m, attr);

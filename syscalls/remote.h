@@ -40,6 +40,12 @@ int remote_data(struct call *c, struct ofd *o, uint64_t off, const uint8_t **dat
 long remote_write(struct call *c, struct ofd *o, const void *data, size_t len, uint64_t off, bool append,
 		  uint32_t flags, uint64_t *end);
 
+/*
+ * LEN bytes at OFF of O's file were changed at the target by a call of ours; ATTR is what it is now, NULL when
+ * unknown. Placeholders with the file's bytes follow.
+ */
+void remote_changed(struct call *c, struct ofd *o, uint64_t off, uint64_t len, const rfs_Attr *attr);
+
 /* Copies the whole file into O's placeholder (FD is a description of it). 0 or a negative errno. */
 int remote_fill(struct call *c, struct ofd *o, int fd);
 

@@ -199,6 +199,11 @@ bool call_interrupted(const struct call *c)
 	return (thread | process) & ~blocked;
 }
 
+void call_signal(const struct call *c, int signal)
+{
+	syscall(SYS_tgkill, call_process(c), c->tid, signal);
+}
+
 int call_get_fd(struct call *c, int fd)
 {
 	/* PIDFD_THREAD is too new (6.9); a process's threads share descriptors unless it went out of its way. */

@@ -126,6 +126,9 @@ pid_t call_process(const struct call *c);
  */
 bool call_interrupted(const struct call *c);
 
+/* Sends SIGNAL to C's task, as the kernel does with SIGPIPE and SIGXFSZ; it is taken once the call is answered. */
+void call_signal(const struct call *c, int signal);
+
 /* A descriptor of ours for the open file that FD is in C's task; the caller closes it. Negative errno. */
 int call_get_fd(struct call *c, int fd);
 

@@ -75,6 +75,18 @@ read_again() {
 	at_most "1000 fstats and preads of a big file: round trips" 3 "$(trips)"
 }
 
+# What stays at the target does not travel: 3 MiB are copied, and only what the open fetched ahead comes here.
+copy_there() {
+	local program
+	for program in "cp" "busybox cp"; do
+		rm -f "$T/copied"
+		counted $program "$T/sizes/s3145745" "$T/copied"
+		equal "$program copies 3 MiB" "$(sha1sum <"$T/sizes/s3145745")" "$(sha1sum <"$T/copied")"
+		at_most "$program of 3 MiB there: bytes from the target" 200000 "$(stat_of "$stats" bytes_in)"
+		at_most "$program of 3 MiB there: bytes to the target" 20000 "$(stat_of "$stats" bytes_out)"
+	done
+}
+
 go_program() {
 	make_tree "$T" --big
 	counted "$GUESTS/go/conc" "$T"
@@ -107,5 +119,6 @@ formats() {
 cat_a_file
 find_directories
 read_again
+copy_there
 formats
 go_program

@@ -1,0 +1,439 @@
+#include "transfer.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "call.h"
+#include "fsize.h"
+#include "link.h"
+#include "notify.h"
+#include "ofd.h"
+#include "remote.h"
+#include "rules.h"
+#include "state.h"
+#include "sync.h"
+#include "util.h"
+
+#define PIECE (256u << 10)
+#define PAGE 4096u
+/* One request for a copy at the target: between two of them a signal is noticed. */
+#define TARGET_PIECE (64u << 20)
+/* Nothing tells us of a signal for a task whose call we answer: so often we look. */
+#define LOOK_MS 20
+
+/* ---- ends ---- */
+
+static int end_open_local(struct call *c, int fd, struct end *e)
+{
+	struct stat st;
+
+	e->fd = call_get_fd(c, fd);
+	if (e->fd < 0 || fstat(e->fd, &st) < 0)
+		return -EBADF;
+	e->type = st.st_mode & S_IFMT;
+	e->flags = fcntl(e->fd, F_GETFL);
+	return 0;
+}
+
+int end_open(struct call *c, int fd, struct end *e)
+{
+	struct ofd *o = ofd_by_fd(c->tid, fd);
+	int rc = 0;
+
+	*e = (struct end)END_CLOSED;
+	if (o) {
+		e->o = ofd_ref(o);
+		e->type = o->node->attr.mode & S_IFMT;
+		e->flags = o->flags;
+	}
+	if (!o || o->io == OFD_NATIVE)
+		rc = end_open_local(c, fd, e);
+	return rc ? rc : e->flags & O_PATH ? -EBADF : 0;
+}
+
+void end_close(struct end *e)
+{
+	ofd_unrefp(&e->o);
+	e->o = NULL;
+	close_fd(&e->fd);
+}
+
+bool end_can_read(const struct end *e)
+{
+	return (e->flags & O_ACCMODE) == O_RDONLY || (e->flags & O_ACCMODE) == O_RDWR;
+}
+
+bool end_can_write(const struct end *e)
+{
+	return (e->flags & O_ACCMODE) == O_WRONLY || (e->flags & O_ACCMODE) == O_RDWR;
+}
+
+bool ends_at_target(const struct end *in, const struct end *out)
+{
+	return in->o && end_is_emulated(out) && in->o->mount == out->o->mount;
+}
+
+void ends_lock(struct call *c, struct end *in, struct end *out)
+{
+	struct ofd *a = end_is_emulated(in) ? in->o : NULL;
+	struct ofd *b = end_is_emulated(out) && out->o != a ? out->o : NULL;
+
+	/* In one order, whoever comes first. */
+	if (a && b && a > b) {
+		a = out->o;
+		b = in->o;
+	}
+	if (a)
+		ofd_lock_pos(c, a);
+	if (b)
+		ofd_lock_pos(c, b);
+}
+
+void ends_unlock(struct end *in, struct end *out)
+{
+	if (end_is_emulated(in))
+		ofd_unlock_pos(in->o);
+	if (end_is_emulated(out) && out->o != in->o)
+		ofd_unlock_pos(out->o);
+}
+
+int64_t end_pos(const struct end *e)
+{
+	off_t at;
+
+	if (end_is_emulated(e))
+		return (int64_t)e->o->pos;
+	at = lseek(e->fd, 0, SEEK_CUR);
+	return at < 0 ? -ESPIPE : at;
+}
+
+void end_set_pos(struct end *e, int64_t pos)
+{
+	if (end_is_emulated(e))
+		e->o->pos = (uint64_t)pos;
+	else
+		lseek(e->fd, pos, SEEK_SET);
+}
+
+int transfer_verify(int64_t off, uint64_t count)
+{
+	int64_t end;
+
+	return (int64_t)count < 0 || off < 0 || __builtin_add_overflow(off, (int64_t)count, &end) ? -EINVAL : 0;
+}
+
+/* ---- waiting ---- */
+
+/* Until FD is ready for EVENTS. 0, or -ERESTARTSYS when the task has a signal to take. */
+static int wait_ready(struct call *c, int fd, short events)
+{
+	struct pollfd p = { .fd = fd, .events = events };
+	int n = poll(&p, 1, 0);
+
+	while (!n) {
+		if (call_interrupted(c))
+			return -ERESTARTSYS;
+		notify_promote();
+		state_unlock();
+		n = poll(&p, 1, LOOK_MS);
+		state_lock();
+	}
+	return 0;
+}
+
+/* What the kernel does to a task that writes where nobody reads. */
+static long broken_pipe(struct call *c)
+{
+	static const struct timespec now;
+	sigset_t set;
+
+	/* A pipe knows no MSG_NOSIGNAL: what our own thread got, blocked, is nobody's. */
+	sigemptyset(&set);
+	sigaddset(&set, SIGPIPE);
+	sigtimedwait(&set, NULL, &now);
+	call_signal(c, SIGPIPE);
+	return -EPIPE;
+}
+
+/* ---- pieces ---- */
+
+/* Up to LEN bytes of IN at OFF into BUF. */
+static ssize_t take(struct call *c, struct end *in, uint8_t *buf, size_t len, int64_t off)
+{
+	const uint8_t *data;
+	ssize_t n;
+
+	if (end_is_emulated(in)) {
+		int rc = remote_data(c, in->o, (uint64_t)off, &data, &len);
+		if (rc < 0)
+			return rc;
+		memcpy(buf, data, len);
+		return (ssize_t)len;
+	}
+	notify_promote();
+	state_unlock();
+	n = pread(in->fd, buf, len, off);
+	n = n < 0 ? -errno : n;
+	state_lock();
+	return n;
+}
+
+static ssize_t give_socket(struct call *c, struct end *out, const uint8_t *buf, size_t len)
+{
+	ssize_t n;
+
+	while ((n = send(out->fd, buf, len, MSG_DONTWAIT | MSG_NOSIGNAL)) < 0 && errno == EAGAIN) {
+		int rc = out->flags & O_NONBLOCK ? -EAGAIN : wait_ready(c, out->fd, POLLOUT);
+		if (rc)
+			return rc;
+	}
+	return n >= 0 ? n : errno == EPIPE ? broken_pipe(c) : -errno;
+}
+
+static ssize_t give_local(struct call *c, struct end *out, const uint8_t *buf, size_t len, int64_t *to)
+{
+	int rc = S_ISREG(out->type) || out->flags & O_NONBLOCK ? 0 : wait_ready(c, out->fd, POLLOUT);
+	ssize_t n;
+
+	if (rc)
+		return rc;
+	notify_promote();
+	state_unlock();
+	n = to ? pwrite(out->fd, buf, len, *to) : write(out->fd, buf, len);
+	n = n < 0 ? -errno : n;
+	state_lock();
+	return n;
+}
+
+/* LEN bytes to OUT, at *TO if that is not NULL. */
+static ssize_t give(struct call *c, struct end *out, const uint8_t *buf, size_t len, int64_t *to)
+{
+	uint64_t end;
+
+	if (S_ISSOCK(out->type))
+		return give_socket(c, out, buf, len);
+	int64_t at = to ? *to : end_pos(out);
+	int rc = S_ISREG(out->type) ? fsize_clip(c, (uint64_t)at, &len) : 0;
+	if (rc)
+		return rc;
+	if (!end_is_emulated(out))
+		return give_local(c, out, buf, len, to);
+	return remote_write(c, out->o, buf, len, (uint64_t)at, false, 0, &end);
+}
+
+long transfer(struct call *c, struct end *in, struct end *out, int64_t *from, int64_t *to, size_t count)
+{
+	CLEANUP_FREE uint8_t *buf = xcalloc(1, count < PIECE ? count + 1 : PIECE);
+	size_t total = 0;
+	ssize_t given = 0;
+
+	while (total < count) {
+		ssize_t taken = take(c, in, buf, count - total < PIECE ? count - total : PIECE, *from);
+		if (taken <= 0)
+			return total ? (long)total : taken;
+		given = give(c, out, buf, (size_t)taken, to);
+		if (given <= 0)
+			break;
+		total += (size_t)given;
+		*from += given;
+		if (to)
+			*to += given;
+		if (given < taken && !S_ISSOCK(out->type))
+			break;
+	}
+	return total ? (long)total : given;
+}
+
+/* ---- at the target ---- */
+
+static long copy_piece(struct call *c, struct end *in, struct end *out, int64_t from, int64_t to, size_t len, bool splice)
+{
+	rfs_Request req = { .which_op = rfs_Request_copy_range_tag,
+			    .op.copy_range = { .from = in->o->handle, .from_offset = from, .to = out->o->handle,
+					       .to_offset = to, .length = (uint32_t)len, .splice = splice } };
+	struct node *n = out->o->node;
+	struct link_reply rep;
+
+	n->writers++; /* no refresh may bring older bytes meanwhile */
+	int rc = call_rpc(c, out->o->mount, &req, NULL, 0, &rep);
+	n->writers--;
+	if (!rc && (rep.msg.which_op != rfs_Reply_write_tag || rep.msg.op.write.written > len))
+		rc = -EPROTO;
+	long copied = rc ? rc : (long)rep.msg.op.write.written;
+	if (copied > 0)
+		remote_changed(c, out->o, (uint64_t)to, (uint64_t)copied,
+			       rep.msg.op.write.has_attr ? &rep.msg.op.write.attr : NULL);
+	link_reply_free(&rep);
+	return copied;
+}
+
+long transfer_at_target(struct call *c, struct end *in, struct end *out, int64_t *from, int64_t *to, size_t count,
+			bool splice)
+{
+	size_t total = 0;
+	long n = in->o->sync ? sync_flush(c, in->o) : 0;
+
+	n = n ? n : fsize_clip(c, (uint64_t)*to, &count);
+	if (n)
+		return n;
+	do {
+		size_t len = count - total < TARGET_PIECE ? count - total : TARGET_PIECE;
+
+		n = copy_piece(c, in, out, *from, *to, len, splice);
+		if (n <= 0)
+			break;
+		total += (size_t)n;
+		*from += n;
+		*to += n;
+		if ((size_t)n < len)
+			break;
+	} while (total < count && !call_interrupted(c));
+	return total ? (long)total : n;
+}
+
+/* ---- pipes ---- */
+
+/* A file that has IN's bytes from OFF on, at the same place in a page: what splice makes of it, it would make of IN. */
+static int stage(struct call *c, struct end *in, int64_t off, size_t len)
+{
+	CLEANUP_FREE uint8_t *buf = xcalloc(1, len + 1);
+	size_t done = 0;
+	ssize_t n = 0;
+
+	/* At most twice: a read may end where what is known does. */
+	while (done < len && (n = take(c, in, buf + done, len - done, off + (int64_t)done)) > 0)
+		done += (size_t)n;
+	if (n < 0 && !done)
+		return (int)n;
+	int fd = memfd_create("splice", MFD_CLOEXEC);
+	if (fd >= 0 && pwrite(fd, buf, done, off % PAGE) != (ssize_t)done)
+		close_fd(&fd);
+	return fd < 0 ? -ENOMEM : fd;
+}
+
+static long stage_to_pipe(int staged, struct end *out, int64_t off, size_t len)
+{
+	off_t at = off % PAGE;
+	ssize_t n = splice(staged, &at, out->fd, NULL, len, SPLICE_F_NONBLOCK);
+
+	return n < 0 ? -errno : n;
+}
+
+long transfer_to_pipe(struct call *c, struct end *in, struct end *out, int64_t *off, size_t count, bool nonblock)
+{
+	int room = fcntl(out->fd, F_GETPIPE_SZ);
+	CLEANUP_FD int staged = -1;
+	long n;
+
+	if (room > 0 && count > (size_t)room)
+		count = (size_t)room;
+	do {
+		n = nonblock ? 0 : wait_ready(c, out->fd, POLLOUT);
+		if (!n && staged < 0)
+			n = staged = stage(c, in, *off, count);
+		if (n < 0)
+			return n;
+		n = stage_to_pipe(staged, out, *off, count);
+	} while (n == -EAGAIN && !nonblock);
+	if (n > 0)
+		*off += n;
+	return n == -EPIPE ? broken_pipe(c) : n;
+}
+
+/* Two that look into pipes before they take what they saw must not see the same. */
+static bool pipe_taken;
+static pthread_cond_t pipe_free = PTHREAD_COND_INITIALIZER;
+
+static void pipe_lock(void)
+{
+	while (pipe_taken)
+		state_wait(&pipe_free);
+	pipe_taken = true;
+}
+
+static void pipe_unlock(void)
+{
+	pipe_taken = false;
+	pthread_cond_signal(&pipe_free);
+}
+
+/* What is in the pipe FD, up to LEN bytes, into BUF; it stays there. 0: its writers are gone. -EAGAIN: nothing. */
+static long peek_pipe(int fd, uint8_t *buf, size_t len)
+{
+	CLEANUP_FD int in = -1;
+	CLEANUP_FD int out = -1;
+	int ends[2];
+	ssize_t n;
+
+	if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0)
+		return -errno;
+	in = ends[0];
+	out = ends[1];
+	/* As many buffers as it has, or not all would be seen; a user's limit on pipes may forbid that. */
+	fcntl(out, F_SETPIPE_SZ, fcntl(fd, F_GETPIPE_SZ));
+	n = tee(fd, out, len, SPLICE_F_NONBLOCK);
+	return n <= 0 ? n < 0 ? -errno : 0 : read(in, buf, (size_t)n);
+}
+
+static void drop_from_pipe(int fd, uint8_t *buf, size_t len)
+{
+	while (len > 0) {
+		struct iovec v = { buf, len };
+		ssize_t n = preadv2(fd, &v, 1, -1, RWF_NOWAIT);
+
+		if (n <= 0) /* somebody else has read it meanwhile */
+			return;
+		len -= (size_t)n;
+	}
+}
+
+/* What is there now goes to OUT; what could not be written stays in the pipe. */
+static long drain_pipe(struct call *c, struct end *in, struct end *out, int64_t *off, uint8_t *buf, size_t count)
+{
+	size_t total = 0;
+	long n = 0;
+
+	pipe_lock();
+	while (total < count) {
+		n = peek_pipe(in->fd, buf, count - total < PIECE ? count - total : PIECE);
+		if (n <= 0)
+			break;
+		long peeked = n;
+		n = give(c, out, buf, (size_t)peeked, off);
+		if (n <= 0)
+			break;
+		drop_from_pipe(in->fd, buf, (size_t)n);
+		total += (size_t)n;
+		*off += n;
+		if (n < peeked)
+			break;
+	}
+	pipe_unlock();
+	return total ? (long)total : n;
+}
+
+long transfer_from_pipe(struct call *c, struct end *in, struct end *out, int64_t *off, size_t count, bool nonblock)
+{
+	CLEANUP_FREE uint8_t *buf = xcalloc(1, PIECE);
+	long n;
+
+	for (;;) {
+		n = drain_pipe(c, in, out, off, buf, count);
+		if (n != -EAGAIN || nonblock)
+			return n;
+		n = wait_ready(c, in->fd, POLLIN);
+		if (n)
+			return n;
+	}
+}

@@ -1,0 +1,76 @@
+/* Moving bytes between two descriptors, each remote or local. All want the state lock held. */
+#ifndef SYSCALLS_TRANSFER_H
+#define SYSCALLS_TRANSFER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct call;
+struct ofd;
+
+/* The kernel's own limit on one transfer (mm.h: INT_MAX & PAGE_MASK). */
+#define MAX_RW_COUNT 0x7ffff000u
+
+/* One end of a transfer: a remote file, a local one, or (a low number) a remote one that the kernel works on. */
+struct end {
+	struct ofd *o; /* a reference; NULL: local */
+	int fd;        /* our copy of the task's descriptor; -1: emulated */
+	mode_t type;   /* S_IFMT */
+	int flags;     /* open(2) flags */
+};
+
+/* Takes descriptor FD of C's task. 0 or -EBADF (O_PATH, too); end_close either way. */
+int end_open(struct call *c, int fd, struct end *e);
+void end_close(struct end *e);
+#define END_CLOSED { .fd = -1 }
+#define CLEANUP_END __attribute__((cleanup(end_close)))
+
+bool end_can_read(const struct end *e);
+bool end_can_write(const struct end *e);
+
+static inline bool end_is_emulated(const struct end *e)
+{
+	return e->o && e->fd < 0;
+}
+
+/* Both are at the same target, and what it has is what the task sees: the agent can move the bytes itself. */
+bool ends_at_target(const struct end *in, const struct end *out);
+
+/* Takes (gives back) the right to use the offsets of both ends. */
+void ends_lock(struct call *c, struct end *in, struct end *out);
+void ends_unlock(struct end *in, struct end *out);
+
+/* E's file offset; -ESPIPE for what has none. */
+int64_t end_pos(const struct end *e);
+void end_set_pos(struct end *e, int64_t pos);
+
+/*
+ * What the kernel finds wrong with COUNT bytes at OFF (rw_verify_area): -EINVAL or 0.
+ */
+int transfer_verify(int64_t off, uint64_t count);
+
+/*
+ * Moves up to COUNT bytes from IN at *FROM to OUT at *TO (TO NULL: a stream, or the offset of a local
+ * file), and both offsets with them. How many, or a negative errno when none were; -ERESTARTSYS when a
+ * signal came before any. A closed stream costs the task a SIGPIPE.
+ */
+long transfer(struct call *c, struct end *in, struct end *out, int64_t *from, int64_t *to, size_t count);
+
+/*
+ * As transfer, at the target: nothing travels. SPLICE: as sendfile(2) does it, else as copy_file_range(2).
+ */
+long transfer_at_target(struct call *c, struct end *in, struct end *out, int64_t *from, int64_t *to, size_t count,
+			bool splice);
+
+/*
+ * From IN, a remote file, at *OFF into the pipe OUT: what the kernel's splice_file_to_pipe does. -EAGAIN
+ * when the pipe is full, or with NONBLOCK not set waits.
+ */
+long transfer_to_pipe(struct call *c, struct end *in, struct end *out, int64_t *off, size_t count, bool nonblock);
+
+/* From the pipe IN to OUT, a remote file, at *OFF: what the kernel's iter_file_splice_write does. */
+long transfer_from_pipe(struct call *c, struct end *in, struct end *out, int64_t *off, size_t count, bool nonblock);
+
+#endif
