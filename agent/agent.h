@@ -13,6 +13,7 @@
 
 struct handles;
 struct locks;
+struct observer;
 
 /* The tree that is served. Nothing outside it can be named. */
 struct root {
@@ -27,6 +28,7 @@ struct agent {
 	struct handles *handles;
 	struct watcher *watcher;
 	struct locks *locks;
+	struct observer *observer;
 };
 
 /* One request while it is being answered. */

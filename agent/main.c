@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "handle.h"
+#include "observe.h"
 #include "ops.h"
 #include "resolve.h"
 #include "serve.h"
@@ -163,7 +164,8 @@ int main(int argc, char **argv)
 	a.handles = handles_new();
 	a.locks = locks_new();
 	a.watcher = watch_new(&a.root);
-	if (!a.handles || !a.locks || !a.watcher)
+	a.observer = observe_new();
+	if (!a.handles || !a.locks || !a.watcher || !a.observer)
 		die("start", -ENOMEM);
 	r = serve(&a, STDIN_FILENO, STDOUT_FILENO);
 	die("start", r);

@@ -84,6 +84,10 @@ int op_removexattr(struct op *op);
 int op_copy_range(struct op *op);
 int op_copy_refuse(struct op *op);
 
+/* observe.c */
+int op_watch(struct op *op);
+int op_unwatch(struct op *op);
+
 /* lock.c */
 int op_lock(struct op *op);
 int op_flock(struct op *op);

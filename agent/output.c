@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "observe.h"
 #include "serve_int.h"
 
 #define OUTPUT_MESSAGE (rfs_Reply_size > rfs_Push_size ? rfs_Reply_size : rfs_Push_size)
@@ -48,28 +49,7 @@ static void output_write(struct serve *s, struct iovec *iov, int count)
 		_exit(0);
 }
 
-void output_reply(struct serve *s, struct job *job)
-{
-	uint8_t head[OUTPUT_FRAME], tail[2 * OUTPUT_FRAME];
-	struct frame_header h = { .kind = FRAME_REPLY, .id = job->id, .payload_len = job->op.out_len };
-	struct promise *p = &job->op.promise;
-	struct iovec iov[3] = { { head, 0 }, { job->op.out, job->op.out_len }, { tail, 0 } };
-	bool silent = job->req.which_op == rfs_Request_close_tag;
-
-	if (!silent)
-		iov[0].iov_len = output_encode(head, h, rfs_Reply_fields, &job->reply);
-	pthread_mutex_lock(&s->write_lock);
-	promise_settle(s->agent->watcher, p);
-	if (p->name_broken)
-		iov[2].iov_len += output_invalidate(tail, p->path, true);
-	if (p->handle_broken)
-		iov[2].iov_len += output_changed(tail + iov[2].iov_len, p->handle);
-	if (!silent)
-		output_write(s, iov, 3);
-	pthread_mutex_unlock(&s->write_lock);
-}
-
-/* A batch of encoded pushes. */
+/* A batch of encoded pushes. The write lock is held while there is one. */
 struct batch {
 	struct serve *serve;
 	size_t len;
@@ -80,9 +60,8 @@ static void output_flush(struct batch *b)
 {
 	struct iovec iov = { b->data, b->len };
 
-	pthread_mutex_lock(&b->serve->write_lock);
-	output_write(b->serve, &iov, 1);
-	pthread_mutex_unlock(&b->serve->write_lock);
+	if (b->len)
+		output_write(b->serve, &iov, 1);
 	b->len = 0;
 }
 
@@ -93,6 +72,66 @@ static uint8_t *output_room(struct batch *b)
 	return b->data + b->len;
 }
 
+static void output_event(void *batch, const struct observed *e)
+{
+	rfs_Push push = { .which_event = rfs_Push_watched_tag };
+	rfs_Event *event = &push.event.watched;
+	struct batch *b = batch;
+
+	event->instance = e->instance;
+	event->wd = e->wd;
+	event->mask = e->mask;
+	event->name.size = strlen(e->name);
+	memcpy(event->name.bytes, e->name, event->name.size);
+	event->to_wd = e->to_wd;
+	event->to_name.size = strlen(e->to_name);
+	memcpy(event->to_name.bytes, e->to_name, event->to_name.size);
+	b->len += output_encode(output_room(b), (struct frame_header){ .kind = FRAME_PUSH }, rfs_Push_fields, &push);
+}
+
+/* The write lock is held. */
+static void output_events(struct serve *s)
+{
+	struct batch b;
+
+	b.serve = s;
+	b.len = 0;
+	observe_take(s->agent->observer, output_event, &b);
+	output_flush(&b);
+}
+
+void output_observed(void *serve)
+{
+	struct serve *s = serve;
+
+	pthread_mutex_lock(&s->write_lock);
+	output_events(s);
+	pthread_mutex_unlock(&s->write_lock);
+}
+
+void output_reply(struct serve *s, struct job *job)
+{
+	uint8_t head[OUTPUT_FRAME], tail[2 * OUTPUT_FRAME];
+	struct frame_header h = { .kind = FRAME_REPLY, .id = job->id, .payload_len = job->op.out_len };
+	struct promise *p = &job->op.promise;
+	struct iovec iov[3] = { { head, 0 }, { job->op.out, job->op.out_len }, { tail, 0 } };
+	bool silent = !job->id || job->req.which_op == rfs_Request_close_tag;
+
+	if (!silent)
+		iov[0].iov_len = output_encode(head, h, rfs_Reply_fields, &job->reply);
+	pthread_mutex_lock(&s->write_lock);
+	/* What the request did is told before its answer: a program that has it looks for its events. */
+	output_events(s);
+	promise_settle(s->agent->watcher, p);
+	if (p->name_broken)
+		iov[2].iov_len += output_invalidate(tail, p->path, true);
+	if (p->handle_broken)
+		iov[2].iov_len += output_changed(tail + iov[2].iov_len, p->handle);
+	if (!silent)
+		output_write(s, iov, 3);
+	pthread_mutex_unlock(&s->write_lock);
+}
+
 void output_notices(void *serve, const struct notices *n)
 {
 	struct batch b;
@@ -100,6 +139,7 @@ void output_notices(void *serve, const struct notices *n)
 
 	b.serve = serve;
 	b.len = 0;
+	pthread_mutex_lock(&b.serve->write_lock);
 	if (n->all)
 		b.len += output_invalidate(output_room(&b), "/", true);
 	for (i = 0; i < n->names; i++)
@@ -107,4 +147,5 @@ void output_notices(void *serve, const struct notices *n)
 	for (i = 0; i < n->handles; i++)
 		b.len += output_changed(output_room(&b), n->handle[i]);
 	output_flush(&b);
+	pthread_mutex_unlock(&b.serve->write_lock);
 }

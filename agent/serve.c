@@ -17,6 +17,7 @@
 
 #include "dispatch.h"
 #include "handle.h"
+#include "observe.h"
 #include "ops.h"
 #include "resolve.h"
 #include "serve_int.h"
@@ -223,6 +224,15 @@ static void serve_goodbye(struct serve *s, struct job *job)
 	serve_exit(s, 0);
 }
 
+/*
+ * Whether what comes behind a Close must find it done: a lock that is asked for next, or the removal of the file, whose
+ * IN_DELETE_SELF waits for the last handle.
+ */
+static bool serve_close_counts(const struct serve *s, uint64_t handle)
+{
+	return observe_any(s->agent->observer) || handle_is_locked(s->agent->handles, handle);
+}
+
 /* The requests that the leader answers itself, in the order of the stream. True: it was one. */
 static bool serve_inline(struct serve *s, struct job *job)
 {
@@ -234,8 +244,8 @@ static bool serve_inline(struct serve *s, struct job *job)
 		serve_hello(s, job);
 	else if (job->req.which_op == rfs_Request_goodbye_tag)
 		serve_goodbye(s, job);
-	else if (job->req.which_op == rfs_Request_close_tag && handle_is_locked(s->agent->handles, job->req.op.close.handle))
-		dispatch_run(&job->op); /* a lock that is asked for next finds these gone */
+	else if (job->req.which_op == rfs_Request_close_tag && serve_close_counts(s, job->req.op.close.handle))
+		dispatch_run(&job->op);
 	else
 		return false;
 	return true;
@@ -305,6 +315,7 @@ int serve(struct agent *a, int in, int out)
 	pthread_cond_init(&s->done, NULL);
 	pthread_cond_init(&s->watch, NULL);
 	r = watch_start(a->watcher, output_notices, s);
+	observe_start(a->observer, output_observed, s);
 	if (!r)
 		r = -pthread_create(&watchdog, NULL, serve_watchdog, s);
 	if (r)

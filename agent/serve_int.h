@@ -59,6 +59,9 @@ void output_reply(struct serve *s, struct job *job);
 /* Writes the pushes of N: for watch_start. */
 void output_notices(void *serve, const struct notices *n);
 
+/* Writes the events that are waiting in the program's inotify instances: for observe_start. */
+void output_observed(void *serve);
+
 /* Ends the process; never in the middle of a frame, unless the stream is stuck there. */
 _Noreturn void serve_exit(struct serve *s, int status);
 

@@ -20,7 +20,8 @@
 	X(sys_setxattr) X(sys_lsetxattr) X(sys_fsetxattr) X(sys_setxattrat) \
 	X(sys_getxattr) X(sys_lgetxattr) X(sys_fgetxattr) X(sys_getxattrat) \
 	X(sys_listxattr) X(sys_llistxattr) X(sys_flistxattr) X(sys_listxattrat) \
-	X(sys_removexattr) X(sys_lremovexattr) X(sys_fremovexattr) X(sys_removexattrat)
+	X(sys_removexattr) X(sys_lremovexattr) X(sys_fremovexattr) X(sys_removexattrat) \
+	X(sys_inotify_init) X(sys_inotify_add_watch) X(sys_inotify_rm_watch) X(sys_fanotify_mark)
 
 #define DECLARE_HANDLER(name) syscall_handler name;
 SYSCALL_HANDLERS(DECLARE_HANDLER)

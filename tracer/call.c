@@ -20,6 +20,7 @@
 #include "sync.h"
 #include "task.h"
 #include "util.h"
+#include "watch.h"
 
 pthread_mutex_t state_mutex = PTHREAD_MUTEX_INITIALIZER;
 
@@ -48,8 +49,8 @@ long call_dispatch(struct call *c)
 		return -ENOSYS;
 	}
 	state_lock();
-	/* What was written natively, and descriptors that were closed by an exit, happened before this call. */
-	if (sync_active() || c->row->class != CLASS_PATH)
+	/* What was written natively, and descriptors that were closed, happened before this call. */
+	if (sync_active() || watch_any() || c->row->class != CLASS_PATH)
 		placeholder_drain(c);
 	result = c->row->handler ? c->row->handler(c) : call_default(c);
 	state_unlock();

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "call.h"
+#include "carrier.h"
 #include "elf.h"
 #include "filter.h"
 #include "launch.h"
@@ -261,6 +262,7 @@ int main(int argc, char **argv)
 	int status = loop_run(s.pid);
 	check_exec(&s, o.program_argv[0]);
 	finish_links();
+	carrier_finish();
 	if (loop_aborted())
 		_exit(EXIT_OWN_FAILURE);
 	mirror(status);

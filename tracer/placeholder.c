@@ -223,6 +223,11 @@ int placeholder_resize(struct ofd *o, uint64_t size)
 	return ftruncate(o->own_fd, (off_t)size) < 0 ? -errno : 0;
 }
 
+void placeholder_name(char *out, size_t len, const char *what)
+{
+	snprintf(out, len, "%s%s", dir_stem, what);
+}
+
 uint64_t placeholder_key(const char *text)
 {
 	size_t stem = strlen(dir_stem), root = strlen(base);

@@ -39,6 +39,9 @@ int placeholder_watch_writes(struct ofd *o);
 int placeholder_write(struct ofd *o, const void *data, size_t len, uint64_t off);
 int placeholder_resize(struct ofd *o, uint64_t size);
 
+/* A path for something that has to have a name beside the placeholders; WHAT is the end of it. */
+void placeholder_name(char *out, size_t len, const char *what);
+
 /*
  * Handles the events queued so far: ofds whose last descriptor is gone are dropped, bytes written
  * natively are marked. Called before each remote call, so that what a task did natively comes first.

@@ -13,6 +13,7 @@
 #include "placeholder.h"
 #include "rules.h"
 #include "state.h"
+#include "watch.h"
 
 #define MISSED 256
 
@@ -112,6 +113,8 @@ void push_receive(struct link *l, const rfs_Push *push, void *arg)
 		changed(m, push->event.changed.handle);
 	else if (push->which_event == rfs_Push_invalidate_tag)
 		invalidate(m, &push->event.invalidate);
+	else if (push->which_event == rfs_Push_watched_tag)
+		watch_receive(m, &push->event.watched);
 	state_unlock();
 }
 

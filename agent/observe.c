@@ -1,0 +1,290 @@
+#include "observe.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/inotify.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "ops.h"
+#include "resolve.h"
+
+#define OBSERVE_BUFFER 65536
+#define OBSERVE_EVENT_MAX (sizeof(struct inotify_event) + NAME_MAX + 1)
+/* Between its two events a rename does next to nothing; it can be preempted there. */
+#define OBSERVE_PAIR_MS 2
+
+struct instance {
+	struct instance *next;
+	uint64_t number;
+	int fd;
+};
+
+struct observer {
+	pthread_mutex_t lock;
+	int epoll; /* holds every instance; -1 before the first */
+	struct instance *instances;
+	atomic_uint count;
+	void (*ready)(void *arg);
+	void *ready_arg;
+
+	/* What was read of one instance. */
+	size_t filled;
+	char buf[OBSERVE_BUFFER] __attribute__((aligned(__alignof__(struct inotify_event))));
+};
+
+struct observer *observe_new(void)
+{
+	struct observer *o = calloc(1, sizeof(*o));
+
+	if (!o)
+		return NULL;
+	pthread_mutex_init(&o->lock, NULL);
+	o->epoll = -1;
+	return o;
+}
+
+void observe_start(struct observer *o, void (*ready)(void *arg), void *arg)
+{
+	o->ready = ready;
+	o->ready_arg = arg;
+}
+
+static void *observe_thread(void *observer)
+{
+	struct observer *o = observer;
+	struct pollfd p = { .fd = o->epoll, .events = POLLIN };
+
+	for (;;)
+		if (poll(&p, 1, -1) > 0)
+			o->ready(o->ready_arg);
+	return NULL;
+}
+
+/* Everything below, up to the requests, wants the lock. */
+
+/* Most clients never watch anything: the thread begins with the first instance. */
+static int observe_begin(struct observer *o)
+{
+	pthread_t thread;
+	int r;
+
+	if (o->epoll >= 0)
+		return 0;
+	o->epoll = epoll_create1(EPOLL_CLOEXEC);
+	if (o->epoll < 0)
+		return -errno;
+	r = pthread_create(&thread, NULL, observe_thread, o);
+	if (r) {
+		close(o->epoll);
+		o->epoll = -1;
+		return -r;
+	}
+	pthread_detach(thread);
+	return 0;
+}
+
+static struct instance **instance_find(struct observer *o, uint64_t number)
+{
+	struct instance **i = &o->instances;
+
+	while (*i && (*i)->number != number)
+		i = &(*i)->next;
+	return i;
+}
+
+static void instance_end(struct observer *o, struct instance **at)
+{
+	struct instance *i = *at;
+
+	*at = i->next;
+	close(i->fd); /* which takes it out of the epoll set */
+	free(i);
+	atomic_fetch_sub(&o->count, 1);
+}
+
+static int instance_new(struct observer *o, uint64_t number)
+{
+	struct epoll_event ev = { .events = EPOLLIN };
+	struct instance *i;
+	int r = observe_begin(o);
+
+	if (r)
+		return r;
+	i = calloc(1, sizeof(*i));
+	if (!i)
+		return -ENOMEM;
+	i->fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+	ev.data.ptr = i;
+	if (i->fd < 0 || epoll_ctl(o->epoll, EPOLL_CTL_ADD, i->fd, &ev)) {
+		r = -errno;
+		if (i->fd >= 0)
+			close(i->fd);
+		free(i);
+		return r;
+	}
+	i->number = number;
+	i->next = o->instances;
+	o->instances = i;
+	atomic_fetch_add(&o->count, 1);
+	return 0;
+}
+
+/* Reads behind what is in the buffer. False: there is nothing. */
+static bool observe_read(struct observer *o, const struct instance *i)
+{
+	ssize_t n = -1;
+
+	if (sizeof(o->buf) - o->filled >= OBSERVE_EVENT_MAX)
+		n = read(i->fd, o->buf + o->filled, sizeof(o->buf) - o->filled);
+	o->filled += n > 0 ? n : 0;
+	return n > 0;
+}
+
+static struct inotify_event *observe_at(struct observer *o, size_t at)
+{
+	return (struct inotify_event *)(o->buf + at);
+}
+
+static size_t observe_next(struct observer *o, size_t at)
+{
+	return at + sizeof(struct inotify_event) + observe_at(o, at)->len;
+}
+
+/* The IN_MOVED_TO that belongs to the IN_MOVED_FROM at AT. The kernel queues it next, but not in the same instant. */
+static struct inotify_event *observe_other_end(struct observer *o, const struct instance *i, size_t at)
+{
+	struct pollfd p = { .fd = i->fd, .events = POLLIN };
+	uint32_t cookie = observe_at(o, at)->cookie;
+	size_t next = observe_next(o, at);
+
+	if (next == o->filled && poll(&p, 1, OBSERVE_PAIR_MS) > 0)
+		observe_read(o, i);
+	for (; next < o->filled; next = observe_next(o, next))
+		if (observe_at(o, next)->mask & IN_MOVED_TO && observe_at(o, next)->cookie == cookie)
+			return observe_at(o, next);
+	return NULL;
+}
+
+static const char *event_name(const struct inotify_event *e)
+{
+	return e->len ? e->name : "";
+}
+
+static void observe_drain(struct observer *o, const struct instance *i,
+			  void (*emit)(void *arg, const struct observed *e), void *arg)
+{
+	size_t at;
+
+	o->filled = 0;
+	observe_read(o, i);
+	for (at = 0; at < o->filled; at = observe_next(o, at)) {
+		struct inotify_event *e = observe_at(o, at), *to = NULL;
+		struct observed out = { .instance = i->number, .wd = e->wd, .mask = e->mask, .name = event_name(e), .to_name = "" };
+
+		if (!e->mask)
+			continue; /* told with its other end */
+		if (e->mask & IN_MOVED_FROM)
+			to = observe_other_end(o, i, at);
+		if (to) {
+			out.to_wd = to->wd;
+			out.to_name = event_name(to);
+			to->mask = 0;
+		}
+		emit(arg, &out);
+	}
+}
+
+bool observe_any(const struct observer *o)
+{
+	return atomic_load(&o->count);
+}
+
+void observe_take(struct observer *o, void (*emit)(void *arg, const struct observed *e), void *arg)
+{
+	struct epoll_event ready[16];
+	int n, i;
+
+	if (!observe_any(o))
+		return;
+	pthread_mutex_lock(&o->lock);
+	while ((n = epoll_wait(o->epoll, ready, 16, 0)) > 0)
+		for (i = 0; i < n; i++)
+			observe_drain(o, ready[i].data.ptr, emit, arg);
+	pthread_mutex_unlock(&o->lock);
+}
+
+/* ---- requests ---- */
+
+static int watch_fd(struct observer *o, uint64_t number, int fd, uint32_t mask)
+{
+	struct instance **at = instance_find(o, number);
+	bool made = !*at;
+	char proc[32];
+	int r = made ? instance_new(o, number) : 0;
+
+	if (r)
+		/* inotify_add_watch(2) has an errno for want of watches, none for want of instances. */
+		return r == -ENOMEM ? r : -ENOSPC;
+	at = instance_find(o, number);
+	snprintf(proc, sizeof(proc), "/proc/self/fd/%d", fd);
+	/* This link is to be followed; what is behind it is the place itself. */
+	r = inotify_add_watch((*at)->fd, proc, mask & ~IN_DONT_FOLLOW);
+	r = r < 0 ? -errno : r;
+	if (r < 0 && made)
+		instance_end(o, at);
+	return r;
+}
+
+int op_watch(struct op *op)
+{
+	const rfs_Watch *req = &op->req->op.watch;
+	rfs_WatchReply *reply = &op->reply->op.watch;
+	struct observer *o = op->agent->observer;
+	struct stat st;
+	struct place p;
+	int fd, r = place_get(op->agent, req->has_where, &req->where, &p);
+
+	if (!r) {
+		fd = resolve_open(&p, O_PATH | (req->mask & IN_DONT_FOLLOW ? O_NOFOLLOW : 0) |
+				  (req->mask & IN_ONLYDIR ? O_DIRECTORY : 0), 0, 0);
+		r = fd < 0 ? fd : 0;
+	}
+	place_put(&p);
+	if (r)
+		return r;
+	pthread_mutex_lock(&o->lock);
+	r = watch_fd(o, req->instance, fd, req->mask);
+	pthread_mutex_unlock(&o->lock);
+	op->reply->which_op = rfs_Reply_watch_tag;
+	reply->wd = r;
+	reply->directory = !fstat(fd, &st) && S_ISDIR(st.st_mode);
+	close(fd);
+	return r < 0 ? r : 0;
+}
+
+int op_unwatch(struct op *op)
+{
+	const rfs_Unwatch *req = &op->req->op.unwatch;
+	struct observer *o = op->agent->observer;
+	struct instance **at;
+	int r = 0;
+
+	pthread_mutex_lock(&o->lock);
+	at = instance_find(o, req->instance);
+	if (!*at)
+		r = -EINVAL;
+	else if (!req->wd)
+		instance_end(o, at);
+	else if (inotify_rm_watch((*at)->fd, req->wd))
+		r = -errno;
+	pthread_mutex_unlock(&o->lock);
+	return r;
+}

@@ -1,0 +1,438 @@
+#include "watch.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/kcmp.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "call.h"
+#include "carrier.h"
+#include "link.h"
+#include "log.h"
+#include "place.h"
+#include "rules.h"
+#include "state.h"
+#include "task.h"
+#include "util.h"
+
+/* How often it is asked whether anybody has an instance, and for how long nobody must have it: it may be on its
+ * way through a socket, or in a child that has not been seen yet. */
+#define CHECK_NS UINT64_C(1000000000)
+#define MISSING_NS UINT64_C(200000000)
+
+/* A remote place that an instance watches. */
+struct watch {
+	struct watch *next;
+	const struct mount *mount;
+	int remote_wd; /* its number at the agent */
+	struct carrier carrier;
+};
+
+/* An event that came before the answer that tells what it is about. */
+struct early {
+	struct early *next;
+	const struct mount *mount;
+	rfs_Event event;
+};
+
+struct instance {
+	struct instance *next;
+	uint64_t number; /* the agents' name for it */
+	int fd;          /* ours */
+	struct watch *watches;
+	int adding;      /* answers that are awaited */
+	struct early *early;
+
+	/* Where a tracee had it last. Our own descriptor keeps it from ending, so we must look. */
+	pid_t holder;
+	int holder_fd;
+	uint64_t checked, missing_since; /* now_ns; 0: it is not missing */
+};
+
+static struct instance *instances;
+static uint64_t last_number;
+
+/* ---- instances ---- */
+
+static bool holds(const struct instance *i, pid_t pid, int fd)
+{
+	return syscall(SYS_kcmp, getpid(), pid, KCMP_FILE, (unsigned long)i->fd, (unsigned long)fd) == 0;
+}
+
+static void look_at_task(const struct task *t, void *arg)
+{
+	struct instance *i = arg;
+	char path[64], link[PATH_MAX];
+
+	if (!i->missing_since)
+		return;
+	snprintf(path, sizeof(path), "/proc/%d/fd", (int)t->tid);
+	DIR *dir = opendir(path);
+	for (struct dirent *e; dir && (e = readdir(dir));) {
+		ssize_t n = readlinkat(dirfd(dir), e->d_name, link, sizeof(link) - 1);
+
+		link[n > 0 ? n : 0] = '\0';
+		if (strcmp(link, "anon_inode:inotify") || !holds(i, t->tid, atoi(e->d_name)))
+			continue;
+		i->holder = t->tid;
+		i->holder_fd = atoi(e->d_name);
+		i->missing_since = 0;
+	}
+	if (dir)
+		closedir(dir);
+}
+
+/* Looks for a task that has I open; the usual one is found at once. */
+static void look_for_holder(struct instance *i, uint64_t now)
+{
+	i->checked = now;
+	if (holds(i, i->holder, i->holder_fd)) {
+		i->missing_since = 0;
+		return;
+	}
+	uint64_t since = i->missing_since ? i->missing_since : now;
+	i->missing_since = since;
+	task_lock();
+	task_each(look_at_task, i);
+	task_unlock();
+}
+
+static bool is_gone(const struct instance *i, uint64_t now)
+{
+	return i->missing_since && now - i->missing_since >= MISSING_NS && !i->adding;
+}
+
+/* Tells every agent that I has ended; they do not answer. */
+static void unwatch_all(struct instance *i)
+{
+	rfs_Request req = { .which_op = rfs_Request_unwatch_tag, .op.unwatch.instance = i->number };
+	size_t count;
+	struct mount *const *mounts = rules_mounts(&count);
+
+	for (size_t n = 0; n < count; n++)
+		for (struct watch *w = i->watches; w; w = w->next)
+			if (w->mount == mounts[n] && !w->mount->closing) {
+				link_send(w->mount->link, &req);
+				break;
+			}
+}
+
+static void drop_early(struct instance *i)
+{
+	for (struct early *e; (e = i->early);) {
+		i->early = e->next;
+		free(e);
+	}
+}
+
+static void instance_free(struct instance **at)
+{
+	struct instance *i = *at;
+
+	*at = i->next;
+	unwatch_all(i);
+	for (struct watch *w; (w = i->watches);) {
+		i->watches = w->next;
+		carrier_end(&w->carrier);
+		free(w);
+	}
+	drop_early(i);
+	close_fd(&i->fd);
+	free(i);
+}
+
+void watch_collect(void)
+{
+	uint64_t now = now_ns();
+
+	for (struct instance **at = &instances; *at;) {
+		look_for_holder(*at, now);
+		if (is_gone(*at, now))
+			instance_free(at);
+		else
+			at = &(*at)->next;
+	}
+}
+
+bool watch_any(void)
+{
+	return instances;
+}
+
+static struct instance *instance_find(struct call *c, int fd)
+{
+	struct instance *i = instances;
+
+	while (i && !holds(i, c->tid, fd))
+		i = i->next;
+	return i;
+}
+
+/* The instance that FD is in C's task, made if it was not known; -EINVAL when it is something else. */
+static int instance_get(struct call *c, int fd, struct instance **out)
+{
+	struct instance *i = instance_find(c, fd);
+
+	if (!i) {
+		int own = call_get_fd(c, fd);
+
+		if (own < 0)
+			return own;
+		i = xcalloc(1, sizeof(*i));
+		i->fd = own;
+		i->number = ++last_number;
+		i->next = instances;
+		instances = i;
+	}
+	i->holder = c->tid;
+	i->holder_fd = fd;
+	*out = i;
+	return 0;
+}
+
+/* I may be of no more use: nothing remote is watched by it. */
+static void instance_put(struct instance *i)
+{
+	struct instance **at = &instances;
+
+	if (i->watches || i->adding)
+		return;
+	while (*at != i)
+		at = &(*at)->next;
+	instance_free(at);
+}
+
+/* ---- events ---- */
+
+static struct watch **watch_find(struct instance *i, const struct mount *m, int remote_wd)
+{
+	struct watch **w = &i->watches;
+
+	while (*w && ((*w)->mount != m || (*w)->remote_wd != remote_wd))
+		w = &(*w)->next;
+	return w;
+}
+
+static void watch_free(struct watch **at)
+{
+	struct watch *w = *at;
+
+	*at = w->next;
+	carrier_end(&w->carrier);
+	free(w);
+}
+
+/* A name as the agent sent it: "" for what cannot be one. */
+static void copy_name(char *out, const uint8_t *bytes, size_t len)
+{
+	if (len > NAME_MAX || memchr(bytes, 0, len))
+		len = 0;
+	memcpy(out, bytes, len);
+	out[len] = '\0';
+}
+
+static void tell_lost(const struct mount *m, int rc)
+{
+	static bool told;
+
+	if (told)
+		return;
+	told = true;
+	log_error("%s: an inotify event could not be passed on (%s); there may be more: %s", mount_tag(m), strerror(-rc),
+		  rc == -EINVAL ? "the agent sent what is no event" : "is there room in /dev/shm?");
+}
+
+static void lost_events(struct instance *i, const struct mount *m)
+{
+	int rc = carrier_overflow(i->fd);
+
+	if (rc < 0)
+		tell_lost(m, rc);
+}
+
+/* False: E is about a watch that is not known, or no longer. */
+static bool replay(struct instance *i, const struct mount *m, const rfs_Event *e)
+{
+	struct watch **w = watch_find(i, m, e->wd), **to = e->to_wd ? watch_find(i, m, e->to_wd) : NULL;
+	char name[NAME_MAX + 1], to_name[NAME_MAX + 1];
+	struct carried at = { .name = name }, other = { .name = to_name };
+	uint32_t mask = e->mask;
+	int rc;
+
+	copy_name(name, e->name.bytes, e->name.size);
+	copy_name(to_name, e->to_name.bytes, e->to_name.size);
+	/* Of a move, what is left when one of the two watches has been removed meanwhile. */
+	if (!*w && to && *to) {
+		w = to;
+		strcpy(name, to_name);
+		mask = (mask & ~IN_MOVED_FROM) | IN_MOVED_TO;
+		to = NULL;
+	}
+	if (!*w)
+		return false;
+	if (mask & (IN_IGNORED | IN_UNMOUNT)) {
+		watch_free(w);
+		return true;
+	}
+	at.carrier = &(*w)->carrier;
+	other.carrier = to && *to ? &(*to)->carrier : NULL;
+	rc = carrier_event(&at, &other, mask, mask & IN_ISDIR);
+	if (rc < 0)
+		tell_lost(m, rc);
+	for (w = &i->watches; *w;)
+		if ((*w)->carrier.wd)
+			w = &(*w)->next;
+		else
+			watch_free(w);
+	return true;
+}
+
+static void keep_early(struct instance *i, const struct mount *m, const rfs_Event *event)
+{
+	struct early **end = &i->early, *e = xcalloc(1, sizeof(*e));
+
+	e->mount = m;
+	e->event = *event;
+	while (*end)
+		end = &(*end)->next;
+	*end = e;
+}
+
+static bool is_known(struct instance *i, const struct mount *m, const rfs_Event *e)
+{
+	return *watch_find(i, m, e->wd) && (!e->to_wd || *watch_find(i, m, e->to_wd));
+}
+
+/* The events that have waited for an answer, as far as it has come. */
+static void replay_early(struct instance *i)
+{
+	for (struct early **at = &i->early, *e; (e = *at);)
+		if (!i->adding || is_known(i, e->mount, &e->event)) {
+			*at = e->next;
+			replay(i, e->mount, &e->event);
+			free(e);
+		} else {
+			at = &e->next;
+		}
+}
+
+void watch_receive(const struct mount *m, const rfs_Event *e)
+{
+	struct instance **at = &instances;
+	uint64_t now = now_ns();
+
+	while (*at && (*at)->number != e->instance)
+		at = &(*at)->next;
+	struct instance *i = *at;
+	if (!i)
+		return;
+	if (now - i->checked >= CHECK_NS || i->missing_since)
+		look_for_holder(i, now);
+	if (is_gone(i, now)) {
+		instance_free(at);
+		return;
+	}
+	if (e->mask & IN_Q_OVERFLOW)
+		lost_events(i, m);
+	else if (i->adding && !is_known(i, m, e))
+		keep_early(i, m, e);
+	else
+		replay(i, m, e);
+}
+
+/* ---- calls ---- */
+
+/* The watch that the agent knows by REP's number: the one there is, or a new one. Its number here. */
+static int watch_take(struct instance *i, const struct mount *m, const rfs_WatchReply *rep, uint32_t mask)
+{
+	struct watch *w = *watch_find(i, m, rep->wd);
+
+	if (w) {
+		/* IN_MASK_ADD leaves what was said before; all else replaces it. */
+		w->carrier.oneshot = mask & IN_ONESHOT || (mask & IN_MASK_ADD && w->carrier.oneshot);
+		return w->carrier.wd;
+	}
+	w = xcalloc(1, sizeof(*w));
+	int rc = carrier_make(&w->carrier, i->fd, rep->directory);
+	if (rc < 0) {
+		free(w);
+		return rc;
+	}
+	w->mount = m;
+	w->remote_wd = rep->wd;
+	w->carrier.oneshot = mask & IN_ONESHOT;
+	w->next = i->watches;
+	i->watches = w;
+	return rc;
+}
+
+static int ask_unwatch(struct call *c, const struct mount *m, uint64_t number, int remote_wd)
+{
+	rfs_Request req = { .which_op = rfs_Request_unwatch_tag, .op.unwatch = { .instance = number, .wd = remote_wd } };
+	struct link_reply rep;
+	int rc = call_rpc(c, m, &req, NULL, 0, &rep);
+
+	link_reply_free(&rep);
+	return rc;
+}
+
+static long ask_watch(struct call *c, struct instance *i, const struct place *p, uint32_t mask)
+{
+	rfs_Request req = { .which_op = rfs_Request_watch_tag };
+	struct link_reply rep;
+
+	req.op.watch.has_where = true;
+	place_where(p, &req.op.watch.where);
+	req.op.watch.instance = i->number;
+	req.op.watch.mask = mask;
+	int rc = call_rpc(c, p->mount, &req, NULL, 0, &rep);
+	if (!rc && (rep.msg.which_op != rfs_Reply_watch_tag || rep.msg.op.watch.wd <= 0))
+		rc = -EPROTO;
+	if (!rc) {
+		rc = watch_take(i, p->mount, &rep.msg.op.watch, mask);
+		if (rc < 0)
+			ask_unwatch(c, p->mount, i->number, rep.msg.op.watch.wd);
+	}
+	link_reply_free(&rep);
+	return rc;
+}
+
+long watch_add(struct call *c, int fd, const struct place *p, uint32_t mask)
+{
+	struct instance *i;
+	long rc = instance_get(c, fd, &i);
+
+	if (rc < 0)
+		return rc;
+	i->adding++;
+	rc = ask_watch(c, i, p, mask);
+	i->adding--;
+	replay_early(i);
+	instance_put(i);
+	return rc;
+}
+
+long watch_remove(struct call *c, int fd, int wd)
+{
+	struct instance *i = instances ? instance_find(c, fd) : NULL;
+	struct watch **w = i ? &i->watches : NULL;
+
+	while (w && *w && (*w)->carrier.wd != wd)
+		w = &(*w)->next;
+	if (!w || !*w)
+		return CALL_CONTINUE;
+	const struct mount *m = (*w)->mount;
+	int remote_wd = (*w)->remote_wd;
+	uint64_t number = i->number;
+	watch_free(w);
+	instance_put(i);
+	/* Afterwards, lest a watch of the same place that is added next is the one that is being removed. */
+	ask_unwatch(c, m, number, remote_wd);
+	return 0;
+}

@@ -1,0 +1,35 @@
+/*
+ * inotify instances of tracees that watch remote places. The instance is the kernel's and stays in the tracee; what
+ * it watches is a carrier, and the agent tells what to do to it. All functions want the state lock held.
+ */
+#ifndef TRACER_WATCH_H
+#define TRACER_WATCH_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "remotefs.pb.h"
+
+struct call;
+struct mount;
+struct place;
+
+/*
+ * Adds a watch for MASK (inotify_add_watch(2)) on the remote place P to the inotify instance that FD is in C's
+ * task. The watch's number, or a negative errno.
+ */
+long watch_add(struct call *c, int fd, const struct place *p, uint32_t mask);
+
+/* Removes watch WD from the instance FD. 0; CALL_CONTINUE when it is no watch of a remote place; a negative errno. */
+long watch_remove(struct call *c, int fd, int wd);
+
+/* Gives up the instances that no task has open any more. */
+void watch_collect(void);
+
+/* Whether any remote place is watched. */
+bool watch_any(void);
+
+/* What M's agent says has happened. */
+void watch_receive(const struct mount *m, const rfs_Event *e);
+
+#endif
