@@ -57,6 +57,9 @@ repeated "200 threads" "200 threads, 200 good" "$GUESTS/race/threads" "$T" 200 3
 repeated "open and close, 8 threads of 500" "8 threads, 8 good" "$GUESTS/race/threads" "$T" 8 500
 repeated "fork storms with closes" "3 rounds, 0 bad" "$GUESTS/race/forks" "$T" 3
 repeated "threads that end in calls" "10 rounds, 0 bad" "$GUESTS/race/threadexit" "$T" 10
+repeated "signals, stops and death in the middle of stops" \
+	"$(printf '%s: 0 bad\n' "under signals" "in threads" "stopped and continued" killed "exec among threads")" \
+	"$GUESTS/race/stops" "$T" 20
 # Written through low numbers, by one process after the other: each line once, in order.
 appends='for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15; do : > $0; (echo one; echo two; echo three) >> $0; (echo four; echo five) >> $0; busybox tr "\n" " " < $0; done'
 repeated "appends by >>" "$(for i in {1..15}; do printf 'one two three four five '; done)" busybox sh -c "$appends" "$T/appended"
