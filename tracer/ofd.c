@@ -261,6 +261,22 @@ void ofd_doubt_number(int fd, bool replaced)
 		s->ofd = NULL;
 }
 
+void ofd_doubt_closed(pid_t tid)
+{
+	const struct task task = { .tid = tid };
+	CLEANUP_FREE bool *open = NULL;
+
+	for (int i = 0; i < FD_TOP - FD_BASE; i++) {
+		if (!slots[i].ofd || slots[i].doubtful)
+			continue;
+		if (!open) {
+			open = xcalloc((size_t)(FD_TOP - FD_BASE), sizeof(*open));
+			mark_used(&task, open);
+		}
+		slots[i].doubtful = !open[i];
+	}
+}
+
 struct ofd *ofd_by_link(const char *text)
 {
 	uint64_t key = placeholder_key(text);

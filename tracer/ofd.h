@@ -112,6 +112,9 @@ void ofd_set_number(int number, struct ofd *o);
  */
 void ofd_doubt_number(int fd, bool replaced);
 
+/* TID may have closed any of its emulated numbers (execve, close_range): those it has not got any more are in doubt. */
+void ofd_doubt_closed(pid_t tid);
+
 /*
  * The ofd behind descriptor FD of task TID: by number in the emulated range, by placeholder below.
  * NULL for local ones. No reference is taken.
