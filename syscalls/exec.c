@@ -44,11 +44,20 @@ static long exec_remote(struct call *c, const struct place *p)
 	return call_unsupported(c, p->mount);
 }
 
+/* The kernel closes what is close-on-exec without a word. */
+static long exec_done(struct call *c, long result)
+{
+	if (!result)
+		ofd_doubt_closed(c->tid);
+	return result;
+}
+
 static long exec_at(struct call *c, int dirfd, uint64_t addr, int flags)
 {
 	PLACE_ON_STACK(p);
 	char text[PATH_MAX], link[PATH_MAX + 64];
 
+	c->after = exec_done;
 	if (place_resolve(c, dirfd, addr, flags, &p))
 		return CALL_CONTINUE;
 	if (p.mount)
