@@ -23,6 +23,7 @@ log_objs := tracer/log.o tracer/log_text.o tracer/log_flags.o tracer/log_names.o
 
 tracer_objs := tracer/main.o tracer/options.o tracer/launch.o tracer/target.o tracer/link.o tracer/stream.o \
 	tracer/spawn.o tracer/filter.o tracer/loop.o tracer/stop.o tracer/regs.o tracer/task.o tracer/worker.o tracer/notify.o \
+	tracer/proclink.o \
 	tracer/call.o tracer/mem.o tracer/place.o tracer/rules.o tracer/cache.o tracer/ofd.o \
 	tracer/placeholder.o tracer/sync.o tracer/push.o tracer/carrier.o tracer/watch.o tracer/elf.o $(log_objs)
 

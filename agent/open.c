@@ -34,6 +34,8 @@ static int open_flags(uint32_t wire)
 		flags |= O_DIRECTORY;
 	if (wire & WIRE_NOFOLLOW)
 		flags |= O_NOFOLLOW;
+	if (wire & WIRE_TMPFILE)
+		flags |= OPEN_UNNAMED;
 	/* openat2(2) is strict about what open(2) ignores. */
 	if (flags & O_PATH)
 		return flags & (O_PATH | O_DIRECTORY | O_NOFOLLOW);
@@ -117,6 +119,13 @@ static int open_read_only(const struct place *p, int *flags, uint64_t resolve)
 
 	if (*flags & O_PATH || (!create && !open_writes(*flags)))
 		return 0;
+	if (*flags & OPEN_UNNAMED) {
+		/* build_open_flags and do_tmpfile of fs/open.c, fs/namei.c: the flags, the directory, EROFS. */
+		if (create || !(*flags & O_DIRECTORY))
+			return -EINVAL;
+		r = open_type(p, *flags & O_NOFOLLOW, resolve, &type);
+		return r ? r : S_ISDIR(type) ? -EROFS : -ENOTDIR;
+	}
 	r = open_type(p, exclusive || *flags & O_NOFOLLOW, resolve, &type);
 	if (create && p->path[0])
 		r = open_read_only_create(p, *flags, r);
@@ -227,13 +236,14 @@ static int open_place(struct op *op, const struct place *p)
 	struct stat st;
 	mode_t mode;
 
-	if (req->flags & WIRE_TMPFILE && !(req->flags & O_PATH))
-		return -ENOSYS;
 	r = op->agent->root.read_only ? open_read_only(p, &flags, req->resolve) : 0;
 	if (r)
 		return r;
-	mode = flags & O_CREAT ? umask_for(req->mode, req->umask) : 0;
-	fd = stat_open(op, p, flags, mode, req->resolve, &reply->coherent);
+	mode = flags & (O_CREAT | OPEN_UNNAMED) ? umask_for(req->mode, req->umask) : 0;
+	if (flags & OPEN_UNNAMED) /* the place is not the file's */
+		fd = resolve_open(p, flags, mode, req->resolve);
+	else
+		fd = stat_open(op, p, flags, mode, req->resolve, &reply->coherent);
 	r = open_check_type(p, fd, flags, &st);
 	if (r) {
 		if (fd >= 0)

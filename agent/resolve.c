@@ -50,7 +50,7 @@ static int resolve_call(const struct root *root, int base, const char *path, int
 {
 	struct open_how how = {
 		.flags = flags | O_CLOEXEC,
-		.mode = flags & O_CREAT ? mode : 0,
+		.mode = flags & (O_CREAT | OPEN_UNNAMED) ? mode : 0,
 		.resolve = resolve,
 	};
 	int fd, races = 0;
@@ -125,15 +125,15 @@ static bool resolve_changes(int flags)
 }
 
 /* An empty path: the open file itself, once more. */
-static int resolve_reopen(const struct place *p, int flags)
+static int resolve_reopen(const struct place *p, int flags, mode_t mode)
 {
 	char proc[32];
 	int fd;
 
 	if (!p->dir)
-		return resolve_call(&p->agent->root, p->agent->root.fd, ".", flags & ~O_NOFOLLOW, 0, RESOLVE_IN_ROOT);
+		return resolve_call(&p->agent->root, p->agent->root.fd, ".", flags & ~O_NOFOLLOW, mode, RESOLVE_IN_ROOT);
 	snprintf(proc, sizeof(proc), "/proc/self/fd/%d", p->dir->fd);
-	fd = open(proc, (flags & ~(O_NOFOLLOW | O_CREAT)) | O_CLOEXEC);
+	fd = open(proc, (flags & ~(O_NOFOLLOW | O_CREAT)) | O_CLOEXEC, mode);
 	return fd < 0 ? -errno : fd;
 }
 
@@ -211,7 +211,7 @@ int resolve_open(const struct place *p, int flags, mode_t mode, uint64_t resolve
 	if (root->read_only && resolve_changes(flags))
 		return -EROFS;
 	if (!*p->path)
-		return resolve_reopen(p, flags);
+		return resolve_reopen(p, flags, mode);
 	resolve |= RESOLVE_NO_MAGICLINKS;
 	if (confined)
 		return resolve_call(root, place_fd(p), p->path, flags, mode, resolve);
@@ -234,7 +234,7 @@ int resolve_parent(struct place *p, const char **name)
 		end--;
 	if (end == 0 && p->path[0]) {
 		*name = p->path; /* the root: the system call refuses it by its text, without looking */
-		return resolve_reopen(&(struct place){ .agent = p->agent }, O_PATH | O_DIRECTORY);
+		return resolve_reopen(&(struct place){ .agent = p->agent }, O_PATH | O_DIRECTORY, 0);
 	}
 	while (end > 0 && p->path[end - 1] != '/')
 		end--;
@@ -320,7 +320,7 @@ static int resolve_not_deleted(const struct root *root, int fd, const char *path
 	return r;
 }
 
-int resolve_path_of(const struct root *root, int fd, char *out)
+int resolve_text_of(const struct root *root, int fd, char *out)
 {
 	char top[PATH_MAX];
 	size_t len;
@@ -336,7 +336,14 @@ int resolve_path_of(const struct root *root, int fd, char *out)
 	memmove(out, out + len, strlen(out + len) + 1);
 	if (!out[0])
 		strcpy(out, "/");
-	return resolve_not_deleted(root, fd, out);
+	return 0;
+}
+
+int resolve_path_of(const struct root *root, int fd, char *out)
+{
+	int r = resolve_text_of(root, fd, out);
+
+	return r ? r : resolve_not_deleted(root, fd, out);
 }
 
 int resolve_exact(const struct root *root, const char *path, int flags)

@@ -11,6 +11,9 @@
 
 struct handle;
 
+/* <fcntl.h>'s __O_TMPFILE: O_TMPFILE has O_DIRECTORY in it. */
+#define OPEN_UNNAMED (O_TMPFILE & ~O_DIRECTORY)
+
 /* A Where, checked and held. Initialise with {0}; give back with place_put. */
 struct place {
 	struct agent *agent;
@@ -53,6 +56,9 @@ bool resolve_canonical(const struct place *p, char *out);
  * below the root; -ENAMETOOLONG.
  */
 int resolve_path_of(const struct root *root, int fd, char *out);
+
+/* The same, but what is deleted has its last path and " (deleted)" behind it, as the kernel writes it. */
+int resolve_text_of(const struct root *root, int fd, char *out);
 
 /* Opens PATH below the root, following no symbolic link, as O_PATH. A descriptor or a negative errno. */
 int resolve_exact(const struct root *root, const char *path, int flags);

@@ -199,7 +199,12 @@ int op_path(struct op *op)
 	if (r)
 		return r;
 	op->out = malloc(PATH_MAX);
-	r = op->out ? resolve_path_of(&op->agent->root, h->fd, (char *)op->out) : -ENOMEM;
+	if (!op->out)
+		r = -ENOMEM;
+	else if (op->req->op.path.marked)
+		r = resolve_text_of(&op->agent->root, h->fd, (char *)op->out);
+	else
+		r = resolve_path_of(&op->agent->root, h->fd, (char *)op->out);
 	op->out_len = r ? 0 : strlen((char *)op->out);
 	handle_put(op->agent->handles, h);
 	return r;

@@ -40,7 +40,7 @@ static int open_remote(struct call *c, struct place *p)
 
 	/* Looking up "." needs search permission, as chdir does; opening the directory itself does not. */
 	if (n + 3 <= sizeof(p->path))
-		strcpy(p->path + n, n && p->path[n - 1] == '/' ? "." : "/.");
+		strcpy(p->path + n, !n || p->path[n - 1] == '/' ? "." : "/.");
 	return remote_open_dir(c, p, O_PATH | O_DIRECTORY, &o);
 }
 
@@ -63,7 +63,7 @@ long sys_chdir(struct call *c)
 {
 	PLACE_ON_STACK(p);
 
-	if (place_resolve(c, AT_FDCWD, c->arg[0], 0, &p) || (!p.mount && !p.behalf))
+	if (place_resolve(c, AT_FDCWD, c->arg[0], PLACE_FOLLOW, &p) || (!p.mount && !p.behalf))
 		return CALL_CONTINUE;
 	CLEANUP_FD int dir = p.behalf ? open_behalf(&p) : open_remote(c, &p);
 	return dir < 0 ? dir : enter(c, dir);

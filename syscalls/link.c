@@ -109,7 +109,8 @@ static long link_common(struct call *c, int olddir, uint64_t oldpath, int newdir
 
 	if (flags & ~(AT_SYMLINK_FOLLOW | AT_EMPTY_PATH))
 		return CALL_CONTINUE;
-	long rc = place_resolve(c, olddir, oldpath, flags & AT_EMPTY_PATH ? PLACE_EMPTY_OK : 0, &from);
+	long rc = place_resolve(c, olddir, oldpath,
+				(flags & AT_EMPTY_PATH ? PLACE_EMPTY_OK : 0) | (flags & AT_SYMLINK_FOLLOW ? PLACE_FOLLOW : 0), &from);
 	if (rc)
 		return rc;
 	if (from.mount)

@@ -21,6 +21,9 @@
 #include "rules.h"
 #include "util.h"
 
+/* <fcntl.h>'s __O_TMPFILE: O_TMPFILE has O_DIRECTORY in it. */
+#define O_UNNAMED (O_TMPFILE & ~O_DIRECTORY)
+
 static bool is_readable(int flags)
 {
 	return (flags & O_ACCMODE) != O_WRONLY && !(flags & O_PATH);
@@ -39,7 +42,7 @@ static int ask_open(struct call *c, struct place *p, int flags, unsigned mode, u
 	op->flags = (uint32_t)flags;
 	op->resolve = resolve;
 	op->prefetch = is_readable(flags) ? PREFETCH_SIZE : 0;
-	if (flags & O_CREAT) {
+	if (flags & (O_CREAT | O_UNNAMED)) {
 		op->mode = mode;
 		op->umask = call_umask(c);
 	}
@@ -77,7 +80,7 @@ static struct ofd *make_ofd(const struct place *p, int flags, uint64_t handle, c
 
 	ofd_name(p, r, name);
 	struct ofd *o = ofd_new(p->mount, handle, name, flags & ~(O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC), &r->attr);
-	o->path_stale = *name != '/';
+	o->path_stale = *name != '/' || flags & O_UNNAMED;
 	o->coherent = r->coherent;
 	if (flags & O_TRUNC)
 		remote_resized(p->mount, &r->attr);
@@ -195,6 +198,8 @@ static int open_place(struct call *c, struct place *p, int flags, unsigned mode,
 	uint64_t handle = link_new_handle(p->mount->link);
 	struct link_reply rep;
 
+	if (flags & O_UNNAMED)
+		p->key[0] = '\0'; /* the name is the directory's, not the file's */
 	call_remote(c, p->mount);
 	if (known_absent(p, flags))
 		return -ENOENT;
@@ -252,7 +257,9 @@ static long open_common(struct call *c, int dirfd, uint64_t addr, int flags, uns
 	PLACE_ON_STACK(p);
 	int how = resolve & (RESOLVE_BENEATH | RESOLVE_IN_ROOT) ? PLACE_SCOPED : 0;
 
-	if (!(flags & (O_NOFOLLOW | O_EXCL)) && !resolve)
+	if (resolve)
+		how |= PLACE_NO_MAGIC;
+	else if (!(flags & O_NOFOLLOW) && (flags & (O_CREAT | O_EXCL)) != (O_CREAT | O_EXCL))
 		how |= PLACE_FOLLOW;
 	long rc = place_resolve(c, dirfd, addr, how, &p);
 
@@ -265,9 +272,6 @@ static long open_common(struct call *c, int dirfd, uint64_t addr, int flags, uns
 		return CALL_CONTINUE;
 	if (!p.mount)
 		return CALL_CONTINUE;
-	/* An unnamed file cannot be half there: not yet emulated. */
-	if ((flags & O_TMPFILE) == O_TMPFILE)
-		return call_unsupported(c, p.mount);
 	return remote_open(c, &p, flags, mode & 07777, resolve);
 }
 
@@ -313,7 +317,7 @@ long sys_openat2(struct call *c)
 			return CALL_CONTINUE;
 	memcpy(&how, bytes, sizeof(how));
 	if (how.flags != (uint64_t)(unsigned)known_flags(how.flags) || how.resolve & ~(uint64_t)OPEN2_RESOLVE || how.mode & ~07777ull ||
-	    (how.mode && !(how.flags & O_CREAT)))
+	    (how.mode && !(how.flags & (O_CREAT | O_UNNAMED))))
 		return CALL_CONTINUE;
 	return open_common(c, (int)c->arg[0], c->arg[1], (int)how.flags, (unsigned)how.mode, how.resolve);
 }

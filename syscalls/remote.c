@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -230,18 +231,13 @@ int remote_fill(struct call *c, struct ofd *o, int fd)
 	return rc;
 }
 
-int remote_path(struct call *c, struct ofd *o, char *out, size_t len)
+/* Where O is now, as the agent says it; MARKED: as the kernel says it in /proc, also of what has no name. */
+static int ask_path(struct call *c, struct ofd *o, bool marked, char *out, size_t len)
 {
-	rfs_Request req = { .which_op = rfs_Request_path_tag, .op.path.handle = o->handle };
+	rfs_Request req = { .which_op = rfs_Request_path_tag, .op.path = { .handle = o->handle, .marked = marked } };
 	struct link_reply rep;
-
-	if (!o->path_stale) {
-		if (strlen(o->path) >= len)
-			return -ENAMETOOLONG;
-		strcpy(out, o->path);
-		return 0;
-	}
 	int rc = call_rpc(c, o->mount, &req, NULL, 0, &rep);
+
 	if (rc)
 		return rc;
 	if (!rep.payload_len || rep.payload_len >= len || rep.payload[0] != '/' || memchr(rep.payload, 0, rep.payload_len))
@@ -250,4 +246,25 @@ int remote_path(struct call *c, struct ofd *o, char *out, size_t len)
 		snprintf(out, len, "%.*s", (int)rep.payload_len, (const char *)rep.payload);
 	link_reply_free(&rep);
 	return rc;
+}
+
+int remote_path(struct call *c, struct ofd *o, char *out, size_t len)
+{
+	if (o->path_stale)
+		return ask_path(c, o, false, out, len);
+	if (strlen(o->path) >= len)
+		return -ENAMETOOLONG;
+	strcpy(out, o->path);
+	return 0;
+}
+
+int remote_link_text(struct call *c, struct ofd *o, char *out, size_t len)
+{
+	char target[PATH_MAX];
+	int rc = ask_path(c, o, true, target, sizeof(target));
+
+	/* Moved out of the tree: it cannot be reached by any name any more. */
+	if (rc == -ENOENT)
+		rc = snprintf(target, sizeof(target), "%s (deleted)", o->path) < (int)sizeof(target) ? 0 : -ENAMETOOLONG;
+	return rc ? rc : path_to_program(o->mount, target, out, len);
 }

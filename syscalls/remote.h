@@ -52,6 +52,9 @@ int remote_fill(struct call *c, struct ofd *o, int fd);
 /* The path of O in the target's eyes, now. 0 or a negative errno (-ENOENT: removed). */
 int remote_path(struct call *c, struct ofd *o, char *out, size_t len);
 
+/* What the link to O in /proc/PID/fd reads: its path in the program's eyes, perhaps " (deleted)". 0 or a negative errno. */
+int remote_link_text(struct call *c, struct ofd *o, char *out, size_t len);
+
 /* ATTR's file was truncated on M: its placeholders follow. */
 void remote_resized(const struct mount *m, const rfs_Attr *attr);
 

@@ -260,6 +260,15 @@ long sys_faccessat2(struct call *c)
 
 /* ---- readlink ---- */
 
+/* As much of a link's text as the task's buffer of SIZE bytes takes. */
+static long put_text(struct call *c, const void *text, size_t len, uint64_t out, int size)
+{
+	size_t n = len < (size_t)size ? len : (size_t)size;
+	long rc = call_write(c, out, text, n);
+
+	return rc ? rc : (long)n;
+}
+
 static long readlink_common(struct call *c, int dirfd, uint64_t path, uint64_t out, int size)
 {
 	PLACE_ON_STACK(p);
@@ -271,17 +280,18 @@ static long readlink_common(struct call *c, int dirfd, uint64_t path, uint64_t o
 	if (size <= 0)
 		return CALL_CONTINUE;
 	/* An empty path is allowed for a dirfd that is a symlink opened with O_PATH. */
-	long rc = place_resolve(c, dirfd, path, PLACE_EMPTY_OK, &p);
+	long rc = place_resolve(c, dirfd, path, PLACE_EMPTY_OK | PLACE_LINK, &p);
 	if (rc || (!p.mount && !p.behalf))
 		return rc ? rc : CALL_CONTINUE;
 	if (p.behalf) {
 		ssize_t n = readlink(p.local, text, sizeof(text));
-		if (n < 0)
-			return -errno;
-		rc = call_write(c, out, text, n < size ? (size_t)n : (size_t)size);
-		return rc ? rc : n < size ? n : size;
+		return n < 0 ? -errno : put_text(c, text, (size_t)n, out, size);
 	}
 	call_remote(c, p.mount);
+	if (p.link) {
+		rc = remote_link_text(c, p.dir, text, sizeof(text));
+		return rc ? rc : put_text(c, text, strlen(text), out, size);
+	}
 	int known = *p.key && !p.self ? cache_find(p.mount, p.key, &attr) : 0;
 	if (known < 0 || (known && !S_ISLNK(attr.mode)))
 		return known < 0 ? known : -EINVAL;
@@ -289,10 +299,9 @@ static long readlink_common(struct call *c, int dirfd, uint64_t path, uint64_t o
 	rc = call_rpc(c, p.mount, &req, NULL, 0, &rep);
 	if (rc)
 		return rc;
-	size_t n = rep.payload_len < (size_t)size ? rep.payload_len : (size_t)size;
-	rc = call_write(c, out, rep.payload, n);
+	rc = put_text(c, rep.payload, rep.payload_len, out, size);
 	link_reply_free(&rep);
-	return rc ? rc : (long)n;
+	return rc;
 }
 
 long sys_readlink(struct call *c)

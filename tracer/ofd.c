@@ -287,7 +287,7 @@ struct ofd *ofd_by_link(const char *text)
 	return o;
 }
 
-static struct ofd *ofd_by_proc(const char *link)
+struct ofd *ofd_by_proc(const char *link)
 {
 	char text[PATH_MAX];
 	ssize_t n = readlink(link, text, sizeof(text) - 1);

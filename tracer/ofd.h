@@ -127,6 +127,9 @@ struct ofd *ofd_by_cwd(pid_t tid);
 /* The ofd that a link text of /proc/PID/fd or /proc/PID/cwd stands for, or NULL. No reference is taken. */
 struct ofd *ofd_by_link(const char *text);
 
+/* The ofd that LINK, a path of /proc such as "/proc/1/cwd", stands for, or NULL. No reference is taken. */
+struct ofd *ofd_by_proc(const char *link);
+
 /* Registers (drops) O as the owner of placeholder KEY. */
 void ofd_register_key(struct ofd *o);
 

@@ -4,11 +4,13 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "call.h"
 #include "mem.h"
 #include "ofd.h"
+#include "proclink.h"
 #include "rules.h"
 #include "util.h"
 
@@ -21,7 +23,8 @@ struct start {
 static int start_remote(struct start *s, struct ofd *o)
 {
 	s->dir = o;
-	if (o->path_stale || path_to_program(o->mount, o->path, s->text, sizeof(s->text)) < 0)
+	/* Of what is no directory every path is ENOTDIR, whatever the text would name. */
+	if (o->path_stale || !S_ISDIR(o->node->attr.mode) || path_to_program(o->mount, o->path, s->text, sizeof(s->text)) < 0)
 		s->text[0] = '\0';
 	return 0;
 }
@@ -122,7 +125,53 @@ static bool passes_remote(const char *raw)
 	return false;
 }
 
-static int place_absolute(struct place *p, const char *raw)
+/* LOCAL names us where the task meant itself. */
+static void name_task(pid_t tid, char *local)
+{
+	static const char *const names[] = { "/proc/self", "/proc/thread-self" };
+	char rest[PATH_MAX];
+
+	for (int i = 0; i < 2; i++)
+		if (path_within(local, names[i])) {
+			strcpy(rest, local + strlen(names[i]));
+			snprintf(local, PATH_MAX, "/proc/%d%.*s", (int)tid, PATH_MAX - 32, rest);
+		}
+}
+
+static int place_behalf(struct call *c, struct place *p, const char *norm, bool dir)
+{
+	int rc = path_join(norm, dir ? "/" : "", p->local, PATH_MAX);
+
+	p->behalf = !rc;
+	if (!rc)
+		name_task(c->tid, p->local);
+	return rc;
+}
+
+static int place_relative(struct call *c, struct place *p, struct start *s, const char *rel, int flags);
+
+/* A link of /proc that leads to a remote file. P is untouched when ABS is, or is to be, none. */
+static int place_link(struct call *c, struct place *p, const char *abs, int flags)
+{
+	const char *rest;
+	struct ofd *o = flags & PLACE_NO_MAGIC ? NULL : proclink_find(c->tid, abs, &rest);
+	struct start s;
+
+	if (!o || (!*rest && !(flags & (PLACE_FOLLOW | PLACE_LINK))))
+		return 0;
+	if (!*rest) {
+		p->mount = o->mount;
+		p->dir = ofd_ref(o);
+		p->self = true;
+		p->link = !(flags & PLACE_FOLLOW);
+		return 0;
+	}
+	start_remote(&s, o);
+	rest += strspn(rest, "/");
+	return place_relative(c, p, &s, *rest ? rest : ".", flags);
+}
+
+static int place_absolute(struct call *c, struct place *p, const char *raw, int flags)
 {
 	char norm[PATH_MAX];
 	int rc = path_normalise(raw, norm, sizeof(norm));
@@ -134,12 +183,11 @@ static int place_absolute(struct place *p, const char *raw)
 		set_key(p, norm, raw);
 		return target_path(p->mount, raw, norm, p->path);
 	}
+	rc = place_link(c, p, raw, flags);
+	if (rc || p->mount || p->behalf)
+		return rc;
 	/* "/remote/../etc": the kernel would look for /remote here. */
-	if (has_dotdot(raw) && passes_remote(raw)) {
-		p->behalf = true;
-		return path_join(norm, wants_dir(raw) ? "/" : "", p->local, PATH_MAX);
-	}
-	return 0;
+	return has_dotdot(raw) && passes_remote(raw) ? place_behalf(c, p, norm, wants_dir(raw)) : 0;
 }
 
 /* True when the way of the absolute path ABS, which starts within M, leads out of it (and perhaps back). */
@@ -149,7 +197,7 @@ static bool leaves_mount(const struct mount *m, const char *abs)
 }
 
 /* A path relative to a remote directory: the agent resolves it there, unless it leaves the tree. */
-static int place_relative(struct place *p, struct start *s, const char *rel)
+static int place_relative(struct call *c, struct place *p, struct start *s, const char *rel, int flags)
 {
 	char abs[PATH_MAX], norm[PATH_MAX];
 	int rc = 0;
@@ -161,12 +209,8 @@ static int place_relative(struct place *p, struct start *s, const char *rel)
 		if (rc < 0)
 			s->text[0] = '\0';
 		else if (rules_find(norm) != s->dir->mount || leaves_mount(s->dir->mount, abs)) {
-			rc = place_absolute(p, abs);
-			if (!rc && !p->mount && !p->behalf) {
-				p->behalf = true;
-				rc = path_join(norm, wants_dir(rel) ? "/" : "", p->local, PATH_MAX);
-			}
-			return rc;
+			rc = place_absolute(c, p, abs, flags);
+			return !rc && !p->mount && !p->behalf ? place_behalf(c, p, norm, wants_dir(rel)) : rc;
 		}
 	}
 	p->mount = s->dir->mount;
@@ -189,23 +233,6 @@ static long place_self(struct call *c, int dirfd, struct place *p)
 	return 0;
 }
 
-/* The descriptor of C's own that RAW names by way of /proc or /dev; -1 for other paths. */
-static int named_fd(const struct call *c, const char *raw)
-{
-	static const char *const standard[] = { "/dev/stdin", "/dev/stdout", "/dev/stderr" };
-	int fd, pid, end = 0;
-
-	for (int i = 0; i < 3; i++)
-		if (!strcmp(raw, standard[i]))
-			return i;
-	if ((sscanf(raw, "/proc/self/fd/%d%n", &fd, &end) == 1 || sscanf(raw, "/proc/thread-self/fd/%d%n", &fd, &end) == 1 ||
-	     sscanf(raw, "/dev/fd/%d%n", &fd, &end) == 1) && end && !raw[end])
-		return fd;
-	if (sscanf(raw, "/proc/%d/fd/%d%n", &pid, &fd, &end) == 2 && end && !raw[end] && pid == call_process(c))
-		return fd;
-	return -1;
-}
-
 long place_resolve(struct call *c, int dirfd, uint64_t addr, int flags, struct place *p)
 {
 	char raw[PATH_MAX];
@@ -213,7 +240,7 @@ long place_resolve(struct call *c, int dirfd, uint64_t addr, int flags, struct p
 
 	p->mount = NULL;
 	p->dir = NULL;
-	p->self = p->behalf = false;
+	p->self = p->link = p->behalf = false;
 	p->path[0] = p->key[0] = p->local[0] = '\0';
 	if (!addr && flags & PLACE_NULL_OK)
 		return place_self(c, dirfd, p); /* since Linux 6.11 NULL is as good as "" */
@@ -223,17 +250,14 @@ long place_resolve(struct call *c, int dirfd, uint64_t addr, int flags, struct p
 	if (!n)
 		return flags & PLACE_EMPTY_OK ? place_self(c, dirfd, p) : CALL_CONTINUE;
 	bool scoped = flags & PLACE_SCOPED;
-	int fd = flags & PLACE_FOLLOW ? named_fd(c, raw) : -1;
-	if (fd >= 0 && ofd_by_fd(c->tid, fd))
-		return place_self(c, fd, p);
 	if (*raw == '/' && !scoped)
-		return place_absolute(p, raw);
+		return place_absolute(c, p, raw, flags);
 	if (start_find(c->tid, dirfd, &s) < 0)
 		return CALL_CONTINUE;
 	if (s.dir && scoped)
 		s.text[0] = '\0';
 	if (s.dir)
-		return place_relative(p, &s, raw);
+		return place_relative(c, p, &s, raw, flags);
 	if (*raw == '/')
 		return 0;
 
@@ -241,9 +265,7 @@ long place_resolve(struct call *c, int dirfd, uint64_t addr, int flags, struct p
 	if (path_join(s.text, raw, abs, sizeof(abs)) < 0 || path_normalise(abs, norm, sizeof(norm)) < 0)
 		return 0;
 	/* From a local directory the kernel does as well as we, unless the path enters a remote tree. */
-	if (rules_find(norm))
-		return place_absolute(p, abs);
-	return 0;
+	return rules_find(norm) ? place_absolute(c, p, abs, flags) : place_link(c, p, abs, flags);
 }
 
 void place_release(struct place *p)

@@ -16,6 +16,7 @@ struct place {
 	const struct mount *mount; /* NULL: local */
 	struct ofd *dir;           /* the open remote directory that PATH is relative to (a reference), or NULL */
 	bool self;                 /* PATH is empty and stands for DIR itself */
+	bool link;                 /* with self: not DIR is meant, but a link in /proc that leads to it */
 	bool behalf;               /* local, but the kernel would not find it: LOCAL must be used instead */
 	char path[PATH_MAX];       /* to ask the agent for: relative to DIR, or absolute in the target's eyes */
 	char key[PATH_MAX];        /* the same, absolute and normalised, for the cache; "" when it has no such name */
@@ -25,8 +26,10 @@ struct place {
 /* How empty paths are taken. */
 #define PLACE_EMPTY_OK 1 /* AT_EMPTY_PATH: they name DIRFD itself */
 #define PLACE_NULL_OK 2  /* so does NULL (stat, statx) */
-#define PLACE_FOLLOW 8   /* a link in the last component is followed: /proc/self/fd/3 is descriptor 3 */
 #define PLACE_SCOPED 4   /* openat2's RESOLVE_BENEATH, RESOLVE_IN_ROOT: nothing leads out of DIRFD */
+#define PLACE_FOLLOW 8   /* a link in the last component is followed: /proc/self/fd/3 is descriptor 3 */
+#define PLACE_LINK 16    /* readlink: such a link itself is wanted, if it leads to a remote file */
+#define PLACE_NO_MAGIC 32 /* openat2 with RESOLVE_*: what it does to links in /proc, the kernel does by itself */
 
 /*
  * Resolves the path at address ADDR of C's task relative to DIRFD (AT_FDCWD for the cwd). 0 with P filled

@@ -19,6 +19,7 @@ static void changes(void)
 	SHOWFD(sys(openat, dir, "new", O_CREAT | O_RDWR, 0600));
 	SHOWFD(sys(creat, P("hello.txt"), 0600));
 	SHOWFD(sys(creat, P("new"), 0600));
+	SHOWFD(sys(open, P("dir"), O_TMPFILE | O_RDWR, 0600));
 	SHOW(sys(mkdir, P("new"), 0700));
 	SHOW(sys(mkdirat, dir, "new", 0700));
 	SHOW(sys(rmdir, P("dir/empty")));
@@ -97,6 +98,9 @@ static void other_errors(void)
 	SHOW(sys(truncate, P("dir"), 0));
 	SHOWFD(sys(open, P("hello.txt"), O_CREAT | O_EXCL | O_WRONLY, 0600));
 	SHOWFD(sys(open, P("dir"), O_WRONLY));
+	SHOWFD(sys(open, P("dir"), O_TMPFILE));
+	SHOWFD(sys(open, P("hello.txt"), O_TMPFILE | O_RDWR, 0600));
+	SHOWFD(sys(open, P("missing"), O_TMPFILE | O_RDWR, 0600));
 	SHOWFD(sys(open, P("missing"), O_WRONLY));
 	SHOW(sys(rename, P("missing"), P("new")));
 	SHOW(sys(unlink, P("missing")));
