@@ -15,6 +15,7 @@ proto_objs := proto/frame.o
 
 agent_objs := agent/main.o agent/serve.o agent/input.o agent/output.o agent/dispatch.o agent/handle.o \
 	agent/copy.o \
+	agent/channel.o agent/flow.o agent/socket.o \
 	agent/resolve.o agent/walk.o agent/attr.o agent/open.o agent/file.o agent/dir.o agent/stat.o agent/name.o agent/meta.o \
 	agent/subject.o agent/xattr.o agent/lock.o agent/umask.o agent/watch.o agent/promise.o agent/event.o agent/observe.o
 
@@ -22,13 +23,14 @@ log_objs := tracer/log.o tracer/log_text.o tracer/log_flags.o tracer/log_names.o
 	tracer/log_struct.o tracer/log_array.o tracer/log_trace.o tracer/stats.o
 
 tracer_objs := tracer/main.o tracer/options.o tracer/launch.o tracer/target.o tracer/link.o tracer/stream.o \
+	tracer/shadow.o tracer/channel.o \
 	tracer/spawn.o tracer/filter.o tracer/loop.o tracer/stop.o tracer/regs.o tracer/task.o tracer/worker.o tracer/notify.o \
 	tracer/proclink.o \
 	tracer/call.o tracer/mem.o tracer/place.o tracer/rules.o tracer/cache.o tracer/ofd.o \
 	tracer/placeholder.o tracer/sync.o tracer/push.o tracer/carrier.o tracer/watch.o tracer/elf.o $(log_objs)
 
 syscalls_objs := syscalls/table.o syscalls/remote.o syscalls/open.o syscalls/io.o syscalls/stat.o \
-	syscalls/transfer.o syscalls/fsize.o \
+	syscalls/transfer.o syscalls/fsize.o syscalls/buffers.o syscalls/flow.o \
 	syscalls/dir.o syscalls/name.o syscalls/fd.o syscalls/map.o syscalls/copy.o syscalls/lock.o \
 	syscalls/limit.o syscalls/aim.o syscalls/meta.o syscalls/link.o syscalls/xattr.o syscalls/cwd.o syscalls/exec.o syscalls/watch.o
 

@@ -10,7 +10,7 @@
 #include "remotefs.pb.h"
 #include "watch.h"
 
-
+struct channels;
 struct handles;
 struct locks;
 struct observer;
@@ -29,6 +29,7 @@ struct agent {
 	struct watcher *watcher;
 	struct locks *locks;
 	struct observer *observer;
+	struct channels *channels;
 };
 
 /* One request while it is being answered. */

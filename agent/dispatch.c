@@ -51,6 +51,14 @@ static const struct handler handlers[] = {
 	[rfs_Request_copy_range_tag] = { "copy_range", true, false, op_copy_range, op_copy_refuse },
 	[rfs_Request_watch_tag] = { "watch", false, false, op_watch, NULL },
 	[rfs_Request_unwatch_tag] = { "unwatch", false, false, op_unwatch, NULL },
+	[rfs_Request_start_tag] = { "start", false, false, op_start, NULL },
+	[rfs_Request_receive_tag] = { "receive", false, false, op_receive, NULL },
+	/* What is sent changes nothing of the file system: a read-only mount lets it pass, too. */
+	[rfs_Request_send_tag] = { "send", false, true, op_send, NULL },
+	[rfs_Request_control_tag] = { "control", false, false, op_control, NULL },
+	[rfs_Request_connect_tag] = { "connect", false, false, op_connect, NULL },
+	[rfs_Request_bind_tag] = { "bind", true, false, op_bind, op_bind_refuse },
+	[rfs_Request_accept_tag] = { "accept", false, false, op_accept, NULL },
 	[rfs_Request_statfs_tag] = { "statfs", false, false, op_statfs, NULL },
 	[rfs_Request_getxattr_tag] = { "getxattr", false, false, op_getxattr, NULL },
 	[rfs_Request_listxattr_tag] = { "listxattr", false, false, op_listxattr, NULL },
@@ -71,6 +79,8 @@ size_t dispatch_cost(const rfs_Request *req)
 
 	if (req->which_op == rfs_Request_read_tag)
 		size = req->op.read.size;
+	else if (req->which_op == rfs_Request_receive_tag)
+		size = req->op.receive.size;
 	else if (req->which_op == rfs_Request_list_tag)
 		size = req->op.list.size;
 	else if (req->which_op == rfs_Request_open_tag)
@@ -88,13 +98,30 @@ bool dispatch_is_quick(const rfs_Request *req)
 	return h && h->fn != op_sync && h->fn != op_copy_range && dispatch_cost(req) <= DISPATCH_QUICK;
 }
 
+/* The number of the handle that REQ makes, or 0 and *MAKES false. */
+static uint64_t dispatch_makes(const rfs_Request *req, bool *makes)
+{
+	*makes = true;
+	switch (req->which_op) {
+	case rfs_Request_open_tag:
+		return req->op.open.handle;
+	case rfs_Request_connect_tag:
+		return req->op.connect.handle;
+	case rfs_Request_bind_tag:
+		return req->op.bind.handle;
+	case rfs_Request_accept_tag:
+		return req->op.accept.handle;
+	}
+	*makes = false;
+	return 0;
+}
+
 void dispatch_prepare(struct op *op)
 {
-	int r;
+	bool makes;
+	uint64_t number = dispatch_makes(op->req, &makes);
+	int r = makes ? handle_reserve(op->agent->handles, number, &op->opening) : 0;
 
-	if (op->req->which_op != rfs_Request_open_tag)
-		return;
-	r = handle_reserve(op->agent->handles, op->req->op.open.handle, &op->opening);
 	if (r)
 		op->reply->error = -r;
 }

@@ -268,7 +268,7 @@ int op_seek(struct op *op)
 
 	if (r)
 		return r;
-	if (req->whence != SEEK_SET && req->whence != SEEK_DATA && req->whence != SEEK_HOLE) {
+	if (!h->channel && req->whence != SEEK_SET && req->whence != SEEK_DATA && req->whence != SEEK_HOLE) {
 		r = -EINVAL;
 	} else {
 		pthread_mutex_lock(&h->position);

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "channel.h"
+
 #define HANDLE_BUCKETS 4096
 #define HANDLE_MAX 65536
 
@@ -41,6 +43,7 @@ static void handle_free(struct handle *h)
 		close(h->fd);
 	pthread_mutex_destroy(&h->position);
 	free(h->path);
+	channel_free(h);
 	free(h);
 }
 
@@ -141,7 +144,7 @@ bool handle_is_locked(struct handles *t, uint64_t number)
 
 	pthread_mutex_lock(&t->lock);
 	h = *handle_slot(t, number);
-	locked = h && atomic_load(&h->locked);
+	locked = h && h->ready && (atomic_load(&h->locked) || h->channel);
 	pthread_mutex_unlock(&t->lock);
 	return locked;
 }

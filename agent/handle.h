@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+struct channel;
 struct file_watch;
 
 struct handle {
@@ -22,6 +23,7 @@ struct handle {
 	int refs;          /* guarded by the table's lock */
 	struct handle *next;
 	atomic_bool locked; /* a lock was asked for through it */
+	struct channel *channel; /* FIFOs, devices, sockets; NULL for what has a size */
 	pthread_mutex_t position; /* the descriptor's file position: listings, appends */
 
 	/* guarded by the watcher's lock */
@@ -32,7 +34,7 @@ struct handle {
 
 struct handles;
 
-/* Whether handle NUMBER may hold locks, which its end gives free. */
+/* Whether others notice the end of handle NUMBER: it may hold locks, or is a channel. */
 bool handle_is_locked(struct handles *t, uint64_t number);
 
 /* A new empty table, or NULL. */

@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "channel.h"
 #include "handle.h"
 #include "observe.h"
 #include "ops.h"
@@ -163,9 +164,10 @@ int main(int argc, char **argv)
 	open_root(&a.root, &o);
 	a.handles = handles_new();
 	a.locks = locks_new();
+	a.channels = channels_new(a.handles);
 	a.watcher = watch_new(&a.root);
 	a.observer = observe_new();
-	if (!a.handles || !a.locks || !a.watcher || !a.observer)
+	if (!a.handles || !a.locks || !a.channels || !a.watcher || !a.observer)
 		die("start", -ENOMEM);
 	r = serve(&a, STDIN_FILENO, STDOUT_FILENO);
 	die("start", r);

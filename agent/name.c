@@ -62,8 +62,7 @@ int op_mkdir(struct op *op)
 	return r;
 }
 
-/* filename_create of fs/namei.c on a read-only mount; a name that ends in a slash is for directories only. */
-static int create_refuse(struct op *op, bool present, const rfs_Where *where, bool dir)
+int create_refuse(struct op *op, bool present, const rfs_Where *where, bool dir)
 {
 	struct name n;
 	struct stat st;

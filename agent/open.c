@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "attr.h"
+#include "channel.h"
 #include "frame.h"
 #include "handle.h"
 #include "ops.h"
@@ -114,7 +115,7 @@ static int open_read_only_create(const struct place *p, int flags, int r)
 static int open_read_only(const struct place *p, int *flags, uint64_t resolve)
 {
 	bool create = *flags & O_CREAT, exclusive = create && *flags & O_EXCL;
-	mode_t type;
+	mode_t type = 0;
 	int r;
 
 	if (*flags & O_PATH || (!create && !open_writes(*flags)))
@@ -145,20 +146,35 @@ static int open_read_only(const struct place *p, int *flags, uint64_t resolve)
 	return 0;
 }
 
-/* What is neither file nor directory is not served yet; a FIFO without a reader says ENXIO itself. */
-static int open_check_type(const struct place *p, int fd, int flags, struct stat *st)
+/*
+ * A FIFO that has no reader (ENXIO), or a channel that is to be written to under a read-only root (EROFS). To be
+ * waited for, a FIFO is left as an O_PATH descriptor.
+ */
+static int open_channel(const struct op *op, const struct place *p, int flags, bool *pending)
 {
-	mode_t type;
+	const rfs_Open *req = &op->req->op.open;
+	int fd, path = resolve_open(p, O_PATH, 0, req->resolve);
+	struct stat st;
 
-	if (fd == -ENXIO && !open_type(p, false, 0, &type) && S_ISFIFO(type))
-		return -ENOSYS;
-	if (fd < 0)
-		return fd;
+	if (path < 0)
+		return path;
+	fd = channel_open(path, flags);
+	if (fd == -ENXIO && req->wait && !fstat(path, &st) && S_ISFIFO(st.st_mode)) {
+		*pending = true;
+		return path;
+	}
+	close(path);
+	return fd;
+}
+
+/* Files and directories are served, and some channels. 1 for those; 0 for files. */
+static int open_check_type(int fd, int flags, struct stat *st)
+{
 	if (fstat(fd, st))
 		return -errno;
 	if (flags & O_PATH || S_ISREG(st->st_mode) || S_ISDIR(st->st_mode))
 		return 0;
-	return -ENOSYS;
+	return channel_serves(st->st_mode, st->st_rdev) ? 1 : -ENXIO;
 }
 
 /* Data or entries that come with the reply. They are a gift: a failure only leaves them out. */
@@ -172,6 +188,8 @@ static void open_prefetch(struct op *op, struct handle *h)
 	if (size > FRAME_MAX_PAYLOAD)
 		size = FRAME_MAX_PAYLOAD;
 	if (!size || h->flags & O_PATH || (h->flags & O_ACCMODE) == O_WRONLY)
+		return;
+	if (h->channel)
 		return;
 	if (S_ISDIR(h->type))
 		r = dir_list(op, h, 0, size, &end);
@@ -227,29 +245,46 @@ static int open_describe(struct op *op, struct handle *h)
 	return 0;
 }
 
+static int open_file(struct op *op, const struct place *p, int flags, bool *pending)
+{
+	const rfs_Open *req = &op->req->op.open;
+	mode_t mode = flags & (O_CREAT | OPEN_UNNAMED) ? umask_for(req->mode, req->umask) : 0;
+	int fd;
+
+	if (flags & OPEN_UNNAMED) /* the place is not the file's */
+		return resolve_open(p, flags, mode, req->resolve);
+	fd = stat_open(op, p, flags, mode, req->resolve, &op->reply->op.open.coherent);
+	if (fd == -ENXIO || (fd == -EROFS && open_writes(flags)))
+		fd = open_channel(op, p, flags, pending);
+	return fd;
+}
+
 static int open_place(struct op *op, const struct place *p)
 {
 	const rfs_Open *req = &op->req->op.open;
 	rfs_OpenReply *reply = &op->reply->op.open;
 	struct handle *h = op->opening;
 	int fd, r, flags = open_flags(req->flags);
+	bool pending = false;
 	struct stat st;
-	mode_t mode;
 
 	r = op->agent->root.read_only ? open_read_only(p, &flags, req->resolve) : 0;
 	if (r)
 		return r;
-	mode = flags & (O_CREAT | OPEN_UNNAMED) ? umask_for(req->mode, req->umask) : 0;
-	if (flags & OPEN_UNNAMED) /* the place is not the file's */
-		fd = resolve_open(p, flags, mode, req->resolve);
-	else
-		fd = stat_open(op, p, flags, mode, req->resolve, &reply->coherent);
-	r = open_check_type(p, fd, flags, &st);
+	fd = open_file(op, p, flags, &pending);
+	if (fd < 0)
+		return fd;
+	r = open_check_type(fd, flags, &st);
+	if (r > 0) {
+		/* To read, it was opened at once: that is what a writer waits for. */
+		pending |= req->wait && S_ISFIFO(st.st_mode) && (flags & O_ACCMODE) == O_RDONLY;
+		r = channel_make(h, pending);
+	}
 	if (r) {
-		if (fd >= 0)
-			close(fd);
+		close(fd);
 		return r;
 	}
+	reply->pending = pending;
 	h->fd = fd;
 	h->flags = flags;
 	h->type = st.st_mode & S_IFMT;
@@ -289,6 +324,8 @@ int op_open(struct op *op)
 	}
 	if (r == -ENOENT)
 		open_absent(op);
+	if (!r && h->channel)
+		channel_settle(op->agent->channels, h, NULL); /* the other end notices */
 	handle_ready(op->agent->handles, h, r);
 	handle_put(op->agent->handles, h);
 	op->opening = NULL;
@@ -305,6 +342,10 @@ int op_close(struct op *op)
 		return r;
 	watch_forget(a->watcher, h);
 	locks_forget(a->locks, h);
+	channel_cancel(a->channels, h);
+	bool noticed = h->channel;
 	handle_put(a->handles, h);
+	if (noticed)
+		channel_settle(a->channels, NULL, NULL);
 	return 0;
 }

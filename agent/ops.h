@@ -83,6 +83,23 @@ int op_removexattr(struct op *op);
 /* copy.c */
 int op_copy_range(struct op *op);
 int op_copy_refuse(struct op *op);
+/*
+ * filename_create of fs/namei.c on a read-only mount: what is wrong with WHERE, -EEXIST, or -EROFS. A name that ends in
+ * a slash is only good for a directory (DIR).
+ */
+int create_refuse(struct op *op, bool present, const rfs_Where *where, bool dir);
+
+/* flow.c */
+int op_start(struct op *op);
+int op_receive(struct op *op);
+int op_send(struct op *op);
+int op_control(struct op *op);
+
+/* socket.c */
+int op_connect(struct op *op);
+int op_bind(struct op *op);
+int op_bind_refuse(struct op *op);
+int op_accept(struct op *op);
 
 /* observe.c */
 int op_watch(struct op *op);

@@ -149,3 +149,15 @@ void output_notices(void *serve, const struct notices *n)
 	output_flush(&b);
 	pthread_mutex_unlock(&b.serve->write_lock);
 }
+
+void output_ready(void *serve, const rfs_Ready *r)
+{
+	struct serve *s = serve;
+	uint8_t frame[OUTPUT_FRAME];
+	rfs_Push push = { .which_event = rfs_Push_ready_tag, .event.ready = *r };
+	struct iovec iov = { frame, output_encode(frame, (struct frame_header){ .kind = FRAME_PUSH }, rfs_Push_fields, &push) };
+
+	pthread_mutex_lock(&s->write_lock);
+	output_write(s, &iov, 1);
+	pthread_mutex_unlock(&s->write_lock);
+}

@@ -15,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "channel.h"
 #include "dispatch.h"
 #include "handle.h"
 #include "observe.h"
@@ -316,6 +317,8 @@ int serve(struct agent *a, int in, int out)
 	pthread_cond_init(&s->watch, NULL);
 	r = watch_start(a->watcher, output_notices, s);
 	observe_start(a->observer, output_observed, s);
+	if (!r)
+		r = channels_start(a->channels, output_ready, s);
 	if (!r)
 		r = -pthread_create(&watchdog, NULL, serve_watchdog, s);
 	if (r)

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "call.h"
+#include "flow.h"
 #include "handlers.h"
 #include "lock.h"
 #include "log.h"
@@ -175,6 +176,9 @@ long sys_fcntl(struct call *c)
 	if (o->flags & O_PATH)
 		return -EBADF;
 	switch (command) {
+	case F_GETPIPE_SZ:
+	case F_SETPIPE_SZ:
+		return o->channel ? flow_pipe_size(c, o, command) : CALL_CONTINUE;
 	case F_SETFL:
 		return set_status(o, (int)c->arg[2]);
 	case F_GETLK:
@@ -222,6 +226,8 @@ long sys_ioctl(struct call *c)
 	call_remote(c, o->mount);
 	if (o->flags & O_PATH)
 		return -EBADF;
+	if (request == FIONREAD && o->shadow)
+		return flow_readable(c, o);
 	if (request == FIONREAD && S_ISREG(o->node->attr.mode) && o->io == OFD_EMULATED)
 		return readable_bytes(c, o);
 	/* What file systems answer by themselves: flags, clones, freezing, encryption. */

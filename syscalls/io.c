@@ -8,12 +8,13 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "buffers.h"
 #include "cache.h"
 #include "call.h"
+#include "flow.h"
 #include "frame.h"
 #include "handlers.h"
 #include "link.h"
-#include "mem.h"
 #include "ofd.h"
 #include "place.h"
 #include "remote.h"
@@ -21,8 +22,6 @@
 #include "sync.h"
 #include "util.h"
 
-/* The kernel's own limit on one transfer (mm.h: INT_MAX & PAGE_MASK). */
-#define MAX_RW_COUNT 0x7ffff000u
 #ifndef RWF_APPEND
 #define RWF_APPEND 0x10
 #endif
@@ -30,69 +29,6 @@
 #define RWF_NOAPPEND 0x20
 #endif
 #define AT_POS (-1) /* at the file's own offset, moving it */
-
-/* The tracee's buffers. */
-struct buffers {
-	struct iovec iov[IOV_MAX];
-	int count, at; /* AT and DONE: where the next byte goes */
-	size_t done;
-	size_t total;
-};
-
-static void buffers_one(struct buffers *b, uint64_t addr, uint64_t len)
-{
-	b->iov[0] = (struct iovec){ (void *)addr, len < MAX_RW_COUNT ? len : MAX_RW_COUNT };
-	b->count = 1;
-	b->at = 0;
-	b->done = 0;
-	b->total = b->iov[0].iov_len;
-}
-
-/* False when the kernel would refuse the vector: then it shall. */
-static bool buffers_vector(struct call *c, struct buffers *b, uint64_t addr, uint64_t count)
-{
-	b->count = (int)count;
-	b->at = 0;
-	b->done = b->total = 0;
-	if (count > IOV_MAX || (count && call_read(c, addr, b->iov, count * sizeof(*b->iov)) < 0))
-		return false;
-	for (uint64_t i = 0; i < count; i++) {
-		if ((ssize_t)b->iov[i].iov_len < 0 || (uint64_t)b->iov[i].iov_base >> 47)
-			return false;
-		if (b->iov[i].iov_len > MAX_RW_COUNT - b->total)
-			b->iov[i].iov_len = MAX_RW_COUNT - b->total;
-		b->total += b->iov[i].iov_len;
-	}
-	return true;
-}
-
-/* Moves up to LEN bytes between DATA and the buffers. How many; fewer before a bad page, -EFAULT at one. */
-static ssize_t buffers_copy(struct call *c, struct buffers *b, uint8_t *data, size_t len, bool to_task)
-{
-	size_t copied = 0;
-
-	while (copied < len && b->at < b->count) {
-		struct iovec *v = &b->iov[b->at];
-		size_t part = v->iov_len - b->done < len - copied ? v->iov_len - b->done : len - copied;
-		uint64_t addr = (uint64_t)v->iov_base + b->done;
-		ssize_t n = 0;
-
-		if (part)
-			n = to_task ? mem_write(c->tid, addr, data + copied, part)
-				    : mem_read(c->tid, addr, data + copied, part);
-		if (n < 0)
-			return copied ? (ssize_t)copied : n;
-		copied += (size_t)n;
-		b->done += (size_t)n;
-		if ((size_t)n < part)
-			break;
-		if (b->done == v->iov_len) {
-			b->at++;
-			b->done = 0;
-		}
-	}
-	return (ssize_t)copied;
-}
 
 /* ---- reading ---- */
 
@@ -136,6 +72,8 @@ static long do_read(struct call *c, struct buffers *b, int64_t off)
 	call_remote(c, o->mount);
 	if (o->flags & O_PATH)
 		return -EBADF;
+	if (o->channel)
+		return flow_read(c, o, b, off);
 	if (!is_ours(o, false) || off < AT_POS)
 		return CALL_CONTINUE;
 	ofd_ref(o);
@@ -182,6 +120,8 @@ static long do_write(struct call *c, struct buffers *b, int64_t off, uint32_t fl
 	call_remote(c, o->mount);
 	if (o->flags & O_PATH)
 		return -EBADF;
+	if (o->channel)
+		return flow_write(c, o, b, off);
 	if (!is_ours(o, true) || off < AT_POS || !b->total)
 		return CALL_CONTINUE;
 	ofd_ref(o);
@@ -248,6 +188,8 @@ long sys_preadv2(struct call *c)
 	if (c->arg[5] & RWF_NOWAIT) {
 		const struct ofd *o = ofd_by_fd(c->tid, (int)c->arg[0]);
 
+		if (o && o->shadow)
+			return CALL_CONTINUE; /* a FIFO refuses it */
 		if (o && is_ours(o, false) && !o->node->data_valid)
 			return -EAGAIN;
 	}
@@ -369,6 +311,8 @@ long sys_lseek(struct call *c)
 		return -EBADF;
 	if (o->io == OFD_NATIVE || whence > SEEK_HOLE)
 		return CALL_CONTINUE;
+	if (o->channel)
+		return o->shadow ? CALL_CONTINUE : flow_seek(c, o, off, whence);
 	if (S_ISDIR(o->node->attr.mode))
 		return seek_dir(o, off, (int)whence);
 	ofd_ref(o);

@@ -10,6 +10,7 @@
 
 #include "cache.h"
 #include "call.h"
+#include "flow.h"
 #include "handlers.h"
 #include "link.h"
 #include "log.h"
@@ -41,6 +42,7 @@ static int ask_open(struct call *c, struct place *p, int flags, unsigned mode, u
 	op->handle = handle;
 	op->flags = (uint32_t)flags;
 	op->resolve = resolve;
+	op->wait = !(flags & O_NONBLOCK);
 	op->prefetch = is_readable(flags) ? PREFETCH_SIZE : 0;
 	if (flags & (O_CREAT | O_UNNAMED)) {
 		op->mode = mode;
@@ -176,6 +178,8 @@ static int make_placeholder(struct call *c, struct ofd *o)
 
 	if (S_ISDIR(o->node->attr.mode))
 		return placeholder_dir(o);
+	if (o->channel && S_ISFIFO(o->node->attr.mode))
+		return placeholder_fifo(o);
 	if (wants_native(o))
 		src = native_placeholder(c, o);
 	if (src == -ENOSPC && !o->key)
@@ -213,7 +217,8 @@ static int open_place(struct call *c, struct place *p, int flags, unsigned mode,
 		take_data(o, &rep);
 	link_reply_free(&rep);
 	ofd_ref(o);
-	int src = make_placeholder(c, o);
+	int src = flow_open(c, o);
+	src = src ? src : make_placeholder(c, o);
 	if (src < 0 && o->wd < 0)
 		ofd_unref(o); /* no placeholder whose end would do it */
 	ofd_unref(o);

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,6 +29,18 @@ void state_wait(pthread_cond_t *cond)
 {
 	notify_promote();
 	pthread_cond_wait(cond, &state_mutex);
+}
+
+void state_wait_ms(pthread_cond_t *cond, int ms)
+{
+	struct timespec t;
+
+	notify_promote();
+	clock_gettime(CLOCK_REALTIME, &t);
+	t.tv_nsec += ms * 1000000L;
+	t.tv_sec += t.tv_nsec / 1000000000;
+	t.tv_nsec %= 1000000000;
+	pthread_cond_timedwait(cond, &state_mutex, &t);
 }
 
 /*
@@ -186,7 +199,9 @@ pid_t call_process(const struct call *c)
 bool call_interrupted(const struct call *c)
 {
 	char path[64], line[128];
-	unsigned long long thread = 0, process = 0, blocked = 0;
+	const unsigned long long by_default = 1ull << (SIGCHLD - 1) | 1ull << (SIGURG - 1) | 1ull << (SIGWINCH - 1) |
+					      1ull << (SIGCONT - 1);
+	unsigned long long thread = 0, process = 0, blocked = 0, ignored = 0, caught = 0;
 
 	snprintf(path, sizeof(path), "/proc/%d/status", (int)c->tid);
 	FILE *f = fopen(path, "re");
@@ -194,10 +209,12 @@ bool call_interrupted(const struct call *c)
 		return true;
 	while (fgets(line, sizeof(line), f))
 		if (sscanf(line, "SigPnd: %llx", &thread) != 1 && sscanf(line, "ShdPnd: %llx", &process) != 1 &&
-		    sscanf(line, "SigBlk: %llx", &blocked) == 1)
+		    sscanf(line, "SigBlk: %llx", &blocked) != 1 && sscanf(line, "SigIgn: %llx", &ignored) != 1 &&
+		    sscanf(line, "SigCgt: %llx", &caught) == 1)
 			break;
 	fclose(f);
-	return (thread | process) & ~blocked;
+	/* A traced task is sent even what it ignores; to the kernel's own calls that is no interruption. */
+	return (thread | process) & ~(blocked | ignored | (by_default & ~caught));
 }
 
 void call_signal(const struct call *c, int signal)

@@ -10,9 +10,11 @@
 
 #include "cache.h"
 #include "call.h"
+#include "channel.h"
 #include "link.h"
 #include "placeholder.h"
 #include "rules.h"
+#include "shadow.h"
 #include "state.h"
 #include "sync.h"
 #include "task.h"
@@ -170,6 +172,9 @@ static void ofd_free(struct ofd *o)
 		link_send(o->mount->link, &req);
 	node_put(o->node);
 	sync_free(o);
+	if (o->channel)
+		channel_unref(o->channel);
+	shadow_free(o);
 	close_fd(&o->own_fd);
 	free(o->list);
 	free(o->path);

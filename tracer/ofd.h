@@ -57,6 +57,9 @@ struct ofd {
 	bool filled;       /* the placeholder holds the file's bytes and must follow changes */
 	uint32_t coherent; /* rfs_Coherent bits */
 
+	struct channel *channel; /* of a FIFO or device; NULL for what has a size */
+	struct shadow *shadow;   /* a FIFO's placeholder */
+
 	uint64_t key;      /* which placeholder: see placeholder.h */
 	int wd;            /* its inotify watch */
 	int own_fd;        /* our own description of the placeholder, -1 when none */

@@ -9,7 +9,9 @@
 #include <sys/inotify.h>
 #include <sys/stat.h>
 
+#include "channel.h"
 #include "log.h"
+#include "shadow.h"
 #include "state.h"
 #include "sync.h"
 #include "util.h"
@@ -190,6 +192,34 @@ int placeholder_dir(struct ofd *o)
 	return fd;
 }
 
+static void show_channel(struct channel *ch, void *ofd)
+{
+	shadow_show(ofd, ch->ready);
+}
+
+int placeholder_fifo(struct ofd *o)
+{
+	char name[128], link[64];
+
+	snprintf(name, sizeof(name), "%s%llu", dir_stem, (unsigned long long)++serial);
+	int fd = shadow_make(o, name);
+	if (fd < 0)
+		return fd;
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", shadow_fd(o));
+	o->wd = inotify_add_watch(events, link, shadow_close_event(o) | IN_DELETE_SELF);
+	if (o->wd < 0) {
+		int rc = -errno;
+		close(fd);
+		return rc;
+	}
+	o->key = KEY_NAMED | serial;
+	ofd_register_key(o);
+	o->channel->changed = show_channel;
+	o->channel->arg = o;
+	shadow_show(o, o->channel->ready);
+	return fd;
+}
+
 int placeholder_open_own(struct ofd *o, int fd)
 {
 	if (o->own_fd < 0)
@@ -257,11 +287,13 @@ static void handle_event(struct call *c, const struct inotify_event *e)
 		return;
 	if (o->sync && e->mask & (IN_MODIFY | IN_CLOSE_WRITE))
 		sync_touched(o, e->mask & IN_CLOSE_WRITE);
-	if (e->mask & (IN_ACCESS | IN_MODIFY) && o->io == OFD_EMULATED && !o->filled && !o->bypass_told)
+	if (e->mask & (IN_ACCESS | IN_MODIFY) && !o->shadow && o->io == OFD_EMULATED && !o->filled && !o->bypass_told)
 		tell_bypass(o, e->mask & IN_MODIFY);
 	/* Our own description would keep the inode: give it up, and if it was the last, IN_DELETE_SELF follows. */
 	if (e->mask & IN_CLOSE && !o->sync)
 		close_fd(&o->own_fd);
+	if (e->mask & IN_CLOSE && o->shadow)
+		shadow_closed(o);
 	if (e->mask & (IN_DELETE_SELF | IN_IGNORED)) {
 		o->wd = -1;
 		ofd_unref(o);

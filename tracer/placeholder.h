@@ -26,6 +26,9 @@ int placeholder_init(char *err, size_t err_len);
  */
 int placeholder_file(struct ofd *o, const void *data, size_t len, uint64_t size);
 
+/* The same for the FIFO O, whose channel is to be shown by it. */
+int placeholder_fifo(struct ofd *o);
+
 /* The same for the directory O. */
 int placeholder_dir(struct ofd *o);
 

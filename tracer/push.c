@@ -7,6 +7,7 @@
 
 #include "cache.h"
 #include "call.h"
+#include "channel.h"
 #include "frame.h"
 #include "log.h"
 #include "ofd.h"
@@ -115,6 +116,8 @@ void push_receive(struct link *l, const rfs_Push *push, void *arg)
 		invalidate(m, &push->event.invalidate);
 	else if (push->which_event == rfs_Push_watched_tag)
 		watch_receive(m, &push->event.watched);
+	else if (push->which_event == rfs_Push_ready_tag)
+		channel_push(m, &push->event.ready);
 	state_unlock();
 }
 

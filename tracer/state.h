@@ -22,4 +22,7 @@ static inline void state_unlock(void)
  */
 void state_wait(pthread_cond_t *cond);
 
+/* The same for MS milliseconds at most. */
+void state_wait_ms(pthread_cond_t *cond, int ms);
+
 #endif

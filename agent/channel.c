@@ -1,0 +1,347 @@
+/* What is known of each channel, and who is told of it. */
+#include "channel.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "handle.h"
+
+#define CHANNEL_OPENERS 1024 /* opens that wait at once, each on a thread of its own */
+#define CHANNEL_STACK (64u << 10)
+#define CHANNEL_EVENTS 64
+#define CHANNEL_POLL (POLLIN | POLLOUT | POLLERR | POLLHUP | POLLRDHUP)
+#define MEMORY_MAJOR 1 /* Documentation/admin-guide/devices.txt */
+
+/* All of it is guarded by the lock of struct channels. */
+struct channel {
+	struct handle *handle;
+	struct channel *next; /* of those that are watched */
+	bool pending;  /* the other end is to be waited for */
+	bool opening;  /* a thread does that … */
+	bool cancelled;
+	pthread_t opener;
+	bool watched;
+	uint32_t told; /* what the client was told last */
+};
+
+struct channels {
+	struct handles *handles;
+	int epoll;
+	pthread_mutex_t lock;
+	pthread_cond_t changed; /* an opener has ended */
+	unsigned int openers;
+	uint64_t serial;
+	struct channel *watched;
+	void (*send)(void *arg, const rfs_Ready *r);
+	void *send_arg;
+};
+
+struct channels *channels_new(struct handles *handles)
+{
+	struct channels *cs = calloc(1, sizeof(*cs));
+
+	if (!cs)
+		return NULL;
+	cs->handles = handles;
+	cs->epoll = epoll_create1(EPOLL_CLOEXEC);
+	pthread_mutex_init(&cs->lock, NULL);
+	pthread_cond_init(&cs->changed, NULL);
+	return cs;
+}
+
+int channel_make(struct handle *h, bool pending)
+{
+	h->channel = calloc(1, sizeof(*h->channel));
+	if (!h->channel)
+		return -ENOMEM;
+	h->channel->handle = h;
+	h->channel->pending = pending;
+	return 0;
+}
+
+void channel_free(struct handle *h)
+{
+	free(h->channel);
+	h->channel = NULL;
+}
+
+bool channel_serves(mode_t type, dev_t rdev)
+{
+	static const unsigned int served[] = { 3, 5, 7, 8, 9 };
+	size_t i;
+
+	if (S_ISFIFO(type))
+		return true;
+	for (i = 0; S_ISCHR(type) && major(rdev) == MEMORY_MAJOR && i < sizeof(served) / sizeof(served[0]); i++)
+		if (minor(rdev) == served[i])
+			return true;
+	return false;
+}
+
+int channel_open(int path_fd, int flags)
+{
+	struct stat st;
+	char proc[32];
+	int fd;
+
+	if (fstat(path_fd, &st))
+		return -errno;
+	if (!channel_serves(st.st_mode, st.st_rdev))
+		return -ENXIO;
+	snprintf(proc, sizeof(proc), "/proc/self/fd/%d", path_fd);
+	fd = open(proc, (flags & (O_ACCMODE | O_NONBLOCK | O_NOATIME)) | O_NOCTTY | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
+/* ---- who is told; the lock is held ---- */
+
+static uint32_t channel_poll(const struct handle *h)
+{
+	struct pollfd p = { .fd = h->fd, .events = CHANNEL_POLL };
+
+	return poll(&p, 1, 0) > 0 ? (uint32_t)p.revents & CHANNEL_POLL : 0;
+}
+
+static void channel_push(struct channels *cs, struct handle *h, int error)
+{
+	rfs_Ready r = { .handle = h->number, .error = (uint32_t)-error };
+
+	h->channel->told = error ? 0 : channel_poll(h);
+	r.ready = h->channel->told;
+	r.serial = ++cs->serial;
+	cs->send(cs->send_arg, &r);
+}
+
+static void channel_look(struct channels *cs, struct channel *ch)
+{
+	if (channel_poll(ch->handle) != ch->told)
+		channel_push(cs, ch->handle, 0);
+}
+
+static void channel_events(struct channels *cs)
+{
+	struct epoll_event events[CHANNEL_EVENTS];
+	int n, i;
+
+	do {
+		n = epoll_wait(cs->epoll, events, CHANNEL_EVENTS, 0);
+		for (i = 0; i < n; i++)
+			channel_look(cs, events[i].data.ptr);
+	} while (n == CHANNEL_EVENTS);
+}
+
+/* epoll(7) does not tell that something is no longer ready: for those who share the FIFO that H is. */
+static void channel_sharers(struct channels *cs, const struct handle *h)
+{
+	struct channel *ch;
+
+	for (ch = S_ISFIFO(h->type) ? cs->watched : NULL; ch; ch = ch->next)
+		if (ch->handle != h && ch->handle->ino == h->ino && ch->handle->dev == h->dev)
+			channel_look(cs, ch);
+}
+
+static int channel_watch(struct channels *cs, struct handle *h)
+{
+	struct channel *ch = h->channel;
+	struct epoll_event e = { .events = CHANNEL_POLL | EPOLLET, .data.ptr = ch };
+
+	if (ch->watched || ch->cancelled)
+		return 0;
+	/* EPERM: a device that is always ready. */
+	if (epoll_ctl(cs->epoll, EPOLL_CTL_ADD, h->fd, &e))
+		return errno == EPERM ? 0 : -errno;
+	ch->watched = true;
+	ch->next = cs->watched;
+	cs->watched = ch;
+	return 0;
+}
+
+/* ---- */
+
+void channel_settle(struct channels *cs, struct handle *h, rfs_ChannelReply *reply)
+{
+	pthread_mutex_lock(&cs->lock);
+	channel_events(cs);
+	if (h)
+		channel_sharers(cs, h);
+	if (reply) {
+		reply->ready = h->channel->told = channel_poll(h);
+		reply->serial = ++cs->serial;
+	}
+	pthread_mutex_unlock(&cs->lock);
+}
+
+/* Takes nothing off the epoll set outside the lock: who settles must find what is there. */
+static void *channels_main(void *channels)
+{
+	struct channels *cs = channels;
+	struct pollfd p = { .fd = cs->epoll, .events = POLLIN };
+
+	for (;;) {
+		if (poll(&p, 1, -1) > 0)
+			channel_settle(cs, NULL, NULL);
+	}
+	return NULL;
+}
+
+static void channel_interrupt(int sig)
+{
+}
+
+int channels_start(struct channels *cs, void (*send)(void *arg, const rfs_Ready *r), void *arg)
+{
+	struct sigaction interrupt = { .sa_handler = channel_interrupt }; /* without SA_RESTART: open(2) ends */
+	pthread_t thread;
+
+	if (cs->epoll < 0)
+		return -EMFILE;
+	cs->send = send;
+	cs->send_arg = arg;
+	sigaction(SIGUSR1, &interrupt, NULL);
+	return -pthread_create(&thread, NULL, channels_main, cs);
+}
+
+/* ---- opens that wait ---- */
+
+struct opener {
+	struct channels *channels;
+	struct handle *handle;
+};
+
+/* The other end is there (FD), or will not be: FD is an errno. The lock is held. */
+static void opener_done(struct channels *cs, struct handle *h, int fd)
+{
+	struct channel *ch = h->channel;
+
+	if (fd >= 0 && dup3(fd, h->fd, O_CLOEXEC) < 0)
+		fd = -errno;
+	ch->pending = fd < 0;
+	if (fd >= 0)
+		fcntl(h->fd, F_SETFL, O_NONBLOCK);
+	channel_events(cs);
+	channel_sharers(cs, h);
+	if (!ch->cancelled)
+		channel_push(cs, h, fd < 0 ? fd : channel_watch(cs, h));
+}
+
+static void *opener_main(void *arg)
+{
+	struct opener o = *(struct opener *)arg;
+	int fd = -EINTR;
+	bool cancelled;
+
+	free(arg);
+	do {
+		pthread_mutex_lock(&o.channels->lock);
+		cancelled = o.handle->channel->cancelled;
+		pthread_mutex_unlock(&o.channels->lock);
+		if (!cancelled)
+			fd = channel_open(o.handle->fd, o.handle->flags & O_ACCMODE);
+	} while (fd == -EINTR && !cancelled);
+	pthread_mutex_lock(&o.channels->lock);
+	opener_done(o.channels, o.handle, fd);
+	if (fd >= 0)
+		close(fd);
+	o.handle->channel->opening = false;
+	o.channels->openers--;
+	pthread_cond_broadcast(&o.channels->changed);
+	pthread_mutex_unlock(&o.channels->lock);
+	handle_put(o.channels->handles, o.handle);
+	return NULL;
+}
+
+/* The lock is held. */
+static int opener_start(struct channels *cs, struct handle *h)
+{
+	struct opener *o;
+	pthread_attr_t attr;
+	int r;
+
+	if (h->channel->opening)
+		return -EALREADY;
+	if (cs->openers >= CHANNEL_OPENERS)
+		return -ENFILE;
+	o = malloc(sizeof(*o));
+	if (!o)
+		return -ENOMEM;
+	o->channels = cs;
+	if (handle_get(cs->handles, h->number, &o->handle)) {
+		free(o);
+		return -EBADF;
+	}
+	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(&attr, CHANNEL_STACK);
+	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	r = -pthread_create(&h->channel->opener, &attr, opener_main, o);
+	pthread_attr_destroy(&attr);
+	if (r) {
+		handle_put(cs->handles, o->handle);
+		free(o);
+		return r;
+	}
+	h->channel->opening = true;
+	cs->openers++;
+	return 0;
+}
+
+int channel_start(struct channels *cs, struct handle *h, rfs_ChannelReply *reply)
+{
+	int r;
+
+	pthread_mutex_lock(&cs->lock);
+	r = h->channel->pending ? opener_start(cs, h) : channel_watch(cs, h);
+	reply->pending = h->channel->pending;
+	if (!r && !reply->pending) {
+		reply->ready = h->channel->told = channel_poll(h);
+		reply->serial = ++cs->serial;
+	}
+	pthread_mutex_unlock(&cs->lock);
+	return r;
+}
+
+/* The lock is held. Nothing that epoll_wait has returned is left over: it is called under the lock. */
+static void channel_unwatch(struct channels *cs, struct handle *h)
+{
+	struct channel **p = &cs->watched;
+
+	while (*p && *p != h->channel)
+		p = &(*p)->next;
+	if (!*p)
+		return;
+	*p = h->channel->next;
+	epoll_ctl(cs->epoll, EPOLL_CTL_DEL, h->fd, NULL);
+	h->channel->watched = false;
+}
+
+void channel_cancel(struct channels *cs, struct handle *h)
+{
+	struct timespec t;
+
+	if (!h->channel)
+		return;
+	pthread_mutex_lock(&cs->lock);
+	h->channel->cancelled = true;
+	/* Again and again: the thread may have been just short of the system call. */
+	while (h->channel->opening) {
+		pthread_kill(h->channel->opener, SIGUSR1);
+		clock_gettime(CLOCK_REALTIME, &t);
+		t.tv_nsec += 1000000;
+		if (t.tv_nsec >= 1000000000) {
+			t.tv_sec++;
+			t.tv_nsec -= 1000000000;
+		}
+		pthread_cond_timedwait(&cs->changed, &cs->lock, &t);
+	}
+	channel_unwatch(cs, h);
+	pthread_mutex_unlock(&cs->lock);
+}

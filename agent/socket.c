@@ -1,0 +1,132 @@
+/* Sockets that have a name in the tree. Their names are bound and found through /proc: sun_path is short. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "channel.h"
+#include "handle.h"
+#include "ops.h"
+#include "resolve.h"
+
+static int socket_new(uint32_t type)
+{
+	int fd;
+
+	if (type != SOCK_STREAM && type != SOCK_DGRAM && type != SOCK_SEQPACKET)
+		return -EINVAL;
+	fd = socket(AF_UNIX, (int)type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	return fd < 0 ? -errno : fd;
+}
+
+/* Ends an Open, or what is like one, of the handle that was reserved for it: with FD, or with an errno in its place. */
+static int socket_opened(struct op *op, int fd)
+{
+	struct handle *h = op->opening;
+	int r = fd;
+
+	if (fd >= 0) {
+		h->type = S_IFSOCK;
+		h->flags = O_RDWR;
+		r = channel_make(h, false);
+		if (r)
+			close(fd);
+		else
+			h->fd = fd;
+	}
+	handle_ready(op->agent->handles, h, r);
+	handle_put(op->agent->handles, h);
+	op->opening = NULL;
+	return r;
+}
+
+static int socket_connect(const struct place *p, uint32_t type)
+{
+	struct sockaddr_un name = { .sun_family = AF_UNIX };
+	int fd, path, r = 0;
+
+	path = resolve_open(p, O_PATH, 0, 0);
+	if (path < 0)
+		return path;
+	fd = socket_new(type);
+	snprintf(name.sun_path, sizeof(name.sun_path), "/proc/self/fd/%d", path);
+	if (fd >= 0 && connect(fd, (struct sockaddr *)&name, sizeof(name)))
+		r = -errno;
+	close(path);
+	if (fd >= 0 && r)
+		close(fd);
+	return r ? r : fd;
+}
+
+int op_connect(struct op *op)
+{
+	const rfs_Connect *req = &op->req->op.connect;
+	struct place p;
+	int r = place_get(op->agent, req->has_where, &req->where, &p);
+
+	r = r ? r : socket_connect(&p, req->type);
+	place_put(&p);
+	return socket_opened(op, r);
+}
+
+/* bind(2) says EADDRINUSE of a name that is there, and makes the file with the socket's mode and the umask. */
+static int socket_bind(struct place *p, const rfs_Bind *req)
+{
+	struct sockaddr_un name = { .sun_family = AF_UNIX };
+	const char *last;
+	int fd, r = 0, dir = resolve_parent(p, &last);
+
+	if (dir < 0)
+		return dir;
+	fd = socket_new(req->type);
+	if (fd >= 0 && (size_t)snprintf(name.sun_path, sizeof(name.sun_path), "/proc/self/fd/%d/%s", dir, last) >=
+			       sizeof(name.sun_path))
+		r = -ENAMETOOLONG;
+	if (fd >= 0 && !r) {
+		fchmod(fd, umask_for(req->mode, req->umask));
+		if (bind(fd, (struct sockaddr *)&name, sizeof(name)))
+			r = -errno;
+	}
+	close(dir);
+	if (fd >= 0 && r)
+		close(fd);
+	return r ? r : fd;
+}
+
+int op_bind(struct op *op)
+{
+	const rfs_Bind *req = &op->req->op.bind;
+	struct place p;
+	int r = place_get(op->agent, req->has_where, &req->where, &p);
+
+	r = r ? r : socket_bind(&p, req);
+	place_put(&p);
+	return socket_opened(op, r);
+}
+
+int op_bind_refuse(struct op *op)
+{
+	int r = create_refuse(op, op->req->op.bind.has_where, &op->req->op.bind.where, false);
+
+	return socket_opened(op, r == -EEXIST ? -EADDRINUSE : r);
+}
+
+int op_accept(struct op *op)
+{
+	struct handle *h;
+	int r = handle_get(op->agent->handles, op->req->op.accept.listener, &h);
+
+	if (r)
+		return socket_opened(op, r);
+	r = h->channel && S_ISSOCK(h->type) ? accept4(h->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC) : -1;
+	if (r < 0)
+		r = h->channel && S_ISSOCK(h->type) ? -errno : -EINVAL;
+	channel_settle(op->agent->channels, h, NULL);
+	handle_put(op->agent->handles, h);
+	return socket_opened(op, r);
+}

@@ -1,0 +1,28 @@
+/* Reading, writing and asking FIFOs and devices: ofds that have a channel. Wants the state lock held. */
+#ifndef SYSCALLS_FLOW_H
+#define SYSCALLS_FLOW_H
+
+#include <stdint.h>
+
+struct buffers;
+struct call;
+struct ofd;
+
+/*
+ * Gives O, just opened at the agent, its channel if it is to have one, and waits for a FIFO's other end. 0 or a negative
+ * errno, -ERESTARTSYS included.
+ */
+int flow_open(struct call *c, struct ofd *o);
+
+/* read(2) and write(2) on O; OFF is a device's offset, or negative. What the call is to answer. */
+long flow_read(struct call *c, struct ofd *o, struct buffers *b, int64_t off);
+long flow_write(struct call *c, struct ofd *o, struct buffers *b, int64_t off);
+
+/* lseek(2) of a device. */
+long flow_seek(struct call *c, struct ofd *o, int64_t off, unsigned whence);
+
+/* F_GETPIPE_SZ, F_SETPIPE_SZ; FIONREAD. */
+long flow_pipe_size(struct call *c, struct ofd *o, int command);
+long flow_readable(struct call *c, struct ofd *o);
+
+#endif

@@ -1,0 +1,172 @@
+#include "channel.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "call.h"
+#include "frame.h"
+#include "link.h"
+#include "rules.h"
+#include "state.h"
+#include "util.h"
+
+/* How often a call that waits looks whether a signal has come, in ms. */
+#define LOOK_MS 20
+
+static struct channel *channels;
+static pthread_cond_t news = PTHREAD_COND_INITIALIZER;
+
+struct channel *channel_new(const struct mount *m, uint64_t handle)
+{
+	struct channel *ch = xcalloc(1, sizeof(*ch));
+
+	ch->mount = m;
+	ch->handle = handle;
+	ch->refs = 1;
+	ch->next = channels;
+	channels = ch;
+	return ch;
+}
+
+struct channel *channel_ref(struct channel *ch)
+{
+	ch->refs++;
+	return ch;
+}
+
+void channel_unref(struct channel *ch)
+{
+	struct channel **p = &channels;
+
+	if (--ch->refs)
+		return;
+	while (*p != ch)
+		p = &(*p)->next;
+	*p = ch->next;
+	free(ch);
+}
+
+static void update(struct channel *ch, uint32_t ready, uint64_t serial)
+{
+	/* A reply is handled by the thread that waits for it, a push by the one that reads: either may be late. */
+	if (serial <= ch->serial)
+		return;
+	ch->serial = serial;
+	ch->ready = ready;
+	pthread_cond_broadcast(&news);
+	if (ch->changed)
+		ch->changed(ch, ch->arg);
+}
+
+void channel_push(const struct mount *m, const rfs_Ready *r)
+{
+	for (struct channel *ch = channels; ch; ch = ch->next) {
+		if (ch->handle != r->handle || ch->mount != m)
+			continue;
+		if (ch->pending) {
+			ch->pending = false;
+			ch->error = r->error > EHWPOISON ? -EPROTO : -(int)r->error;
+		}
+		update(ch, r->ready, r->serial);
+		return;
+	}
+}
+
+/* One request about CH; REP's payload is the caller's to free after success. What it came to, or a negative errno. */
+static long ask(struct call *c, struct channel *ch, const rfs_Request *req, const void *data, size_t len,
+		struct link_reply *rep)
+{
+	channel_ref(ch);
+	long rc = call_rpc(c, ch->mount, req, data, len, rep);
+
+	if (!rc && (rep->msg.which_op != rfs_Reply_channel_tag || rep->msg.op.channel.result < -EHWPOISON)) {
+		link_reply_free(rep);
+		rc = -EPROTO;
+	}
+	if (!rc) {
+		update(ch, rep->msg.op.channel.ready, rep->msg.op.channel.serial);
+		rc = rep->msg.op.channel.result;
+	}
+	channel_unref(ch);
+	return rc;
+}
+
+/* Why C must not go on to wait for CH, or 0. */
+static int wait_over(struct call *c, const struct channel *ch)
+{
+	if (ch->mount->closing)
+		return -EIO;
+	return c && call_interrupted(c) ? -ERESTARTSYS : 0;
+}
+
+int channel_wait(struct call *c, struct channel *ch, uint32_t events)
+{
+	int rc = 0;
+
+	channel_ref(ch);
+	while (!(ch->ready & events) && !(rc = wait_over(c, ch)))
+		state_wait_ms(&news, LOOK_MS);
+	channel_unref(ch);
+	return rc;
+}
+
+int channel_start(struct call *c, struct channel *ch)
+{
+	rfs_Request req = { .which_op = rfs_Request_start_tag, .op.start.handle = ch->handle };
+	struct link_reply rep;
+
+	/* Before it is asked for: the push may be quicker than this thread. */
+	ch->pending = true;
+	int rc = (int)ask(c, ch, &req, NULL, 0, &rep);
+	if (rc < 0)
+		return rc;
+	link_reply_free(&rep);
+	if (!rep.msg.op.channel.pending)
+		ch->pending = false;
+	/* What has happened counts, even if a signal came as well. */
+	while (ch->pending && !(rc = wait_over(c, ch)))
+		state_wait_ms(&news, LOOK_MS);
+	return rc ? rc : ch->error;
+}
+
+long channel_receive(struct call *c, struct channel *ch, size_t size, int64_t offset, struct link_reply *rep)
+{
+	rfs_Request req = { .which_op = rfs_Request_receive_tag,
+			    .op.receive = { .handle = ch->handle,
+					    .size = size < FRAME_MAX_PAYLOAD ? (uint32_t)size : FRAME_MAX_PAYLOAD,
+					    .at = offset >= 0,
+					    .offset = offset >= 0 ? (uint64_t)offset : 0 } };
+	long n = ask(c, ch, &req, NULL, 0, rep);
+
+	if (n >= 0 && rep->payload_len == (size_t)n && rep->payload_len <= size)
+		return n;
+	link_reply_free(rep);
+	return n < 0 ? n : -EPROTO;
+}
+
+long channel_send(struct call *c, struct channel *ch, const void *data, size_t len, int64_t offset)
+{
+	rfs_Request req = { .which_op = rfs_Request_send_tag,
+			    .op.send = { .handle = ch->handle, .at = offset >= 0, .offset = offset >= 0 ? (uint64_t)offset : 0 } };
+	struct link_reply rep;
+	long n = ask(c, ch, &req, data, len, &rep);
+
+	if (n < 0)
+		return n;
+	link_reply_free(&rep);
+	return (size_t)n <= len ? n : -EPROTO;
+}
+
+long channel_control(struct call *c, struct channel *ch, uint32_t what, int64_t value)
+{
+	rfs_Request req = { .which_op = rfs_Request_control_tag,
+			    .op.control = { .handle = ch->handle, .what = what, .value = value } };
+	struct link_reply rep;
+	long n = ask(c, ch, &req, NULL, 0, &rep);
+
+	if (n >= 0)
+		link_reply_free(&rep);
+	return n;
+}

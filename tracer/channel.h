@@ -1,0 +1,66 @@
+/*
+ * The supervisor's side of an agent's channel: a FIFO, a device or a socket at the target. All functions want the state
+ * lock held; those that ask the agent release it while they wait.
+ */
+#ifndef TRACER_CHANNEL_H
+#define TRACER_CHANNEL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "remotefs.pb.h"
+
+struct call;
+struct mount;
+struct link_reply;
+
+struct channel {
+	struct channel *next;
+	const struct mount *mount;
+	uint64_t handle;
+	int refs;
+	bool pending;    /* a FIFO's other end is not open yet */
+	int error;       /* with which the wait for it ended, negative */
+	uint32_t ready;  /* poll(2)'s bits at the target … */
+	uint64_t serial; /* … which are as new as this */
+	/* Called when READY has changed. */
+	void (*changed)(struct channel *ch, void *arg);
+	void *arg;
+};
+
+/* The channel of HANDLE on M, known to channel_push from now on; with one reference. */
+struct channel *channel_new(const struct mount *m, uint64_t handle);
+
+struct channel *channel_ref(struct channel *ch);
+/* The last reference frees it; the handle is the caller's to close. */
+void channel_unref(struct channel *ch);
+
+/* The agent tells of a channel of M. */
+void channel_push(const struct mount *m, const rfs_Ready *r);
+
+/*
+ * Has the agent tell of CH, and waits until a FIFO's other end is open. 0, the target's errno, or -ERESTARTSYS when a
+ * signal came first.
+ */
+int channel_start(struct call *c, struct channel *ch);
+
+/*
+ * Takes up to SIZE bytes, or one message, that are there now: how many, 0 at the end, or a negative errno (-EAGAIN:
+ * nothing now). The bytes are REP's payload, which the caller frees after success. OFFSET of a device, or -1.
+ */
+long channel_receive(struct call *c, struct channel *ch, size_t size, int64_t offset, struct link_reply *rep);
+
+/* Hands over what there is room for of LEN bytes: how many, or a negative errno. */
+long channel_send(struct call *c, struct channel *ch, const void *data, size_t len, int64_t offset);
+
+/* Does WHAT (rfs_Controls) with VALUE: its result or a negative errno. */
+long channel_control(struct call *c, struct channel *ch, uint32_t what, int64_t value);
+
+/*
+ * Waits until one of EVENTS is ready. 0; -ERESTARTSYS when C (if there is one) is interrupted; -EIO when the target is
+ * being left.
+ */
+int channel_wait(struct call *c, struct channel *ch, uint32_t events);
+
+#endif
