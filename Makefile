@@ -27,7 +27,7 @@ tracer_objs := tracer/main.o tracer/options.o tracer/launch.o tracer/target.o tr
 	tracer/spawn.o tracer/filter.o tracer/loop.o tracer/stop.o tracer/regs.o tracer/task.o tracer/worker.o tracer/notify.o \
 	tracer/proclink.o \
 	tracer/call.o tracer/mem.o tracer/place.o tracer/rules.o tracer/cache.o tracer/ofd.o \
-	tracer/placeholder.o tracer/sync.o tracer/push.o tracer/carrier.o tracer/watch.o tracer/elf.o $(log_objs)
+	tracer/placeholder.o tracer/drain.o tracer/image.o tracer/sync.o tracer/push.o tracer/carrier.o tracer/watch.o tracer/elf.o $(log_objs)
 
 syscalls_objs := syscalls/table.o syscalls/remote.o syscalls/open.o syscalls/io.o syscalls/stat.o \
 	syscalls/transfer.o syscalls/fsize.o syscalls/buffers.o syscalls/flow.o \

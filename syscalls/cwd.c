@@ -14,6 +14,7 @@
 
 #include "call.h"
 #include "handlers.h"
+#include "image.h"
 #include "link.h"
 #include "ofd.h"
 #include "place.h"

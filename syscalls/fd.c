@@ -9,10 +9,10 @@
 #include "call.h"
 #include "flow.h"
 #include "handlers.h"
+#include "image.h"
 #include "lock.h"
 #include "log.h"
 #include "ofd.h"
-#include "placeholder.h"
 #include "remote.h"
 #include "rules.h"
 #include "sync.h"
@@ -50,15 +50,11 @@ static int make_native(struct call *c, struct ofd *o, int fd)
 		return src;
 	ofd_ref(o);
 	ofd_lock_pos(c, o);
-	if ((o->flags & O_ACCMODE) == O_RDONLY) {
-		rc = remote_fill(c, o, src);
-		if (!rc)
-			lseek(src, (off_t)o->pos, SEEK_SET);
-	} else {
-		rc = sync_start(c, o, src);
-	}
-	if (!rc)
+	rc = (o->flags & O_ACCMODE) == O_RDONLY ? image_fill(c, o) : sync_native(c, o);
+	if (!rc) {
+		lseek(src, (off_t)o->pos, SEEK_SET);
 		o->io = OFD_NATIVE;
+	}
 	ofd_unlock_pos(o);
 	if (rc == -ENOSPC)
 		log_error("%s: no room in /dev/shm for the whole file, which descriptor %d needs: free space there", o->path, fd);

@@ -340,8 +340,7 @@ static long do_sync(struct call *c, bool data_only)
 		return -EBADF;
 	rfs_Request req = { .which_op = rfs_Request_sync_tag, .op.sync = { .handle = o->handle, .data_only = data_only } };
 	ofd_ref(o);
-	if (o->sync)
-		rc = sync_flush(c, o);
+	rc = sync_flush(c, o->image, 0, UINT64_MAX);
 	if (!rc)
 		rc = call_rpc(c, o->mount, &req, NULL, 0, &rep);
 	if (!rc)
@@ -388,10 +387,8 @@ long sys_ftruncate(struct call *c)
 		return CALL_CONTINUE;
 	rfs_Request req = { .which_op = rfs_Request_truncate_tag, .op.truncate = { .handle = o->handle, .length = length } };
 	ofd_ref(o);
-	int rc = o->sync ? sync_flush(c, o) : 0;
+	int rc = sync_flush(c, o->image, 0, UINT64_MAX);
 	rc = rc ? rc : ask_truncate(c, o->mount, &req);
-	if (!rc && o->sync)
-		sync_truncated(o, (unsigned long long)length);
 	cache_forget(o->mount, o->path, false);
 	ofd_unref(o);
 	return rc;

@@ -12,10 +12,10 @@
 #include "cache.h"
 #include "call.h"
 #include "handlers.h"
+#include "image.h"
 #include "link.h"
 #include "ofd.h"
 #include "place.h"
-#include "placeholder.h"
 #include "push.h"
 #include "remote.h"
 #include "rules.h"
@@ -279,16 +279,18 @@ static int move_bytes(int fd, off_t from, off_t to, off_t len)
 }
 
 /*
- * O's placeholder after an fallocate that left the file SIZE bytes long. tmpfs knows holes only: zeroes are
+ * The image after an fallocate that left the file SIZE bytes long. tmpfs knows holes only: zeroes are
  * holes there, moved ranges are copied, and room that nobody can see is not taken.
  */
-static int allocate_placeholder(struct ofd *o, int mode, off_t off, off_t len, uint64_t size)
+static int allocate_image(struct image *i, int mode, off_t off, off_t len, uint64_t size)
 {
-	int kind = mode & ~FALLOC_FL_KEEP_SIZE, fd = o->own_fd, rc = 0;
+	int kind = mode & ~FALLOC_FL_KEEP_SIZE, fd = i->fd, rc = 0;
 	struct stat st;
 
 	if (fstat(fd, &st) < 0)
 		return -errno;
+	if (off < st.st_size && (kind == FALLOC_FL_PUNCH_HOLE || kind == FALLOC_FL_ZERO_RANGE))
+		sync_before_write(i, NULL, (size_t)(len < st.st_size - off ? len : st.st_size - off), (uint64_t)off);
 	if (kind == FALLOC_FL_PUNCH_HOLE || kind == FALLOC_FL_ZERO_RANGE)
 		rc = fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, off, len) < 0 ? -errno : 0;
 	else if (kind == FALLOC_FL_COLLAPSE_RANGE && off + len < st.st_size)
@@ -299,28 +301,47 @@ static int allocate_placeholder(struct ofd *o, int mode, off_t off, off_t len, u
 		rc = -EOPNOTSUPP;
 	if (!rc && kind == FALLOC_FL_INSERT_RANGE)
 		rc = fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, off, len) < 0 ? -errno : 0;
-	return rc ? rc : placeholder_resize(o, size);
+	return rc ? rc : image_resize(i, size);
 }
 
-/* Before the call is answered, placeholders with the file's bytes follow; what fails is read again. */
-static void allocate_placeholders(struct node *n, int mode, off_t off, off_t len, uint64_t size)
+/* Before the call is answered, an image with the file's bytes follows; what fails is read again. */
+static void allocate_follow(struct node *n, int mode, off_t off, off_t len, uint64_t size)
 {
-	bool again = false;
-
 	n->own_version++;
 	node_changed(n);
-	for (struct ofd *o = n->ofds; o; o = o->next_of_node)
-		if (o->filled && o->own_fd >= 0 && !o->sync)
-			again |= allocate_placeholder(o, mode, off, len, size) < 0;
-	if (again)
+	if (!image_follows(n->image))
+		return;
+	if (allocate_image(n->image, mode, off, len, size) < 0) {
+		n->image->stale = true;
 		push_refresh(n);
+	}
+}
+
+/* What is there now goes first: it must not come after. */
+static int ask_allocate(struct call *c, struct ofd *o, const rfs_Request *req, struct link_reply *rep)
+{
+	int rc = sync_flush(c, o->image, 0, UINT64_MAX);
+
+	if (rc)
+		return rc;
+	sync_lock(o->image);
+	o->node->writers++; /* no refresh may bring older bytes meanwhile */
+	rc = call_rpc(c, o->mount, req, NULL, 0, rep);
+	o->node->writers--;
+	if (!rc && (rep->msg.which_op != rfs_Reply_stat_tag || !rep->msg.op.stat.has_attr))
+		rc = -EPROTO;
+	if (!rc)
+		allocate_follow(o->node, (int)req->op.allocate.mode, req->op.allocate.offset, req->op.allocate.length,
+				rep->msg.op.stat.attr.size);
+	sync_unlock(o->image);
+	return rc;
 }
 
 long sys_fallocate(struct call *c)
 {
 	struct ofd *o = ofd_by_fd(c->tid, (int)c->arg[0]);
 	int mode = (int)c->arg[1];
-	struct link_reply rep;
+	struct link_reply rep = { 0 };
 
 	if (!o)
 		return CALL_CONTINUE;
@@ -329,21 +350,13 @@ long sys_fallocate(struct call *c)
 		return -EBADF;
 	if ((o->flags & O_ACCMODE) == O_RDONLY || !S_ISREG(o->node->attr.mode))
 		return CALL_CONTINUE; /* EBADF, or what the arguments deserve first */
-	if (o->sync)
-		return -EOPNOTSUPP; /* the kernel may be writing the placeholder right now */
 	rfs_Request req = { .which_op = rfs_Request_allocate_tag,
 			    .op.allocate = { .handle = o->handle, .mode = (uint32_t)mode,
 					     .offset = (int64_t)c->arg[2], .length = (int64_t)c->arg[3] } };
 	ofd_ref(o);
-	o->node->writers++; /* no refresh may bring older bytes meanwhile */
-	int rc = call_rpc(c, o->mount, &req, NULL, 0, &rep);
-	o->node->writers--;
-	if (!rc && (rep.msg.which_op != rfs_Reply_stat_tag || !rep.msg.op.stat.has_attr))
-		rc = -EPROTO;
-	if (!rc) {
-		allocate_placeholders(o->node, mode, (off_t)c->arg[2], (off_t)c->arg[3], rep.msg.op.stat.attr.size);
+	int rc = ask_allocate(c, o, &req, &rep);
+	if (!rc)
 		cache_forget(o->mount, o->path, false);
-	}
 	link_reply_free(&rep);
 	ofd_unref(o);
 	return rc;

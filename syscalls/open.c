@@ -12,6 +12,7 @@
 #include "call.h"
 #include "flow.h"
 #include "handlers.h"
+#include "image.h"
 #include "link.h"
 #include "log.h"
 #include "ofd.h"
@@ -116,33 +117,28 @@ static void take_data(struct ofd *o, struct link_reply *rep)
 }
 
 /*
- * The placeholder of a small file holds its bytes, and the kernel serves them. That needs the agent's word
- * to tell of changes; and with no room for the bytes the file is emulated instead.
+ * The image of a small file holds its bytes, and the kernel serves them. That needs the agent's word to tell
+ * of changes; and with no room for the bytes (-ENOSPC) the file is emulated instead.
  */
 static int native_placeholder(struct call *c, struct ofd *o)
 {
-	int fd, rc = 0;
+	struct node *n = o->node;
+	int fd = placeholder_file(o, true), rc;
 
-	o->filled = true;
-	fd = placeholder_file(o, o->node->data, o->node->data_len, o->node->data_len);
-	if (fd < 0) {
-		o->filled = false;
+	if (fd < 0)
 		return fd;
-	}
-	if (!o->node->data_eof)
-		rc = remote_fill(c, o, fd);
-	if (rc == -ENOSPC) { /* emulated then: give the room back */
-		placeholder_resize(o, 0);
-		close_fd(&o->own_fd);
+	if (n->image->filled && !n->attr_valid)
+		n->image->stale = true;
+	rc = image_fill_from(c, o, n->data, n->data_len, n->data_eof);
+	if (rc == -ENOSPC)
 		return fd;
-	}
 	if (rc < 0) {
 		close(fd);
 		return rc;
 	}
 	o->io = OFD_NATIVE;
-	if (!o->node->attr_valid)
-		push_refresh(o->node);
+	if (!n->attr_valid)
+		push_refresh(n);
 	return fd;
 }
 
@@ -182,8 +178,8 @@ static int make_placeholder(struct call *c, struct ofd *o)
 		return placeholder_fifo(o);
 	if (wants_native(o))
 		src = native_placeholder(c, o);
-	if (src == -ENOSPC && !o->key)
-		src = placeholder_file(o, NULL, 0, o->node->attr.size);
+	if ((src == -ENOSPC || src == -ELOOP) && !o->image)
+		src = placeholder_file(o, false);
 	if (src == -ENOSPC)
 		log_error("%s: no room for placeholder files: free space in /dev/shm", o->path);
 	return src;
@@ -219,7 +215,7 @@ static int open_place(struct call *c, struct place *p, int flags, unsigned mode,
 	ofd_ref(o);
 	int src = flow_open(c, o);
 	src = src ? src : make_placeholder(c, o);
-	if (src < 0 && o->wd < 0)
+	if (src < 0 && !o->image)
 		ofd_unref(o); /* no placeholder whose end would do it */
 	ofd_unref(o);
 	*out = o;
@@ -272,9 +268,6 @@ static long open_common(struct call *c, int dirfd, uint64_t addr, int flags, uns
 		return rc;
 	if (p.behalf)
 		return open_behalf(c, &p, flags, mode);
-	/* Written natively, and so it is through another description: one placeholder keeps both in order. */
-	if (p.self && p.dir->sync)
-		return CALL_CONTINUE;
 	if (!p.mount)
 		return CALL_CONTINUE;
 	return remote_open(c, &p, flags, mode & 07777, resolve);

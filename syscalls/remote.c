@@ -12,10 +12,11 @@
 #include "cache.h"
 #include "call.h"
 #include "frame.h"
+#include "image.h"
 #include "link.h"
-#include "placeholder.h"
 #include "push.h"
 #include "rules.h"
+#include "sync.h"
 #include "util.h"
 
 int remote_attr(struct call *c, struct ofd *o, rfs_Attr *attr)
@@ -95,11 +96,31 @@ static bool has_data(const struct node *n, uint64_t off)
 	return off >= n->data_off && (off < n->data_off + n->data_len || (n->data_eof && off >= n->data_off));
 }
 
+/* While tasks write the file natively, they have it, and the agent has not all of it. */
+static int image_data(struct ofd *o, uint64_t off, const uint8_t **data, size_t *len)
+{
+	struct node *n = o->node;
+	struct link_reply rep = { .payload = xcalloc(1, *len + 1) };
+	ssize_t got = pread(o->image->fd, rep.payload, *len, (off_t)off);
+	int rc = got < 0 ? -errno : 0;
+
+	if (!rc) {
+		rep.payload_len = (size_t)got;
+		keep_data(n, &rep, off, false, false);
+		*data = n->data;
+		*len = n->data_len;
+	}
+	link_reply_free(&rep);
+	return rc;
+}
+
 int remote_data(struct call *c, struct ofd *o, uint64_t off, const uint8_t **data, size_t *len)
 {
 	struct node *n = o->node;
 
 	call_remote(c, o->mount);
+	if (sync_decides(o))
+		return image_data(o, off, data, len);
 	if (!n->data_valid || !has_data(n, off)) {
 		int rc = fetch_data(c, o, off, *len);
 		if (rc < 0)
@@ -112,15 +133,7 @@ int remote_data(struct call *c, struct ofd *o, uint64_t off, const uint8_t **dat
 	return 0;
 }
 
-/* Every placeholder with the file's bytes gets LEN of them at OFF; what has no room is said, not hidden. */
-static void write_placeholders(struct node *n, const void *data, size_t len, uint64_t off)
-{
-	for (struct ofd *o = n->ofds; o; o = o->next_of_node)
-		if (o->filled && o->own_fd >= 0 && !o->sync && placeholder_write(o, data, len, off) < 0)
-			push_stale(o);
-}
-
-long remote_write(struct call *c, struct ofd *o, const void *data, size_t len, uint64_t off, bool append,
+long remote_store(struct call *c, struct ofd *o, const void *data, size_t len, uint64_t off, bool append,
 		  uint32_t flags, uint64_t *end)
 {
 	rfs_Request req = { .which_op = rfs_Request_write_tag,
@@ -142,7 +155,6 @@ long remote_write(struct call *c, struct ofd *o, const void *data, size_t len, u
 		node_changed(n);
 		cache_forget(o->mount, o->path, false);
 		node_set_attr(n, &w->attr, w->has_attr && o->coherent & rfs_Coherent_HANDLE);
-		write_placeholders(n, data, w->written, w->offset - w->written);
 		rc = (int)w->written;
 	}
 	link_reply_free(&rep);
@@ -150,45 +162,36 @@ long remote_write(struct call *c, struct ofd *o, const void *data, size_t len, u
 	return rc;
 }
 
-/* Bytes [OFF, OFF+LEN) of the file, as the target has them, into every placeholder. 0 or a negative errno. */
-static int reread_placeholders(struct call *c, struct ofd *filled, uint64_t off, uint64_t len)
+long remote_write(struct call *c, struct ofd *o, const void *data, size_t len, uint64_t off, bool append,
+		  uint32_t flags, uint64_t *end)
 {
-	for (uint64_t done = 0; done < len;) {
-		size_t want = len - done < FRAME_MAX_PAYLOAD ? (size_t)(len - done) : FRAME_MAX_PAYLOAD;
-		rfs_Request req = { .which_op = rfs_Request_read_tag,
-				    .op.read = { .handle = filled->handle, .offset = off + done, .size = (uint32_t)want } };
-		struct link_reply rep;
-		int rc = call_rpc(c, filled->mount, &req, NULL, 0, &rep);
+	struct image *i = image_follows(o->image) ? o->image : NULL;
 
-		if (rc)
-			return rc;
-		write_placeholders(filled->node, rep.payload, rep.payload_len, off + done);
-		done += rep.payload_len;
-		link_reply_free(&rep);
-		if (rep.payload_len < want)
-			break;
-	}
-	return 0;
+	ofd_ref(o);
+	sync_lock(i);
+	long rc = remote_store(c, o, data, len, off, append, flags, end);
+	if (rc > 0 && image_follows(o->image))
+		image_write(o->image, data, (size_t)rc, *end - (uint64_t)rc);
+	sync_unlock(i);
+	ofd_unref(o);
+	return rc;
 }
 
 void remote_changed(struct call *c, struct ofd *o, uint64_t off, uint64_t len, const rfs_Attr *attr)
 {
 	struct node *n = o->node;
-	struct ofd *filled = n->ofds;
 	uint64_t version = ++n->own_version;
 
 	node_changed(n);
 	cache_forget(o->mount, o->path, false);
 	node_set_attr(n, attr, o->coherent & rfs_Coherent_HANDLE);
-	while (filled && !(filled->filled && filled->own_fd >= 0 && !filled->sync))
-		filled = filled->next_of_node;
-	if (!filled)
+	if (!image_follows(n->image))
 		return;
-	ofd_ref(filled);
 	/* Other bytes may have been written behind these meanwhile. */
-	if (reread_placeholders(c, filled, off, len) < 0 || n->own_version != version)
+	if (image_reread(c, n, off, len) < 0 || n->own_version != version) {
+		n->image->stale = true;
 		push_refresh(n);
-	ofd_unref(filled);
+	}
 }
 
 void remote_resized(const struct mount *m, const rfs_Attr *attr)
@@ -200,35 +203,8 @@ void remote_resized(const struct mount *m, const rfs_Attr *attr)
 	n->own_version++;
 	node_changed(n);
 	node_set_attr(n, attr, false);
-	for (struct ofd *o = n->ofds; o; o = o->next_of_node)
-		if (o->filled && o->own_fd >= 0 && !o->sync && placeholder_resize(o, attr->size) < 0)
-			push_stale(o);
-}
-
-int remote_fill(struct call *c, struct ofd *o, int fd)
-{
-	uint64_t off = 0, version;
-	const uint8_t *data;
-	size_t len;
-	int rc = placeholder_open_own(o, fd);
-
-	/* Marked before the bytes come, so that writes meanwhile reach the placeholder as well. */
-	o->filled = true;
-	do {
-		version = o->node->own_version;
-		for (off = 0; !rc; off += len) {
-			len = FRAME_MAX_PAYLOAD;
-			rc = remote_data(c, o, off, &data, &len);
-			if (rc || !len)
-				break;
-			rc = placeholder_write(o, data, len, off);
-		}
-	} while (!rc && o->node->own_version != version);
-	if (!rc)
-		rc = placeholder_resize(o, off);
-	if (rc)
-		o->filled = false;
-	return rc;
+	if (image_follows(n->image))
+		sync_resize(n->image, attr->size);
 }
 
 /* Where O is now, as the agent says it; MARKED: as the kernel says it in /proc, also of what has no name. */

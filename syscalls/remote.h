@@ -34,20 +34,24 @@ int remote_attr(struct call *c, struct ofd *o, rfs_Attr *attr);
 int remote_data(struct call *c, struct ofd *o, uint64_t off, const uint8_t **data, size_t *len);
 
 /*
- * Writes LEN (up to FRAME_MAX_PAYLOAD) bytes at OFF, or at the end with APPEND, and brings every
- * placeholder of the file up to date. How many were written; *END is the offset behind them. Negative errno.
+ * Writes LEN (up to FRAME_MAX_PAYLOAD) bytes at OFF, or at the end with APPEND, to the agent alone. How many
+ * were written; *END is the offset behind them. Negative errno.
+ */
+long remote_store(struct call *c, struct ofd *o, const void *data, size_t len, uint64_t off, bool append,
+		  uint32_t flags, uint64_t *end);
+
+/*
+ * Writes LEN (up to FRAME_MAX_PAYLOAD) bytes at OFF, or at the end with APPEND, and brings the
+ * file's image up to date. The rest as remote_store.
  */
 long remote_write(struct call *c, struct ofd *o, const void *data, size_t len, uint64_t off, bool append,
 		  uint32_t flags, uint64_t *end);
 
 /*
  * LEN bytes at OFF of O's file were changed at the target by a call of ours; ATTR is what it is now, NULL when
- * unknown. Placeholders with the file's bytes follow.
+ * unknown. An image with the file's bytes follows: the caller has its sync_lock.
  */
 void remote_changed(struct call *c, struct ofd *o, uint64_t off, uint64_t len, const rfs_Attr *attr);
-
-/* Copies the whole file into O's placeholder (FD is a description of it). 0 or a negative errno. */
-int remote_fill(struct call *c, struct ofd *o, int fd);
 
 /* The path of O in the target's eyes, now. 0 or a negative errno (-ENOENT: removed). */
 int remote_path(struct call *c, struct ofd *o, char *out, size_t len);
@@ -55,7 +59,7 @@ int remote_path(struct call *c, struct ofd *o, char *out, size_t len);
 /* What the link to O in /proc/PID/fd reads: its path in the program's eyes, perhaps " (deleted)". 0 or a negative errno. */
 int remote_link_text(struct call *c, struct ofd *o, char *out, size_t len);
 
-/* ATTR's file was truncated on M: its placeholders follow. */
+/* ATTR's file was truncated on M: its image follows. */
 void remote_resized(const struct mount *m, const rfs_Attr *attr);
 
 #endif

@@ -10,6 +10,7 @@ struct call;
 enum syscall_class {
 	CLASS_PASS,   /* never stopped: names no file and works on no remote descriptor, or the kernel does it right on a placeholder */
 	CLASS_PATH,   /* always notified: it names files by path */
+	CLASS_ANY,    /* always notified: what it works on does not show in its arguments */
 	CLASS_FD,     /* notified when an A_FD argument is in the range of emulated remote descriptors */
 	CLASS_ANYFD,  /* always notified: a remote file with a native placeholder at a low number must be emulated too */
 	CLASS_FCNTL,  /* as CLASS_FD, but lock commands as CLASS_ANYFD */

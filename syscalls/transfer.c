@@ -265,6 +265,7 @@ static long copy_piece(struct call *c, struct end *in, struct end *out, int64_t 
 	struct node *n = out->o->node;
 	struct link_reply rep;
 
+	sync_lock(out->o->image);
 	n->writers++; /* no refresh may bring older bytes meanwhile */
 	int rc = call_rpc(c, out->o->mount, &req, NULL, 0, &rep);
 	n->writers--;
@@ -274,6 +275,7 @@ static long copy_piece(struct call *c, struct end *in, struct end *out, int64_t 
 	if (copied > 0)
 		remote_changed(c, out->o, (uint64_t)to, (uint64_t)copied,
 			       rep.msg.op.write.has_attr ? &rep.msg.op.write.attr : NULL);
+	sync_unlock(out->o->image);
 	link_reply_free(&rep);
 	return copied;
 }
@@ -282,8 +284,9 @@ long transfer_at_target(struct call *c, struct end *in, struct end *out, int64_t
 			bool splice)
 {
 	size_t total = 0;
-	long n = in->o->sync ? sync_flush(c, in->o) : 0;
+	long n = sync_flush(c, in->o->image, 0, UINT64_MAX);
 
+	n = n ? n : sync_flush(c, out->o->image, 0, UINT64_MAX);
 	n = n ? n : fsize_clip(c, (uint64_t)*to, &count);
 	if (n)
 		return n;

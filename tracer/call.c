@@ -10,11 +10,11 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "drain.h"
 #include "mem.h"
 #include "notify.h"
 #include "ofd.h"
 #include "place.h"
-#include "placeholder.h"
 #include "rules.h"
 #include "state.h"
 #include "stop.h"
@@ -64,7 +64,7 @@ long call_dispatch(struct call *c)
 	state_lock();
 	/* What was written natively, and descriptors that were closed, happened before this call. */
 	if (sync_active() || watch_any() || c->row->class != CLASS_PATH)
-		placeholder_drain(c);
+		drain(c);
 	result = c->row->handler ? c->row->handler(c) : call_default(c);
 	state_unlock();
 	task_lock();

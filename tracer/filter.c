@@ -64,6 +64,7 @@ static int add_row(scmp_filter_ctx ctx, const struct syscall_row *row)
 	case CLASS_PASS:
 		return 0;
 	case CLASS_PATH:
+	case CLASS_ANY:
 	case CLASS_ANYFD:
 		return seccomp_rule_add(ctx, SCMP_ACT_NOTIFY, row->nr, 0);
 	case CLASS_FD:

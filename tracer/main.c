@@ -16,6 +16,7 @@
 
 #include "call.h"
 #include "carrier.h"
+#include "drain.h"
 #include "elf.h"
 #include "filter.h"
 #include "launch.h"
@@ -156,7 +157,7 @@ static void finish_links(void)
 
 	state_lock();
 	if (!loop_aborted())
-		placeholder_drain(NULL);
+		drain_all();
 	for (size_t i = 0; i < count; i++)
 		mounts[i]->closing = true;
 	state_unlock();
@@ -245,6 +246,9 @@ int main(int argc, char **argv)
 	log_set_fd_namer(name_fd);
 	if (placeholder_init(err, sizeof(err)) < 0)
 		die("%s", err);
+	rc = drain_start();
+	if (rc < 0)
+		die("cannot watch placeholders: %s (raise fs.inotify.max_user_instances)", strerror(-rc));
 	if (o.target)
 		keep_program_local(path, &info);
 	rc = launch_begin(&o);

@@ -11,6 +11,8 @@
 #include "cache.h"
 #include "call.h"
 #include "channel.h"
+#include "drain.h"
+#include "image.h"
 #include "link.h"
 #include "placeholder.h"
 #include "rules.h"
@@ -36,7 +38,6 @@ struct slot {
 
 static struct slot *slots;
 static int next_number;
-static struct ofd *by_key[BUCKETS];
 static struct node *nodes[BUCKETS];
 static size_t low_count;
 static pthread_cond_t pos_free = PTHREAD_COND_INITIALIZER;
@@ -93,6 +94,8 @@ static void node_put(struct node *n)
 		return;
 	struct node **slot = node_slot(n->mount, &key);
 	*slot = n->next;
+	if (n->image)
+		placeholder_free(n->image);
 	free(n->data);
 	free(n);
 }
@@ -131,8 +134,6 @@ struct ofd *ofd_new(const struct mount *m, uint64_t handle, const char *path, in
 	o->handle = handle;
 	o->path = xstrdup(path);
 	o->flags = flags;
-	o->own_fd = -1;
-	o->wd = -1;
 	o->node = node_get(m, attr);
 	o->next_of_node = o->node->ofds;
 	o->node->ofds = o;
@@ -157,11 +158,6 @@ static void ofd_free(struct ofd *o)
 	rfs_Request req = { .which_op = rfs_Request_close_tag, .op.close.handle = o->handle };
 	struct ofd **p;
 
-	if (o->key) {
-		for (p = &by_key[o->key % BUCKETS]; *p != o; p = &(*p)->next_by_key)
-			;
-		*p = o->next_by_key;
-	}
 	low_count -= o->low;
 	for (p = &o->node->ofds; *p != o; p = &(*p)->next_of_node)
 		;
@@ -170,12 +166,13 @@ static void ofd_free(struct ofd *o)
 		ofd_forget_numbers(o);
 	if (!o->mount->closing)
 		link_send(o->mount->link, &req);
+	sync_drop(o);
+	if (o->image && o->image->sole)
+		placeholder_free(o->image);
 	node_put(o->node);
-	sync_free(o);
 	if (o->channel)
 		channel_unref(o->channel);
 	shadow_free(o);
-	close_fd(&o->own_fd);
 	free(o->list);
 	free(o->path);
 	free(o);
@@ -282,14 +279,11 @@ void ofd_doubt_closed(pid_t tid)
 	}
 }
 
-struct ofd *ofd_by_link(const char *text)
+struct ofd *ofd_by_link(const char *link, const char *text)
 {
-	uint64_t key = placeholder_key(text);
-	struct ofd *o = key ? by_key[key % BUCKETS] : NULL;
+	const struct image *i = placeholder_image(text);
 
-	while (o && o->key != key)
-		o = o->next_by_key;
-	return o;
+	return i ? placeholder_owner(i, link) : NULL;
 }
 
 struct ofd *ofd_by_proc(const char *link)
@@ -300,7 +294,7 @@ struct ofd *ofd_by_proc(const char *link)
 	if (n < 0)
 		return NULL;
 	text[n] = '\0';
-	return ofd_by_link(text);
+	return ofd_by_link(link, text);
 }
 
 struct ofd *ofd_by_fd(pid_t tid, int fd)
@@ -327,37 +321,16 @@ struct ofd *ofd_by_cwd(pid_t tid)
 	return ofd_by_proc(link);
 }
 
-void ofd_register_key(struct ofd *o)
-{
-	o->next_by_key = by_key[o->key % BUCKETS];
-	by_key[o->key % BUCKETS] = o;
-}
-
-struct find { int wd; const struct mount *mount; uint64_t handle; struct ofd *found; };
+struct find { const struct mount *mount; uint64_t handle; struct ofd *found; };
 
 void ofd_each(ofd_visitor *visit, void *arg)
 {
 	for (size_t i = 0; i < BUCKETS; i++)
-		for (struct ofd *next, *o = by_key[i]; o; o = next) {
-			next = o->next_by_key;
-			visit(o, arg);
-		}
-}
-
-static void match_watch(struct ofd *o, void *arg)
-{
-	struct find *f = arg;
-
-	if (o->wd == f->wd)
-		f->found = o;
-}
-
-struct ofd *ofd_by_watch(int wd)
-{
-	struct find f = { .wd = wd };
-
-	ofd_each(match_watch, &f);
-	return f.found;
+		for (struct node *n = nodes[i]; n; n = n->next)
+			for (struct ofd *next, *o = n->ofds; o; o = next) {
+				next = o->next_of_node;
+				visit(o, arg);
+			}
 }
 
 static void match_handle(struct ofd *o, void *arg)

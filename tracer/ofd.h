@@ -15,6 +15,7 @@
 
 struct mount;
 struct call;
+struct image;
 
 struct node {
 	struct node *next; /* hash chain */
@@ -28,6 +29,7 @@ struct node {
 	uint64_t own_version; /* grows with our own writes only */
 	int writers;       /* own changes on their way to the agent */
 	bool refreshing;   /* the refresh thread has it queued */
+	struct image *image; /* of a file that is not a directory; NULL before its first placeholder */
 	struct ofd *ofds;
 
 	/* The bytes known: data[0..data_len) is the file's content from data_off. */
@@ -45,7 +47,6 @@ enum ofd_io {
 
 struct ofd {
 	struct ofd *next_of_node;
-	struct ofd *next_by_key; /* hash chain of placeholders */
 	int refs;                /* one for the placeholder's life, one per user */
 	const struct mount *mount;
 	struct node *node;
@@ -54,21 +55,22 @@ struct ofd {
 	bool path_stale;   /* a directory above it was renamed: ask the agent */
 	int flags;         /* open(2) flags; O_APPEND follows F_SETFL */
 	enum ofd_io io;
-	bool filled;       /* the placeholder holds the file's bytes and must follow changes */
 	uint32_t coherent; /* rfs_Coherent bits */
 
 	struct channel *channel; /* of a FIFO or device; NULL for what has a size */
 	struct shadow *shadow;   /* a FIFO's placeholder */
 
-	uint64_t key;      /* which placeholder: see placeholder.h */
-	int wd;            /* its inotify watch */
-	int own_fd;        /* our own description of the placeholder, -1 when none */
+	struct image *image; /* what its placeholder is a description of; NULL before there is one */
+	uint64_t tag;        /* which of the image's descriptions: see placeholder.h */
+	struct ofd *next_gone; /* among those whose last copy is gone */
+	bool gone;
+	bool writes;         /* tasks write it natively: a low descriptor … */
+	bool mapped;         /* … or shared mappings of it, which may still be there */
 
 	uint64_t pos;      /* file offset while OFD_EMULATED */
 	bool pos_busy;     /* a call that uses pos is waiting for the agent */
 	bool numbered;     /* numbers stand, or stood, for it */
 	bool low;          /* ofd_mark_low */
-	bool bypass_told;  /* that it was used natively where it should not */
 
 	/* A directory being read. */
 	uint8_t *list;     /* Entry messages */
@@ -77,8 +79,6 @@ struct ofd {
 	bool list_known;     /* LIST is what starts at the cookie before list_cookie … */
 	bool list_complete;  /* … and ends the directory */
 	uint64_t list_since; /* when it was asked for: cache_now() */
-
-	struct sync *sync; /* bytes written natively that the agent has not got yet; NULL when none can be */
 };
 
 /* The emulated descriptors are FD_BASE <= fd < FD_TOP; set once by fd_range_init. */
@@ -127,17 +127,13 @@ struct ofd *ofd_by_fd(pid_t tid, int fd);
 /* The remote directory that is TID's cwd; NULL when it is local. No reference is taken. */
 struct ofd *ofd_by_cwd(pid_t tid);
 
-/* The ofd that a link text of /proc/PID/fd or /proc/PID/cwd stands for, or NULL. No reference is taken. */
-struct ofd *ofd_by_link(const char *text);
+/* The ofd that LINK, of /proc/PID/fd or /proc/PID/cwd and with TEXT in it, stands for, or NULL. No reference is taken. */
+struct ofd *ofd_by_link(const char *link, const char *text);
 
 /* The ofd that LINK, a path of /proc such as "/proc/1/cwd", stands for, or NULL. No reference is taken. */
 struct ofd *ofd_by_proc(const char *link);
 
-/* Registers (drops) O as the owner of placeholder KEY. */
-void ofd_register_key(struct ofd *o);
-
-/* The ofd whose inotify watch is WD, or NULL; the ofd whose handle on M is HANDLE, or NULL. */
-struct ofd *ofd_by_watch(int wd);
+/* The ofd whose handle on M is HANDLE, or NULL. */
 struct ofd *ofd_by_handle(const struct mount *m, uint64_t handle);
 
 /* Called for each ofd by ofd_each. */

@@ -48,7 +48,7 @@ static int start_find(pid_t tid, int dirfd, struct start *s)
 	if (n < 0)
 		return -errno;
 	s->text[n] = '\0';
-	struct ofd *o = ofd_by_link(s->text);
+	struct ofd *o = ofd_by_link(link, s->text);
 	return o ? start_remote(s, o) : 0;
 }
 

@@ -2,20 +2,16 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/inotify.h>
 #include <sys/stat.h>
 
 #include "channel.h"
-#include "log.h"
+#include "drain.h"
 #include "shadow.h"
-#include "state.h"
-#include "sync.h"
 #include "util.h"
 
+#define BUCKETS 1024
 /* Keys of those that had a name; inode numbers of tmpfs never come near. */
 #define KEY_NAMED (UINT64_C(1) << 63)
 #define KEEP_FLAGS (O_ACCMODE | O_APPEND | O_NONBLOCK | O_SYNC | O_DSYNC | O_DIRECT | O_NOATIME)
@@ -23,7 +19,7 @@
 static char base[64];     /* where placeholders are made */
 static char dir_stem[96]; /* a directory's name, less its serial number */
 static uint64_t serial;
-static int events = -1;
+static struct image *images[BUCKETS];
 
 static int base_usable(const char *dir)
 {
@@ -46,24 +42,9 @@ static int base_usable(const char *dir)
 	return 1;
 }
 
-static void *watch_thread(void *arg)
-{
-	struct pollfd p = { .fd = events, .events = POLLIN };
-
-	(void)arg;
-	for (;;) {
-		poll(&p, 1, -1);
-		state_lock();
-		placeholder_drain(NULL);
-		state_unlock();
-	}
-	return NULL;
-}
-
 int placeholder_init(char *err, size_t err_len)
 {
 	const char *candidates[] = { "/dev/shm", getenv("XDG_RUNTIME_DIR"), getenv("TMPDIR"), "/tmp" };
-	pthread_t thread;
 
 	for (size_t i = 0; !*base && i < sizeof(candidates) / sizeof(*candidates); i++)
 		if (candidates[i] && base_usable(candidates[i]))
@@ -74,39 +55,7 @@ int placeholder_init(char *err, size_t err_len)
 		return -ENOSPC;
 	}
 	snprintf(dir_stem, sizeof(dir_stem), "%s/.remotefs-trace.%d.", base, (int)getpid());
-	events = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-	if (events < 0) {
-		snprintf(err, err_len, "inotify_init1: %s (raise fs.inotify.max_user_instances)", strerror(errno));
-		return -errno;
-	}
-	int rc = pthread_create(&thread, NULL, watch_thread, NULL);
-	return -rc;
-}
-
-static int watch(struct ofd *o, int fd)
-{
-	char link[64];
-
-	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
-	/*
-	 * IN_ACCESS only of files whose bytes are not here: nobody should read those natively. Every event wakes
-	 * the watch thread, so files that the kernel serves are not asked about reads.
-	 */
-	o->wd = inotify_add_watch(events, link, IN_CLOSE | IN_DELETE_SELF | (o->filled ? 0 : IN_ACCESS | IN_MODIFY));
-	return o->wd < 0 ? -errno : 0;
-}
-
-static int fill(int fd, const uint8_t *data, size_t len, uint64_t size)
-{
-	size_t done = 0;
-
-	while (done < len) {
-		ssize_t n = pwrite(fd, data + done, len - done, (off_t)done);
-		if (n < 0 && errno != EINTR)
-			return -errno;
-		done += n > 0 ? (size_t)n : 0;
-	}
-	return len < size && ftruncate(fd, (off_t)size) < 0 && errno != EFBIG ? -errno : 0;
+	return 0;
 }
 
 static int reopen(int fd, int flags)
@@ -120,56 +69,116 @@ static int reopen(int fd, int flags)
 	return again < 0 ? -errno : again;
 }
 
-static int make_unnamed(struct ofd *o, int *made)
+static void register_image(struct image *i)
 {
-	struct stat st;
-
-	*made = open(base, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-	if (*made < 0 || fstat(*made, &st) < 0)
-		return -errno;
-	o->key = st.st_ino;
-	/* ADDFD cannot pass an O_PATH description on: we answer EBADF where the kernel would. */
-	return reopen(*made, o->flags & O_PATH ? O_RDONLY : o->flags & KEEP_FLAGS);
+	i->next_by_key = images[i->key % BUCKETS];
+	images[i->key % BUCKETS] = i;
 }
 
 /* The kernel's file flags are to have O_NOFOLLOW, and that cannot be opened through /proc. */
-static int make_named(struct ofd *o, int *made)
+static int make_named(struct image *i, const struct ofd *o)
 {
 	char name[128];
 
 	snprintf(name, sizeof(name), "%s%llu", dir_stem, (unsigned long long)++serial);
-	*made = open(name, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0600);
-	if (*made < 0)
+	i->fd = open(name, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0600);
+	if (i->fd < 0)
 		return -errno;
 	int fd = open(name, (o->flags & KEEP_FLAGS) | O_NOFOLLOW | O_CLOEXEC);
 	int rc = fd < 0 ? -errno : fd;
 	unlink(name);
-	o->key = KEY_NAMED | serial;
+	i->key = KEY_NAMED | serial;
 	return rc;
 }
 
-int placeholder_file(struct ofd *o, const void *data, size_t len, uint64_t size)
+static int make_unnamed(struct image *i)
 {
-	CLEANUP_FD int made = -1;
-	bool named = o->filled && o->flags & O_NOFOLLOW;
-	int fd = named ? make_named(o, &made) : make_unnamed(o, &made);
-	int rc = fd < 0 ? fd : fill(made, data, len, size);
+	struct stat st;
 
-	if (!rc && o->filled) {
-		o->own_fd = made;
-		made = -1;
+	i->fd = open(base, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	if (i->fd < 0 || fstat(i->fd, &st) < 0)
+		return -errno;
+	i->key = st.st_ino;
+	return 0;
+}
+
+/* ADDFD cannot pass an O_PATH description on: we answer EBADF where the kernel would. Access mode 3 is for ioctls. */
+static int open_image(const struct image *i, const struct ofd *o)
+{
+	int flags = o->flags & KEEP_FLAGS;
+
+	return reopen(i->fd, o->flags & O_PATH ? O_RDONLY : (flags & O_ACCMODE) == O_ACCMODE ? flags & ~O_ACCMODE : flags);
+}
+
+/* A new image of O's file and its first description. */
+static int make_image(struct ofd *o, bool named)
+{
+	struct image *i = xcalloc(1, sizeof(*i));
+	int rc;
+
+	*i = (struct image){ .node = o->node, .fd = -1, .wd = -1, .fresh = true };
+	rc = named ? make_named(i, o) : make_unnamed(i);
+	if (rc >= 0 && ftruncate(i->fd, (off_t)o->node->attr.size) < 0 && errno != EFBIG) {
+		if (named)
+			close(rc);
+		rc = -errno;
 	}
-	/* Closed before it is watched: this close is not the one to be told of. */
-	close_fd(&made);
-	rc = rc < 0 ? rc : watch(o, fd);
-	if (rc < 0) {
+	if (rc >= 0 && !named)
+		rc = open_image(i, o);
+	int watched = rc < 0 ? rc : drain_watch(i);
+	if (watched < 0) {
+		if (rc >= 0)
+			close(rc);
+		close_fd(&i->fd);
+		free(i);
+		return watched;
+	}
+	register_image(i);
+	o->node->image = i;
+	return rc;
+}
+
+static int tag(struct ofd *o, int fd)
+{
+	struct flock lock = { .l_type = (o->flags & O_ACCMODE) == O_WRONLY && !(o->flags & O_PATH) ? F_WRLCK : F_RDLCK,
+			      .l_whence = SEEK_SET, .l_start = (off_t)++serial, .l_len = 1 };
+
+	if (fcntl(fd, F_OFD_SETLK, &lock) < 0)
+		return -errno;
+	o->tag = serial;
+	o->image = o->node->image;
+	return 0;
+}
+
+int placeholder_file(struct ofd *o, bool native)
+{
+	bool named = native && o->flags & O_NOFOLLOW;
+
+	if (named && o->node->image)
+		return -ELOOP;
+	int fd = o->node->image ? open_image(o->node->image, o) : make_image(o, named);
+	int rc = fd < 0 ? fd : tag(o, fd);
+	if (rc < 0)
 		close_fd(&fd);
-		close_fd(&o->own_fd);
-		o->key = 0;
+	return rc < 0 ? rc : fd;
+}
+
+/* The image of O alone, named by the latest serial number; FD is open on it. */
+static int make_sole(struct ofd *o, int fd)
+{
+	struct image *i = xcalloc(1, sizeof(*i));
+	int rc;
+
+	*i = (struct image){ .sole = o, .fd = fd, .wd = -1, .key = KEY_NAMED | serial };
+	rc = drain_watch(i);
+	i->fd = -1;
+	if (rc < 0) {
+		free(i);
 		return rc;
 	}
-	ofd_register_key(o);
-	return fd;
+	o->image = i;
+	register_image(i);
+	return 0;
 }
 
 int placeholder_dir(struct ofd *o)
@@ -180,16 +189,12 @@ int placeholder_dir(struct ofd *o)
 	if (mkdir(name, 0700) < 0)
 		return -errno;
 	int fd = open(name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | (o->flags & (O_NONBLOCK | O_NOATIME)));
-	int rc = fd < 0 ? -errno : watch(o, fd);
+	int rc = fd < 0 ? -errno : make_sole(o, fd);
 	/* Nameless from here on: a supervisor that is killed leaves nothing behind. */
 	rmdir(name);
-	if (rc < 0) {
+	if (rc < 0)
 		close_fd(&fd);
-		return rc;
-	}
-	o->key = KEY_NAMED | serial;
-	ofd_register_key(o);
-	return fd;
+	return rc < 0 ? rc : fd;
 }
 
 static void show_channel(struct channel *ch, void *ofd)
@@ -199,58 +204,67 @@ static void show_channel(struct channel *ch, void *ofd)
 
 int placeholder_fifo(struct ofd *o)
 {
-	char name[128], link[64];
+	char name[128];
 
 	snprintf(name, sizeof(name), "%s%llu", dir_stem, (unsigned long long)++serial);
 	int fd = shadow_make(o, name);
-	if (fd < 0)
-		return fd;
-	snprintf(link, sizeof(link), "/proc/self/fd/%d", shadow_fd(o));
-	o->wd = inotify_add_watch(events, link, shadow_close_event(o) | IN_DELETE_SELF);
-	if (o->wd < 0) {
-		int rc = -errno;
-		close(fd);
+	int rc = fd < 0 ? fd : make_sole(o, shadow_fd(o));
+	if (rc < 0) {
+		close_fd(&fd);
 		return rc;
 	}
-	o->key = KEY_NAMED | serial;
-	ofd_register_key(o);
 	o->channel->changed = show_channel;
 	o->channel->arg = o;
 	shadow_show(o, o->channel->ready);
 	return fd;
 }
 
-int placeholder_open_own(struct ofd *o, int fd)
+bool placeholder_is_open(const struct ofd *o)
 {
-	if (o->own_fd < 0)
-		o->own_fd = reopen(fd, O_RDWR);
-	return o->own_fd < 0 ? o->own_fd : 0;
+	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = (off_t)o->tag, .l_len = 1 };
+
+	return fcntl(o->image->fd, F_OFD_GETLK, &lock) < 0 || lock.l_type != F_UNLCK;
 }
 
-int placeholder_watch_writes(struct ofd *o)
+static struct ofd *owner_by_tag(const struct image *i, uint64_t number)
 {
-	char link[64];
+	struct ofd *o = i->node->ofds;
 
-	snprintf(link, sizeof(link), "/proc/self/fd/%d", o->own_fd);
-	return inotify_add_watch(events, link, IN_MODIFY | IN_MASK_ADD) < 0 ? -errno : 0;
+	while (o && o->tag != number)
+		o = o->next_of_node;
+	return o;
 }
 
-int placeholder_write(struct ofd *o, const void *data, size_t len, uint64_t off)
+struct ofd *placeholder_owner(const struct image *i, const char *link)
 {
-	const uint8_t *p = data;
+	const char *fd = strstr(link, "/fd/");
+	char path[128], line[256];
+	struct ofd *found = NULL;
 
-	for (size_t done = 0; done < len;) {
-		ssize_t n = pwrite(o->own_fd, p + done, len - done, (off_t)(off + done));
-		if (n < 0 && errno != EINTR)
-			return -errno;
-		done += n > 0 ? (size_t)n : 0;
+	if (i->sole || !i->node->ofds || !i->node->ofds->next_of_node)
+		return i->sole ? i->sole : i->node->ofds;
+	if (!fd)
+		return i->node->ofds; /* a mapping, a program */
+	snprintf(path, sizeof(path), "%.*s/fdinfo/%s", (int)(fd - link), link, fd + 4);
+	FILE *f = fopen(path, "re");
+	while (f && !found && fgets(line, sizeof(line), f)) {
+		unsigned long long from;
+
+		if (sscanf(line, "lock:%*s OFDLCK %*s %*s %*s %*s %llu", &from) == 1)
+			found = owner_by_tag(i, from);
 	}
-	return 0;
+	if (f)
+		fclose(f);
+	return found;
 }
 
-int placeholder_resize(struct ofd *o, uint64_t size)
+void placeholder_each(void (*visit)(struct image *i, void *arg), void *arg)
 {
-	return ftruncate(o->own_fd, (off_t)size) < 0 ? -errno : 0;
+	for (size_t b = 0; b < BUCKETS; b++)
+		for (struct image *next, *i = images[b]; i; i = next) {
+			next = i->next_by_key;
+			visit(i, arg);
+		}
 }
 
 void placeholder_name(char *out, size_t len, const char *what)
@@ -258,7 +272,38 @@ void placeholder_name(char *out, size_t len, const char *what)
 	snprintf(out, len, "%s%s", dir_stem, what);
 }
 
-uint64_t placeholder_key(const char *text)
+struct find { int wd; struct image *found; };
+
+static void match_watch(struct image *i, void *arg)
+{
+	struct find *f = arg;
+
+	if (i->wd == f->wd)
+		f->found = i;
+}
+
+struct image *placeholder_by_watch(int wd)
+{
+	struct find f = { .wd = wd };
+
+	placeholder_each(match_watch, &f);
+	return f.found;
+}
+
+void placeholder_free(struct image *i)
+{
+	struct image **p = &images[i->key % BUCKETS];
+
+	while (*p != i)
+		p = &(*p)->next_by_key;
+	*p = i->next_by_key;
+	drain_forget(i);
+	close_fd(&i->fd);
+	free(i);
+}
+
+/* What is in the text, or 0. */
+static uint64_t parse_key(const char *text)
 {
 	size_t stem = strlen(dir_stem), root = strlen(base);
 	char *end = NULL;
@@ -271,46 +316,12 @@ uint64_t placeholder_key(const char *text)
 	return key && end && !strcmp(end, " (deleted)") ? key : 0;
 }
 
-/* Descriptors that we gave a low number are filled; this one came to its holder without us (SCM_RIGHTS). */
-static void tell_bypass(struct ofd *o, bool wrote)
+struct image *placeholder_image(const char *text)
 {
-	log_error("%s: a process %s it through a descriptor that was passed to it over a socket, which is not supported: %s",
-		  o->path, wrote ? "wrote" : "read", wrote ? "the bytes are lost" : "it saw zeros");
-	o->bypass_told = true;
-}
+	uint64_t key = parse_key(text);
+	struct image *i = key ? images[key % BUCKETS] : NULL;
 
-static void handle_event(struct call *c, const struct inotify_event *e)
-{
-	struct ofd *o = ofd_by_watch(e->wd);
-
-	if (!o)
-		return;
-	if (o->sync && e->mask & (IN_MODIFY | IN_CLOSE_WRITE))
-		sync_touched(o, e->mask & IN_CLOSE_WRITE);
-	if (e->mask & (IN_ACCESS | IN_MODIFY) && !o->shadow && o->io == OFD_EMULATED && !o->filled && !o->bypass_told)
-		tell_bypass(o, e->mask & IN_MODIFY);
-	/* Our own description would keep the inode: give it up, and if it was the last, IN_DELETE_SELF follows. */
-	if (e->mask & IN_CLOSE && !o->sync)
-		close_fd(&o->own_fd);
-	if (e->mask & IN_CLOSE && o->shadow)
-		shadow_closed(o);
-	if (e->mask & (IN_DELETE_SELF | IN_IGNORED)) {
-		o->wd = -1;
-		ofd_unref(o);
-	}
-}
-
-void placeholder_drain(struct call *c)
-{
-	char buf[4096] __attribute__((aligned(8)));
-	ssize_t n;
-
-	while ((n = read(events, buf, sizeof(buf))) > 0) {
-		for (char *p = buf; p < buf + n;) {
-			const struct inotify_event *e = (const struct inotify_event *)p;
-			handle_event(c, e);
-			p += sizeof(*e) + e->len;
-		}
-	}
-	sync_run(c);
+	while (i && i->key != key)
+		i = i->next_by_key;
+	return i;
 }

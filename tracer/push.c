@@ -1,6 +1,7 @@
 #include "push.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
@@ -8,10 +9,9 @@
 #include "cache.h"
 #include "call.h"
 #include "channel.h"
-#include "frame.h"
+#include "image.h"
 #include "log.h"
 #include "ofd.h"
-#include "placeholder.h"
 #include "rules.h"
 #include "state.h"
 #include "watch.h"
@@ -31,28 +31,9 @@ bool push_missed(const struct mount *m, uint64_t handle)
 	return false;
 }
 
-void push_stale(struct ofd *o)
-{
-	char path[PATH_MAX];
-
-	if (path_to_program(o->mount, o->path, path, sizeof(path)) < 0)
-		return;
-	log_error("%s: no room on the placeholders' file system for what the file has become; descriptors open on it keep the old bytes: free space there",
-		  path);
-	o->filled = false;
-}
-
-static bool has_placeholder(const struct node *n)
-{
-	for (const struct ofd *o = n->ofds; o; o = o->next_of_node)
-		if (o->filled && o->own_fd >= 0 && !o->sync)
-			return true;
-	return false;
-}
-
 void push_refresh(struct node *n)
 {
-	if (n->refreshing || !has_placeholder(n))
+	if (n->refreshing || !image_follows(n->image))
 		return;
 	n->refreshing = true;
 	any_work = true;
@@ -69,6 +50,8 @@ static void changed(const struct mount *m, uint64_t handle)
 		return;
 	}
 	node_changed(o->node);
+	if (o->node->image)
+		o->node->image->stale = true;
 	push_refresh(o->node);
 }
 
@@ -121,52 +104,13 @@ void push_receive(struct link *l, const rfs_Push *push, void *arg)
 	state_unlock();
 }
 
-/*
- * One piece of the file into every placeholder: how long it was. -EAGAIN when we changed the file since
- * VERSION, and all of it must be read again.
- */
-static long refresh_piece(struct node *n, struct ofd *o, uint64_t off, uint64_t version)
-{
-	rfs_Request req = { .which_op = rfs_Request_read_tag,
-			    .op.read = { .handle = o->handle, .offset = off, .size = FRAME_MAX_PAYLOAD } };
-	struct link_reply rep;
-	bool busy = n->writers;
-	int rc = call_rpc(NULL, o->mount, &req, NULL, 0, &rep);
-
-	if (rc)
-		return rc;
-	/* Our own write may already be in the placeholders and not in these bytes. */
-	long len = busy || n->writers || n->own_version != version ? -EAGAIN : (long)rep.payload_len;
-	for (struct ofd *p = len > 0 ? n->ofds : NULL; p; p = p->next_of_node)
-		if (p->filled && p->own_fd >= 0 && !p->sync && placeholder_write(p, rep.payload, (size_t)len, off) < 0)
-			push_stale(p);
-	link_reply_free(&rep);
-	return len;
-}
-
-static void refresh(struct node *n, struct ofd *o)
-{
-	uint64_t off = 0, version = n->own_version;
-	long len;
-
-	do {
-		len = refresh_piece(n, o, off, version);
-		off += len > 0 ? (uint64_t)len : 0;
-		if (len == -EAGAIN) {
-			off = 0;
-			version = n->own_version;
-		}
-	} while (len == -EAGAIN || len == FRAME_MAX_PAYLOAD);
-	for (struct ofd *p = len >= 0 ? n->ofds : NULL; p; p = p->next_of_node)
-		if (p->filled && p->own_fd >= 0 && !p->sync && placeholder_resize(p, off) < 0)
-			push_stale(p);
-}
-
 static void find_refreshing(struct ofd *o, void *arg)
 {
 	struct ofd **found = arg;
 
-	if (!*found && o->node->refreshing)
+	if (!o->node->refreshing)
+		return;
+	if (!*found && (o->flags & O_ACCMODE) != O_WRONLY && !(o->flags & O_PATH))
 		*found = o;
 }
 
@@ -185,7 +129,7 @@ static void *refresh_thread(void *arg)
 		}
 		ofd_ref(o);
 		o->node->refreshing = false;
-		refresh(o->node, o);
+		image_fill(NULL, o);
 		ofd_unref(o);
 	}
 	return arg;

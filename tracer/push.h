@@ -26,10 +26,7 @@ void push_receive(struct link *l, const rfs_Push *push, void *arg);
  */
 bool push_missed(const struct mount *m, uint64_t handle);
 
-/* N's placeholders must be read again. Wants the state lock. */
+/* N's image must be read again. Wants the state lock. */
 void push_refresh(struct node *n);
-
-/* Says, once for each file, that O's placeholder could not be brought up to date. */
-void push_stale(struct ofd *o);
 
 #endif

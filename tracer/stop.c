@@ -395,7 +395,7 @@ void stop_exec_done(pid_t tid, pid_t old)
 /* Whether the filter notifies this call. */
 static bool was_notified(const struct syscall_row *row, const uint64_t *args)
 {
-	if (row->class == CLASS_PATH || row->class == CLASS_ANYFD || row->class == CLASS_LIMIT)
+	if (row->class == CLASS_PATH || row->class == CLASS_ANY || row->class == CLASS_ANYFD || row->class == CLASS_LIMIT)
 		return true;
 	if (row->class != CLASS_FD && row->class != CLASS_FCNTL)
 		return false;

@@ -1,37 +1,79 @@
 /*
- * Bytes that tracees write natively: a remote file at a low descriptor (a shell's `> file`) is written to
- * its placeholder by the kernel, and brought from there to the agent. All functions want the state lock.
+ * Bytes that tasks write natively, into an image: through a low descriptor (a shell's `> file`) or a shared
+ * mapping. They are brought from there to the agent. While an image is written so it is the authority on
+ * the file for all tasks. A page is the agent's if it is what it was when it last came from there or went
+ * there, which is told by its hash: the kernel does not tell which pages were stored into. All functions
+ * want the state lock held.
  */
 #ifndef TRACER_SYNC_H
 #define TRACER_SYNC_H
 
 #include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 struct call;
+struct image;
 struct ofd;
 
-/*
- * Lets the kernel write O from now on: fills the placeholder (open as FD) and remembers what the agent
- * has. 0, or a negative errno with O still emulated.
- */
-int sync_start(struct call *c, struct ofd *o, int fd);
+#define SYNC_PAGE 4096u
 
-/* The placeholder of O was modified, or a description that could write was CLOSED. */
-void sync_touched(struct ofd *o, bool closed);
+/*
+ * Lets the kernel write O from now on: fills its image, which is watched for writes. 0, or a negative
+ * errno with O still emulated.
+ */
+int sync_native(struct call *c, struct ofd *o);
+
+/* Lets tasks store into mappings of O, which can be read and written. 0 or a negative errno. */
+int sync_mapped(struct call *c, struct ofd *o);
+
+/* I was written natively. */
+void sync_touched(struct image *i);
+
+/* The last copy of O, which could write natively, is gone: its bytes go to the agent with the next sync_run. */
+void sync_closed(struct ofd *o);
 
 /* Brings everything touched to the agents. Waits for them; C may be NULL. */
 void sync_run(struct call *c);
 
-/* Brings O's bytes to the agent now and returns the first error since the last call, 0 when all went well. */
-int sync_flush(struct call *c, struct ofd *o);
+/*
+ * Brings what was written in LEN bytes from OFF of I to the agent now (LEN UINT64_MAX: to the end) and
+ * returns the first error since the last call, 0 when all went well. I may be NULL.
+ */
+int sync_flush(struct call *c, struct image *i, uint64_t off, uint64_t len);
 
-/* The file was truncated to LENGTH by a call: the placeholder follows. */
-void sync_truncated(struct ofd *o, unsigned long long length);
+/* The same, with the error left for who asks next: 0 or a negative errno. */
+int sync_push(struct call *c, struct image *i);
+
+/* True when tasks have made I longer than the file is at the agent. */
+bool sync_has_grown(const struct image *i);
+
+/* True when the image of O's file, and not the agent, knows what is in it. */
+bool sync_decides(const struct ofd *o);
 
 /* True while any file can be written natively: only then is there anything to drain before a call. */
 bool sync_active(void);
 
-/* Frees what sync keeps for O. */
-void sync_free(struct ofd *o);
+/* Around a change of I's file at the agent, and in I: no flush may bring older bytes meanwhile. I may be NULL. */
+void sync_lock(struct image *i);
+void sync_unlock(struct image *i);
+
+/* LEN bytes DATA (NULL: zeros) of our own are about to be written to I at OFF; the agent has them. */
+void sync_before_write(struct image *i, const void *data, size_t len, uint64_t off);
+
+/* The file was made SIZE bytes long by a call of ours: I follows, whatever flush was under way. */
+void sync_resize(struct image *i, uint64_t size);
+
+/* The file and I are SIZE bytes long now. */
+void sync_resized(struct image *i, uint64_t size);
+
+/* True when the page of I at OFF, or LEN bytes of it, are as the agent has them. */
+bool sync_is_clean(const struct image *i, const uint8_t *page, size_t len, uint64_t off);
+
+/* The agent has this page at OFF of I, of which the file has LEN bytes. */
+void sync_brought(struct image *i, const uint8_t *page, size_t len, uint64_t off);
+
+/* O can no longer write natively, and is being freed. */
+void sync_drop(struct ofd *o);
 
 #endif

@@ -106,6 +106,10 @@ static void test_classes(void **state)
 			assert_true(count_kind(row, A_PATH) > 0 || row->nr == SYS_getcwd ||
 				    row->nr == SYS_inotify_init || row->nr == SYS_inotify_init1);
 			break;
+		case CLASS_ANY:
+			assert_non_null(row->handler);
+			assert_int_equal(count_kind(row, A_PATH) + count_kind(row, A_FD), 0);
+			break;
 		case CLASS_FD:
 		case CLASS_ANYFD:
 		case CLASS_FCNTL:
