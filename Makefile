@@ -17,6 +17,7 @@ agent_objs := agent/main.o agent/serve.o agent/input.o agent/output.o agent/disp
 	agent/copy.o \
 	agent/channel.o agent/flow.o agent/socket.o \
 	agent/resolve.o agent/walk.o agent/attr.o agent/open.o agent/file.o agent/dir.o agent/stat.o agent/name.o agent/meta.o \
+	agent/ioctl.o agent/fhandle.o \
 	agent/subject.o agent/xattr.o agent/lock.o agent/umask.o agent/watch.o agent/promise.o agent/event.o agent/observe.o
 
 log_objs := tracer/log.o tracer/log_text.o tracer/log_flags.o tracer/log_names.o tracer/log_decode.o tracer/log_fcntl.o \
@@ -32,6 +33,7 @@ tracer_objs := tracer/main.o tracer/options.o tracer/launch.o tracer/target.o tr
 syscalls_objs := syscalls/table.o syscalls/remote.o syscalls/open.o syscalls/io.o syscalls/stat.o \
 	syscalls/transfer.o syscalls/fsize.o syscalls/buffers.o syscalls/flow.o \
 	syscalls/dir.o syscalls/name.o syscalls/fd.o syscalls/map.o syscalls/copy.o syscalls/lock.o \
+	syscalls/ioctl.o syscalls/fhandle.o \
 	syscalls/limit.o syscalls/aim.o syscalls/meta.o syscalls/link.o syscalls/xattr.o syscalls/cwd.o syscalls/exec.o syscalls/watch.o
 
 tracer_libs := -lseccomp -lelf -lprotobuf-nanopb -pthread

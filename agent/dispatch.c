@@ -64,6 +64,10 @@ static const struct handler handlers[] = {
 	[rfs_Request_listxattr_tag] = { "listxattr", false, false, op_listxattr, NULL },
 	[rfs_Request_setxattr_tag] = { "setxattr", true, true, op_setxattr, op_meta_refuse },
 	[rfs_Request_removexattr_tag] = { "removexattr", true, false, op_removexattr, op_meta_refuse },
+	[rfs_Request_name_to_handle_tag] = { "name_to_handle", false, false, op_name_to_handle, NULL },
+	[rfs_Request_handle_to_name_tag] = { "handle_to_name", false, false, op_handle_to_name, NULL },
+	[rfs_Request_ioctl_tag] = { "ioctl", false, true, op_ioctl, NULL },
+	[rfs_Request_ioctl_set_tag] = { "ioctl_set", true, true, op_ioctl_set, op_meta_refuse },
 };
 
 static const struct handler *dispatch_find(const rfs_Request *req)
@@ -87,6 +91,8 @@ size_t dispatch_cost(const rfs_Request *req)
 		size = req->op.open.prefetch;
 	else if (req->which_op == rfs_Request_getxattr_tag || req->which_op == rfs_Request_listxattr_tag)
 		size = XATTR_SIZE_MAX;
+	else if (req->which_op == rfs_Request_ioctl_tag)
+		size = FIEMAP_MAX_BYTES;
 	return size > FRAME_MAX_PAYLOAD ? FRAME_MAX_PAYLOAD : size;
 }
 

@@ -97,6 +97,7 @@ int op_meta_refuse(struct op *op)
 		SUBJECT_OF(utimes);
 		SUBJECT_OF(setxattr);
 		SUBJECT_OF(removexattr);
+		SUBJECT_OF(ioctl_set);
 #undef SUBJECT_OF
 	default:
 		return r;

@@ -105,6 +105,14 @@ int op_accept(struct op *op);
 int op_watch(struct op *op);
 int op_unwatch(struct op *op);
 
+/* ioctl.c */
+int op_ioctl(struct op *op);
+int op_ioctl_set(struct op *op);
+
+/* fhandle.c */
+int op_name_to_handle(struct op *op);
+int op_handle_to_name(struct op *op);
+
 /* lock.c */
 int op_lock(struct op *op);
 int op_flock(struct op *op);

@@ -10,6 +10,7 @@
 #define FRAME_MAGIC 0x5246u /* "FR" on the wire */
 #define FRAME_VERSION 1u    /* of this layout; the protocol's version is agreed by Hello */
 #define FRAME_MAX_MESSAGE (16u << 10)
+#define FIEMAP_MAX_BYTES (64u << 10) /* a struct fiemap with its extents */
 #define FRAME_MAX_PAYLOAD (1u << 20)
 
 enum frame_kind { FRAME_REQUEST = 1, FRAME_REPLY = 2, FRAME_PUSH = 3 };

@@ -1,8 +1,7 @@
-/* dup, dup2, dup3, fcntl, ioctl: descriptors of remote files. */
+/* dup, dup2, dup3, fcntl: descriptors of remote files. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -201,33 +200,4 @@ long sys_flock(struct call *c)
 		return CALL_CONTINUE;
 	call_remote(c, o->mount);
 	return o->flags & O_PATH ? -EBADF : lock_flock(c, o, (int)c->arg[1]);
-}
-
-static long readable_bytes(struct call *c, struct ofd *o)
-{
-	rfs_Attr attr;
-	int rc = remote_attr(c, o, &attr);
-	int left = rc || attr.size < o->pos ? 0 : (int)(attr.size - o->pos);
-
-	return rc ? rc : call_write(c, c->arg[2], &left, sizeof(left));
-}
-
-long sys_ioctl(struct call *c)
-{
-	struct ofd *o = ofd_by_fd(c->tid, (int)c->arg[0]);
-	unsigned request = (unsigned)c->arg[1];
-
-	if (!o)
-		return CALL_CONTINUE;
-	call_remote(c, o->mount);
-	if (o->flags & O_PATH)
-		return -EBADF;
-	if (request == FIONREAD && o->shadow)
-		return flow_readable(c, o);
-	if (request == FIONREAD && S_ISREG(o->node->attr.mode) && o->io == OFD_EMULATED)
-		return readable_bytes(c, o);
-	/* What file systems answer by themselves: flags, clones, freezing, encryption. */
-	if (_IOC_TYPE(request) == 'f' || _IOC_TYPE(request) == 'X' || _IOC_TYPE(request) == 0x94)
-		return call_unsupported(c, o->mount);
-	return CALL_CONTINUE; /* about the descriptor, or ENOTTY */
 }

@@ -2,10 +2,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fiemap.h>
+#include <linux/fs.h>
 #include <linux/seccomp.h>
 #include <seccomp.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -36,15 +39,23 @@ static int add_fd_rules(scmp_filter_ctx ctx, const struct syscall_row *row)
 	return rc;
 }
 
+/* Commands that are about the file itself, so that a native placeholder must not answer them. */
+static const unsigned fcntl_any_fd[] = { F_GETLK, F_SETLK, F_SETLKW, F_OFD_GETLK, F_OFD_SETLK, F_OFD_SETLKW,
+					 F_SETLEASE, F_GETLEASE, F_NOTIFY };
+static const unsigned ioctl_any_fd[] = { FS_IOC_GETFLAGS, FS_IOC_SETFLAGS, FS_IOC_FSGETXATTR, FS_IOC_FSSETXATTR, FS_IOC_GETVERSION,
+					 FS_IOC_SETVERSION, FS_IOC_GETFSLABEL, FS_IOC_FIEMAP, FIGETBSZ, FIOQSIZE, FIBMAP,
+					 _IOR(0x15, 0, uint8_t[17]) /* FS_IOC_GETFSUUID */,
+					 _IOR(0x15, 1, uint8_t[129]) /* FS_IOC_GETFSSYSFSPATH */ };
+
 static int add_fcntl_rules(scmp_filter_ctx ctx, const struct syscall_row *row)
 {
-	static const int any_fd[] = { F_GETLK, F_SETLK, F_SETLKW, F_OFD_GETLK, F_OFD_SETLK, F_OFD_SETLKW,
-				      F_SETLEASE, F_GETLEASE, F_NOTIFY };
+	bool is_ioctl = row->args[1] == A_IOCTL;
+	const unsigned *commands = is_ioctl ? ioctl_any_fd : fcntl_any_fd;
+	size_t count = is_ioctl ? sizeof(ioctl_any_fd) / sizeof(*commands) : sizeof(fcntl_any_fd) / sizeof(*commands);
 	int rc = add_fd_rules(ctx, row);
 
-	for (size_t i = 0; i < sizeof(any_fd) / sizeof(*any_fd) && !rc; i++)
-		rc = seccomp_rule_add(ctx, SCMP_ACT_NOTIFY, row->nr, 1,
-				      SCMP_CMP(1, SCMP_CMP_MASKED_EQ, UINT32_MAX, (uint32_t)any_fd[i]));
+	for (size_t i = 0; i < count && !rc; i++)
+		rc = seccomp_rule_add(ctx, SCMP_ACT_NOTIFY, row->nr, 1, SCMP_CMP(1, SCMP_CMP_MASKED_EQ, UINT32_MAX, commands[i]));
 	return rc;
 }
 

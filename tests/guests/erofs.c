@@ -1,4 +1,5 @@
 /* Every call that would change a read-only tree, and the ones that must still work. */
+#include <sys/ioctl.h>
 #include <sys/statvfs.h>
 #include <sys/vfs.h>
 #include <sys/xattr.h>
@@ -63,13 +64,14 @@ static void more_changes(void)
 
 static void attributes(void)
 {
-	int file = sys(open, P("hello.txt"), O_RDONLY);
+	int file = sys(open, P("hello.txt"), O_RDONLY), flags = 0;
 
 	SHOW(sys(setxattr, P("hello.txt"), "user.x", "x", 1, 0));
 	SHOW(sys(fsetxattr, file, "user.x", "x", 1, XATTR_REPLACE));
 	SHOW(sys(lsetxattr, P("links/dangling"), "trusted.x", "x", 1, 0));
 	SHOW(sys(removexattr, P("dir"), "user.x"));
 	SHOW(sys(fremovexattr, file, "system.posix_acl_access"));
+	SHOW(sys(ioctl, file, _IOW('f', 2, long), &flags)); /* FS_IOC_SETFLAGS */
 	close(file);
 }
 
