@@ -6,9 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "cache.h"
 #include "call.h"
+#include "dir.h"
 #include "handlers.h"
 #include "link.h"
 #include "ofd.h"
@@ -48,6 +50,45 @@ static size_t put_record(uint8_t *out, const rfs_Entry *e)
 	memcpy(r->name, e->name.bytes, e->name.size);
 	out[len - 1] = (uint8_t)e->type;
 	return len;
+}
+
+static void go_to(struct ofd *o, int64_t cookie)
+{
+	o->list_known = false;
+	o->list_cookie = cookie;
+}
+
+void dir_show_position(struct call *c, struct ofd *o, int fd)
+{
+	CLEANUP_FD int own = o->low ? call_get_fd(c, fd) : -1;
+
+	if (own >= 0)
+		lseek(own, o->list_cookie, SEEK_SET);
+}
+
+/* Goes to where a native lseek has been since dir_show_position. */
+static void find_position(struct call *c, struct ofd *o, int fd)
+{
+	CLEANUP_FD int own = o->low ? call_get_fd(c, fd) : -1;
+	off_t at = own < 0 ? -1 : lseek(own, 0, SEEK_CUR);
+
+	if (at >= 0 && at != o->list_cookie)
+		go_to(o, at);
+}
+
+long dir_seek(struct call *c, struct ofd *o, int64_t off, int whence)
+{
+	find_position(c, o, (int)c->arg[0]);
+	if (whence == SEEK_CUR)
+		off += o->list_cookie;
+	else if (whence != SEEK_SET)
+		return -EINVAL;
+	if (off < 0)
+		return -EINVAL;
+	if (off != o->list_cookie || !off)
+		go_to(o, off);
+	dir_show_position(c, o, (int)c->arg[0]);
+	return off;
 }
 
 static int fetch_list(struct call *c, struct ofd *o)
@@ -143,14 +184,15 @@ static long getdents_common(struct call *c, bool old)
 	CLEANUP_FREE uint8_t *out = xcalloc(1, size + 512);
 	ofd_ref(o);
 	ofd_lock_pos(c, o);
+	find_position(c, o, (int)c->arg[0]);
 	int64_t cookie = o->list_cookie;
 	long n = list_locked(c, o, out, size, old);
 	if (n > 0 && call_write(c, c->arg[1], out, (size_t)n) < 0) {
 		/* Nothing was delivered: the next call starts here again. */
-		o->list_known = false;
-		o->list_cookie = cookie;
+		go_to(o, cookie);
 		n = -EFAULT;
 	}
+	dir_show_position(c, o, (int)c->arg[0]);
 	ofd_unlock_pos(o);
 	ofd_unref(o);
 	return n;

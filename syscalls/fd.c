@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "call.h"
+#include "dir.h"
 #include "flow.h"
 #include "handlers.h"
 #include "image.h"
@@ -112,8 +113,11 @@ static long dup_to(struct call *c, int from, int to)
 	call_remote(c, o->mount);
 	ofd_ref(o);
 	int rc = make_native(c, o, from);
-	if (!rc)
+	if (!rc) {
 		ofd_mark_low(o);
+		if (S_ISDIR(o->node->attr.mode))
+			dir_show_position(c, o, from);
+	}
 	ofd_unref(o);
 	c->expected = to;
 	/* dup2 has no errno for a full disk; EMFILE is the nearest. */

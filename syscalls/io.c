@@ -11,6 +11,7 @@
 #include "buffers.h"
 #include "cache.h"
 #include "call.h"
+#include "dir.h"
 #include "flow.h"
 #include "frame.h"
 #include "handlers.h"
@@ -245,21 +246,6 @@ long sys_pwritev2(struct call *c)
 
 /* ---- offsets ---- */
 
-static long seek_dir(struct ofd *o, int64_t off, int whence)
-{
-	if (whence == SEEK_CUR)
-		off += o->list_cookie;
-	else if (whence != SEEK_SET)
-		return -EINVAL;
-	if (off < 0)
-		return -EINVAL;
-	if (off != o->list_cookie || !off) {
-		o->list_known = false;
-		o->list_cookie = off;
-	}
-	return off;
-}
-
 /* What only the target's file system knows: where data and holes are, and how far offsets go. */
 static long seek_remote(struct call *c, struct ofd *o, int64_t off, int whence)
 {
@@ -314,7 +300,7 @@ long sys_lseek(struct call *c)
 	if (o->channel)
 		return o->shadow ? CALL_CONTINUE : flow_seek(c, o, off, whence);
 	if (S_ISDIR(o->node->attr.mode))
-		return seek_dir(o, off, (int)whence);
+		return dir_seek(c, o, off, (int)whence);
 	ofd_ref(o);
 	ofd_lock_pos(c, o);
 	to = seek_file(c, o, off, (int)whence);

@@ -26,7 +26,7 @@ static long made(struct call *c, const struct place *p, const rfs_Request *req, 
 	if (!rc)
 		link_reply_free(&rep);
 	cache_forget_name(p->mount, *p->key ? p->key : "/", true);
-	node_names_changed(p->mount);
+	node_names_changed(p->mount, p->key);
 	return rc;
 }
 

@@ -23,7 +23,7 @@ static long ask(struct call *c, const struct place *p, const rfs_Request *req, b
 	if (!rc)
 		link_reply_free(&rep);
 	cache_forget_name(p->mount, *p->key ? p->key : "/", subtree || !*p->key);
-	node_names_changed(p->mount);
+	node_names_changed(p->mount, p->key);
 	return rc;
 }
 
@@ -121,6 +121,7 @@ static long rename_places(struct call *c, const struct place *from, const struct
 	place_where(to, &req.op.rename.to);
 	long rc = ask(c, from, &req, true);
 	cache_forget_name(to->mount, *to->key ? to->key : "/", true);
+	node_names_changed(to->mount, to->key);
 	if (!rc) {
 		forget_open(from);
 		forget_open(to);

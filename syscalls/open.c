@@ -58,7 +58,7 @@ static int ask_open(struct call *c, struct place *p, int flags, unsigned mode, u
 		rc = -EPROTO;
 	}
 	if (!rc && flags & O_CREAT)
-		node_names_changed(p->mount);
+		node_names_changed(p->mount, p->key);
 	if (!rc && flags & (O_CREAT | O_TRUNC) && *p->key)
 		cache_forget_name(p->mount, p->key, false);
 	else if (!rc && *p->key && rep->msg.op.open.coherent & rfs_Coherent_NAME)

@@ -115,12 +115,25 @@ void node_changed(struct node *n)
 	cache_forget_inode(n->mount, n->dev_major, n->dev_minor, n->ino);
 }
 
-void node_names_changed(const struct mount *m)
+/* True when NAME is in the directory DIR. */
+static bool is_in(const char *dir, const char *name)
+{
+	size_t n = (size_t)(strrchr(name, '/') - name);
+
+	return n ? strlen(dir) == n && !memcmp(dir, name, n) : !strcmp(dir, "/");
+}
+
+void node_names_changed(const struct mount *m, const char *name)
 {
 	for (size_t i = 0; i < BUCKETS; i++)
-		for (struct node *n = nodes[i]; n; n = n->next)
-			if (n->mount == m)
-				n->attr_valid = false;
+		for (struct node *n = nodes[i]; n; n = n->next) {
+			if (n->mount != m)
+				continue;
+			n->attr_valid = false;
+			for (struct ofd *o = n->ofds; o; o = o->next_of_node)
+				if (!*name || o->path_stale || is_in(o->path, name))
+					o->list_known = false;
+		}
 }
 
 /* ---- ofds ---- */

@@ -155,9 +155,10 @@ void node_set_attr(struct node *n, const rfs_Attr *attr, bool valid);
 
 /*
  * A name in M was made, moved or removed by us: link counts and times of what is open may have changed, of
- * the directory, and of the file by whatever name it is open. The agent's word would come a moment late.
+ * the directory, and of the file by whatever name it is open; and what is still to be read of a listing. The agent's
+ * word would come a moment late. NAME is absolute and normalised in the target's eyes, or "" when it is not known.
  */
-void node_names_changed(const struct mount *m);
+void node_names_changed(const struct mount *m, const char *name);
 
 /* Forgets the node's bytes and attributes, and the cache's view of the inode. */
 void node_changed(struct node *n);

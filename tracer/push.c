@@ -66,8 +66,10 @@ static void mark_path(struct ofd *o, void *arg)
 	if (r->subtree)
 		o->path_stale = true;
 	/* A regular file's changes come by handle; a directory's by name. */
-	if (r->subtree || !strcmp(o->path, r->path))
+	if (r->subtree || !strcmp(o->path, r->path)) {
 		o->node->attr_valid = false;
+		o->list_known = false;
+	}
 }
 
 static void invalidate(const struct mount *m, const rfs_Invalidate *i)

@@ -1,0 +1,19 @@
+/* Positions in remote directories. All want the state lock held. */
+#ifndef SYSCALLS_DIR_H
+#define SYSCALLS_DIR_H
+
+#include <stdint.h>
+
+struct call;
+struct ofd;
+
+/* lseek(2) of the directory O, which is descriptor 0 of C's arguments. The position, or -EINVAL. */
+long dir_seek(struct call *c, struct ofd *o, int64_t off, int whence);
+
+/*
+ * A low descriptor's lseek goes to the placeholder, past us. So while O has a low one, the placeholder's own offset is
+ * the position: sets it to where O's listing is now. FD is any of C's task's descriptors of O.
+ */
+void dir_show_position(struct call *c, struct ofd *o, int fd);
+
+#endif
