@@ -8,6 +8,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "aim.h"
 #include "cache.h"
 #include "call.h"
 #include "handlers.h"
@@ -56,20 +57,6 @@ static long link_places(struct call *c, const struct place *from, const struct p
 	return rc;
 }
 
-/* FROM is remote and what it is to be linked to is not: what is wrong with FROM comes first, as in do_linkat. */
-static long link_look(struct call *c, const struct place *from, int flags)
-{
-	rfs_Request req = { .which_op = rfs_Request_stat_tag,
-			    .op.stat = { .has_where = true, .nofollow = !(flags & AT_SYMLINK_FOLLOW) } };
-	struct link_reply rep;
-
-	place_where(from, &req.op.stat.where);
-	int rc = call_rpc(c, from->mount, &req, NULL, 0, &rep);
-	if (!rc)
-		link_reply_free(&rep);
-	return rc;
-}
-
 /* What the kernel would say of a new path that place_resolve had left to it. */
 static long link_bad_path(struct call *c, uint64_t path)
 {
@@ -95,7 +82,8 @@ static bool link_bad_fd(struct call *c, int dirfd, uint64_t path, int flags)
 static long link_apart(struct call *c, const struct place *from, const struct place *to, int flags)
 {
 	struct stat st;
-	long rc = from->mount ? link_look(c, from, flags) : 0;
+	/* What is wrong with FROM comes first, as in do_linkat. */
+	long rc = from->mount ? aim_look(c, from, !(flags & AT_SYMLINK_FOLLOW)) : 0;
 
 	if (!rc && from->mount && to->behalf && !lstat(to->local, &st))
 		rc = -EEXIST;
@@ -119,7 +107,7 @@ static long link_common(struct call *c, int olddir, uint64_t oldpath, int newdir
 		return CALL_CONTINUE; /* EBADF, whatever the new path is */
 	rc = place_resolve(c, newdir, newpath, 0, &to);
 	if (rc == CALL_CONTINUE && from.mount) {
-		rc = link_look(c, &from, flags);
+		rc = aim_look(c, &from, !(flags & AT_SYMLINK_FOLLOW));
 		return rc ? rc : link_bad_path(c, newpath);
 	}
 	if (rc)

@@ -164,35 +164,33 @@ long call_default(struct call *c)
 	return CALL_CONTINUE;
 }
 
-unsigned call_umask(const struct call *c)
+bool call_status(const struct call *c, const char *format, void *value)
 {
 	char path[64], line[128];
-	unsigned mask = 022;
+	bool found = false;
 
 	snprintf(path, sizeof(path), "/proc/%d/status", (int)c->tid);
 	FILE *f = fopen(path, "re");
-	if (!f)
-		return mask;
-	while (fgets(line, sizeof(line), f))
-		if (sscanf(line, "Umask: %o", &mask) == 1)
-			break;
-	fclose(f);
+	while (f && !found && fgets(line, sizeof(line), f))
+		found = sscanf(line, format, value) == 1;
+	if (f)
+		fclose(f);
+	return found;
+}
+
+unsigned call_umask(const struct call *c)
+{
+	unsigned mask = 022;
+
+	call_status(c, "Umask: %o", &mask);
 	return mask;
 }
 
 pid_t call_process(const struct call *c)
 {
-	char path[64], line[128];
 	int tgid = c->tid;
 
-	snprintf(path, sizeof(path), "/proc/%d/status", (int)c->tid);
-	FILE *f = fopen(path, "re");
-	if (!f)
-		return c->tid;
-	while (fgets(line, sizeof(line), f))
-		if (sscanf(line, "Tgid: %d", &tgid) == 1)
-			break;
-	fclose(f);
+	call_status(c, "Tgid: %d", &tgid);
 	return tgid;
 }
 

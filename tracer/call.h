@@ -113,6 +113,9 @@ long call_unsupported(struct call *c, const struct mount *m);
 /* What a call without a handler comes to: unsupported on remote objects, else the kernel's. */
 long call_default(struct call *c);
 
+/* Reads the line of C's task's /proc status that matches FORMAT, a scanf format for one VALUE. False: there is none. */
+bool call_status(const struct call *c, const char *format, void *value);
+
 /* The caller's umask, read from /proc; 022 when it cannot be read. */
 unsigned call_umask(const struct call *c);
 

@@ -1,0 +1,45 @@
+#!/bin/bash
+# What cannot be done to a remote tree is refused: with the path's own errors first, one line, and nothing half done.
+. "$(dirname "$0")/../lib.sh"
+
+T=$work/t
+make_tree "$T"
+mkdir "$work/local"
+
+cat >"$work/calls.py" <<'END'
+import ctypes, errno, os, sys
+libc = ctypes.CDLL(None, use_errno=True)
+T, local = sys.argv[1].encode(), sys.argv[2].encode()
+
+def call(name, *args):
+    ctypes.set_errno(0)
+    r = libc.syscall(*[ctypes.c_long(a) if isinstance(a, int) else ctypes.c_char_p(a) for a in args])
+    print(name, "ok" if r >= 0 else errno.errorcode[ctypes.get_errno()])
+
+for path in T, T + b"/dir", T + b"/hello.txt", T + b"/missing", T + b"/links/self", b"":
+    call(f"chroot {path[len(T):]}", 161, path)
+    call(f"mount on {path[len(T):]}", 165, b"none", path, b"tmpfs", 0, 0)
+    call(f"umount {path[len(T):]}", 166, path, 0)
+for path in T + b"/dir", T + b"/missing":
+    call("bind from", 165, path, local, 0, 4096, 0)
+call("pivot_root", 155, T, T + b"/dir")
+call("swapon", 167, T + b"/hello.txt", 0)
+call("acct", 163, T + b"/hello.txt")
+call("open_tree clone", 428, -100, T + b"/dir", 1)
+call("move_mount", 429, -100, T + b"/dir", -100, local, 0)
+call("mount_setattr", 442, -100, T + b"/dir", 0, b"\0" * 32, 32)
+call("chroot local", 161, local)
+call("chroot /", 161, b"/")
+print(os.path.exists(T + b"/hello.txt"), os.getcwd())
+END
+
+# One who may nothing gets these errors from the kernel; who may more gets them from us.
+natively=$(setpriv --reuid=65534 --regid=65534 --clear-groups --inh-caps=-all true 2>/dev/null && echo "setpriv --reuid=65534 --regid=65534 --clear-groups --inh-caps=-all")
+[ "$(id -u)" -ne 0 ] || chmod 755 "$work"
+want=$($natively "$PYTHON" -B "$work/calls.py" "$T" "$work/local" 2>&1 | sed "s/^chroot \/ .*/chroot \/ $([ "$(id -u)" -eq 0 ] && echo ok || echo EPERM)/")
+got=$(cd / && within 20 "$RT" --mode write --mount "$T=dir//:$T" -- "$PYTHON" -B "$work/calls.py" "$T" "$work/local" 2>"$work/err")
+equal "the errors are those of one without the right" "$(sed '$d' <<<"$want")" "$(sed '$d' <<<"$got")"
+equal "the tree is where it was" "True /" "$(tail -1 <<<"$got")"
+equal "chroot says what to do" yes "$(grep -q "chroot refused: .*start the program with --target" "$work/err" && echo yes)"
+equal "mount says what to do" yes "$(grep -q "mount refused: .*mount it there" "$work/err" && echo yes)"
+equal "nothing is mounted" "" "$(grep -F "$work" /proc/self/mounts)"
