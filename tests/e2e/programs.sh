@@ -85,6 +85,16 @@ attributes() {
 	same "setfacl, getfacl, setfattr, cp -a" 'cd $T && setfacl -m u:12:rw,g:daemon:r hello.txt && setfacl -d -m u:13:rwx dir && : > dir/made && setfattr -n user.note -v text -h hello.txt dir && cp -a dir hello.txt hard links deep/ && getfacl -pR hello.txt dir deep/dir deep/hello.txt && getfattr -Rhd deep | sort && find deep -printf "%P %m %U %l\n" | sort && ls -ld dir hello.txt | cut -c1-11 && setfacl -b hello.txt && getfacl -p hello.txt'
 }
 
+large_directory() {
+	local huge=$work/huge want got
+	mkdir "$huge"
+	"$PYTHON" -c "for i in range(100000): open('$huge/entry-%06d' % i, 'w').close()"
+	want=$(ls -f "$huge" | sha1sum)
+	got=$(within 30 "$RT" --mount "$huge=dir//:$huge" -- ls -f "$huge" 2>&1 | sha1sum)
+	equal "ls -f of 100,000 entries" "$want" "$got"
+	rm -r "$huge"
+}
+
 databases() {
 	need sqlite3 sqlite3 || return
 	same "sqlite3 in a write mount" 'cd $T && sqlite3 db.sqlite "create table t(a integer primary key, b text); begin; with recursive n(i) as (select 1 union all select i+1 from n where i<2000) insert into t select i, hex(i*i) from n; commit; select count(*), sum(length(b)) from t; update t set b=b||1 where a%7=0; delete from t where a%11=0; select count(*), sum(length(b)) from t; vacuum; pragma integrity_check;" && sqlite3 -readonly db.sqlite "select max(a), min(b) from t" && sqlite3 -readonly $T/db.sqlite "insert into t values(1,2)"; rm db.sqlite; ls -A | sort'
@@ -95,4 +105,5 @@ busybox_programs
 shells
 scripting
 attributes
+large_directory
 databases
