@@ -25,7 +25,7 @@ log_objs := tracer/log.o tracer/log_text.o tracer/log_flags.o tracer/log_names.o
 
 tracer_objs := tracer/main.o tracer/options.o tracer/launch.o tracer/target.o tracer/link.o tracer/stream.o \
 	tracer/shadow.o tracer/channel.o \
-	tracer/spawn.o tracer/filter.o tracer/loop.o tracer/stop.o tracer/regs.o tracer/task.o tracer/worker.o tracer/notify.o \
+	tracer/spawn.o tracer/filter.o tracer/loop.o tracer/stop.o tracer/stop_work.o tracer/pass.o tracer/regs.o tracer/task.o tracer/worker.o tracer/notify.o \
 	tracer/proclink.o \
 	tracer/call.o tracer/mem.o tracer/place.o tracer/rules.o tracer/cache.o tracer/ofd.o \
 	tracer/placeholder.o tracer/drain.o tracer/image.o tracer/sync.o tracer/push.o tracer/carrier.o tracer/watch.o tracer/elf.o $(log_objs)
@@ -88,7 +88,7 @@ lint: $(B)/proto/remotefs.pb.h
 		--suppress=missingIncludeSystem --suppress=normalCheckLevelMaxBranches -D_GNU_SOURCE -Iproto -Itracer -Isyscalls -Iagent agent proto tracer syscalls
 
 help:
-	@echo "all demo check check-fast check-user asan tsan race bench lint install clean"
+	@echo "all demo check check-fast check-ptrace check-user asan tsan race bench lint install clean"
 
 include tests/tests.mk tests/bench/bench.mk
 

@@ -87,7 +87,7 @@ _remotefs_trace()
 		return
 		;;
 	--trap)
-		_remotefs_trace_words "notify auto" "$cur"
+		_remotefs_trace_words "notify ptrace auto" "$cur"
 		return
 		;;
 	-o | -[!-]*o | --stats)

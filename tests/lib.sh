@@ -1,5 +1,6 @@
 # What the e2e and race scripts share. Each check prints one line, PASS, FAIL or SKIP, which tests/run counts.
-# A script sources this first; RT, GUESTS and TREE's place come from the environment or from the build.
+# A script sources this first; RT, GUESTS and TREE's place come from the environment or from the build, and
+# RT_FLAGS, options that every run of RT gets, from the environment.
 
 set -u
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -15,6 +16,11 @@ PYTHON=/usr/bin/python3
 [ -x $PYTHON ] || PYTHON=$(command -v python3)
 
 work=$(mktemp -d "${TMPDIR:-/tmp}/rfs-$SUITE.XXXXXX")
+if [ -n "${RT_FLAGS:-}" ]; then
+	printf '#!/bin/sh\nexec "%s" %s "$@"\n' "$RT" "$RT_FLAGS" >"$work/remotefs-trace"
+	chmod 755 "$work/remotefs-trace"
+	RT=$work/remotefs-trace
+fi
 # Whatever a test starts carries this, so that leftovers are found wherever they hang.
 export RFS_TEST_ID="$$.$RANDOM$RANDOM"
 

@@ -9,7 +9,7 @@ go_names := $(filter-out common,$(basename $(notdir $(wildcard tests/guests/go/*
 unit_names := $(basename $(notdir $(wildcard tests/unit/test_*.c)))
 
 guest_programs := $(addprefix $(G)/glibc/,$(guest_names)) $(addprefix $(G)/dyn/,$(guest_names)) \
-	$(addprefix $(G)/race/,$(race_names))
+	$(addprefix $(G)/race/,$(race_names)) $(G)/without
 # What a machine without musl or Go cannot build is skipped by name when the tests run.
 ifneq ($(shell command -v musl-gcc),)
 guest_programs += $(addprefix $(G)/musl/,$(guest_names))
@@ -25,6 +25,10 @@ $(G)/glibc/%: tests/guests/%.c tests/guests/guest.h
 $(G)/race/%: tests/race/%.c tests/guests/guest.h
 	@mkdir -p $(@D)
 	$(CC) $(GUEST_CFLAGS) -static -o $@ $<
+
+$(G)/without: tests/e2e/without.c
+	@mkdir -p $(@D)
+	$(CC) $(GUEST_CFLAGS) -o $@ $< -lseccomp
 
 $(G)/dyn/%: tests/guests/%.c tests/guests/guest.h
 	@mkdir -p $(@D)
@@ -80,6 +84,10 @@ check: deps
 
 check-run: all guests units
 	@$(test_run)
+
+# Everything with calls trapped by ptrace stops.
+check-ptrace: all guests units
+	@RT_FLAGS=--trap=ptrace SCALE=$${SCALE:-3} $(test_run) diff e2e race
 
 # For while one works: units, one libc, no races.
 check-fast: all guests units

@@ -14,6 +14,7 @@
 #include "mem.h"
 #include "notify.h"
 #include "ofd.h"
+#include "pass.h"
 #include "place.h"
 #include "rules.h"
 #include "state.h"
@@ -79,6 +80,9 @@ int call_install_fd(struct call *c, int src, int at, bool cloexec)
 {
 	if (!c->stop)
 		return notify_install_fd(c, src, at, cloexec);
+	if (!notify_active())
+		return pass_to_task(c, src, at, cloexec);
+	/* The notification is received by a worker that may want the lock for the call before it. */
 	state_unlock();
 	long rc = stop_install_fd(c->stop, src, at, cloexec);
 	state_lock();
@@ -222,14 +226,9 @@ void call_signal(const struct call *c, int signal)
 
 int call_get_fd(struct call *c, int fd)
 {
-	/* PIDFD_THREAD is too new (6.9); a process's threads share descriptors unless it went out of its way. */
-	CLEANUP_FD int pidfd = (int)syscall(SYS_pidfd_open, call_process(c), 0);
-	int got;
+	int rc = pass_share(c, fd);
 
-	if (pidfd < 0)
-		return -errno;
-	got = (int)syscall(SYS_pidfd_getfd, pidfd, fd, 0);
-	return got < 0 ? -errno : got;
+	return c->stop && (rc == -ENOSYS || rc == -EPERM) ? pass_from_task(c, fd) : rc;
 }
 
 int call_rpc(struct call *c, const struct mount *m, const rfs_Request *req, const void *payload,

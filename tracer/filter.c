@@ -23,7 +23,14 @@
 #define SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV (1UL << 5)
 #endif
 
-/* Numbers up to here have rules of their own; above, three instructions in front notify them all. */
+/*
+ * What is emulated: a stop, or once filter_install has seen to it, a notification. libseccomp would refuse to
+ * make a program with what the running kernel does not have.
+ */
+#define TRAPPED SCMP_ACT_TRACE(1)
+#define RET_TRAPPED (SECCOMP_RET_TRACE | 1)
+
+/* Numbers up to here have rules of their own; above, three instructions in front trap them all. */
 #define LAST_NR 511
 
 static int add_fd_rules(scmp_filter_ctx ctx, const struct syscall_row *row)
@@ -33,7 +40,7 @@ static int add_fd_rules(scmp_filter_ctx ctx, const struct syscall_row *row)
 	/* Only the low half counts: an fd is an int, whatever stands above it in the register. */
 	for (unsigned i = 0; i < 6 && !rc; i++)
 		if (row->args[i] == A_FD)
-			rc = seccomp_rule_add(ctx, SCMP_ACT_NOTIFY, row->nr, 1,
+			rc = seccomp_rule_add(ctx, TRAPPED, row->nr, 1,
 					      SCMP_CMP(i, SCMP_CMP_MASKED_EQ, UINT32_MAX & ~(uint32_t)(FD_BASE - 1),
 						       (uint32_t)FD_BASE));
 	return rc;
@@ -47,15 +54,23 @@ static const unsigned ioctl_any_fd[] = { FS_IOC_GETFLAGS, FS_IOC_SETFLAGS, FS_IO
 					 _IOR(0x15, 0, uint8_t[17]) /* FS_IOC_GETFSUUID */,
 					 _IOR(0x15, 1, uint8_t[129]) /* FS_IOC_GETFSSYSFSPATH */ };
 
-static int add_fcntl_rules(scmp_filter_ctx ctx, const struct syscall_row *row)
+/* Those of ROW, which is fcntl or ioctl. */
+static const unsigned *trapped_commands(const struct syscall_row *row, size_t *count)
 {
 	bool is_ioctl = row->args[1] == A_IOCTL;
-	const unsigned *commands = is_ioctl ? ioctl_any_fd : fcntl_any_fd;
-	size_t count = is_ioctl ? sizeof(ioctl_any_fd) / sizeof(*commands) : sizeof(fcntl_any_fd) / sizeof(*commands);
+
+	*count = is_ioctl ? sizeof(ioctl_any_fd) / sizeof(*ioctl_any_fd) : sizeof(fcntl_any_fd) / sizeof(*fcntl_any_fd);
+	return is_ioctl ? ioctl_any_fd : fcntl_any_fd;
+}
+
+static int add_fcntl_rules(scmp_filter_ctx ctx, const struct syscall_row *row)
+{
+	size_t count;
+	const unsigned *commands = trapped_commands(row, &count);
 	int rc = add_fd_rules(ctx, row);
 
 	for (size_t i = 0; i < count && !rc; i++)
-		rc = seccomp_rule_add(ctx, SCMP_ACT_NOTIFY, row->nr, 1, SCMP_CMP(1, SCMP_CMP_MASKED_EQ, UINT32_MAX, commands[i]));
+		rc = seccomp_rule_add(ctx, TRAPPED, row->nr, 1, SCMP_CMP(1, SCMP_CMP_MASKED_EQ, UINT32_MAX, commands[i]));
 	return rc;
 }
 
@@ -65,7 +80,7 @@ static int add_limit_rule(scmp_filter_ctx ctx, const struct syscall_row *row)
 
 	while (row->args[i] != A_RESOURCE)
 		i++;
-	return seccomp_rule_add(ctx, SCMP_ACT_NOTIFY, row->nr, 1,
+	return seccomp_rule_add(ctx, TRAPPED, row->nr, 1,
 				SCMP_CMP(i, SCMP_CMP_MASKED_EQ, UINT32_MAX, RLIMIT_NOFILE));
 }
 
@@ -77,7 +92,7 @@ static int add_row(scmp_filter_ctx ctx, const struct syscall_row *row)
 	case CLASS_PATH:
 	case CLASS_ANY:
 	case CLASS_ANYFD:
-		return seccomp_rule_add(ctx, SCMP_ACT_NOTIFY, row->nr, 0);
+		return seccomp_rule_add(ctx, TRAPPED, row->nr, 0);
 	case CLASS_FD:
 		return add_fd_rules(ctx, row);
 	case CLASS_FCNTL:
@@ -100,18 +115,18 @@ static int add_rules(scmp_filter_ctx ctx)
 	for (int nr = 0; nr <= LAST_NR && !rc; nr++) {
 		const struct syscall_row *row = table_row(nr);
 
-		rc = row ? add_row(ctx, row) : seccomp_rule_add(ctx, SCMP_ACT_NOTIFY, nr, 0);
+		rc = row ? add_row(ctx, row) : seccomp_rule_add(ctx, TRAPPED, nr, 0);
 	}
 	return rc;
 }
 
-/* PROGRAM with "numbers above LAST_NR: notify" in front of it; libseccomp compares arguments only. */
+/* PROGRAM with "numbers above LAST_NR: trapped" in front of it; libseccomp compares arguments only. */
 static int import(int fd, struct sock_fprog *program)
 {
 	const struct sock_filter head[] = {
 		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
 		BPF_JUMP(BPF_JMP | BPF_JGT | BPF_K, LAST_NR, 0, 1),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_USER_NOTIF),
+		BPF_STMT(BPF_RET | BPF_K, RET_TRAPPED),
 	};
 	struct stat st;
 
@@ -142,13 +157,63 @@ int filter_build(struct sock_fprog *program)
 	return rc ? rc : import(fd, program);
 }
 
-int filter_install(const struct sock_fprog *program)
+int filter_install(const struct sock_fprog *program, bool notify)
 {
 	unsigned long flags = SECCOMP_FILTER_FLAG_NEW_LISTENER;
-	long fd = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV, program);
+	long fd;
 
+	if (!notify)
+		return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, program) < 0 ? -errno : 0;
+	for (unsigned i = 0; i < program->len; i++)
+		if (program->filter[i].code == (BPF_RET | BPF_K) && program->filter[i].k == RET_TRAPPED)
+			program->filter[i].k = SECCOMP_RET_USER_NOTIF;
+	fd = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV, program);
 	/* Before 5.19 a signal restarts a call that was already being answered. */
 	if (fd < 0 && errno == EINVAL)
 		fd = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, program);
 	return fd < 0 ? -errno : (int)fd;
+}
+
+static bool has_emulated_fd(const struct syscall_row *row, const uint64_t *arg)
+{
+	for (int i = 0; i < 6; i++)
+		if (row->args[i] == A_FD && (int)arg[i] >= FD_BASE && (int)arg[i] < FD_TOP)
+			return true;
+	return false;
+}
+
+static bool has_trapped_command(const struct syscall_row *row, const uint64_t *arg)
+{
+	size_t count;
+	const unsigned *commands = trapped_commands(row, &count);
+
+	for (size_t i = 0; i < count; i++)
+		if ((unsigned)arg[1] == commands[i])
+			return true;
+	return false;
+}
+
+bool filter_traps(const struct syscall_row *row, const uint64_t arg[6])
+{
+	if (!row)
+		return true;
+	switch (row->class) {
+	case CLASS_PASS:
+	case CLASS_NOSYS:
+		return false;
+	case CLASS_PATH:
+	case CLASS_ANY:
+	case CLASS_ANYFD:
+	case CLASS_TRACE:
+		return true;
+	case CLASS_FD:
+		return has_emulated_fd(row, arg);
+	case CLASS_FCNTL:
+		return has_emulated_fd(row, arg) || has_trapped_command(row, arg);
+	case CLASS_LIMIT:
+		for (int i = 0; i < 6; i++)
+			if (row->args[i] == A_RESOURCE)
+				return (int)arg[i] == RLIMIT_NOFILE;
+	}
+	return false;
 }

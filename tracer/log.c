@@ -161,6 +161,11 @@ bool log_active(void)
 	return is_on(&lines);
 }
 
+void log_set_trap(const char *how)
+{
+	stats_set_trap(how);
+}
+
 void log_count_stop(void)
 {
 	if (is_on(&counting))

@@ -43,6 +43,9 @@ void log_call(const struct call *c, long result);
 /* True when lines are being written. */
 bool log_active(void);
 
+/* How calls are trapped, static text: for the counts. */
+void log_set_trap(const char *how);
+
 /* Counts one ptrace stop (of any kind) or one notification. Any thread. */
 void log_count_stop(void);
 void log_count_notification(void);

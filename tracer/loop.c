@@ -123,7 +123,7 @@ static pid_t next_event(int *status)
 	return tid;
 }
 
-int loop_run(pid_t pid)
+int loop_run(pid_t pid, bool every_call)
 {
 	sigset_t bell;
 	int status, sig;
@@ -131,7 +131,7 @@ int loop_run(pid_t pid)
 	main_pid = pid;
 	sigemptyset(&bell);
 	sigaddset(&bell, SIGCHLD);
-	stop_start();
+	stop_start(every_call);
 	for (;;) {
 		pid_t tid = next_event(&status);
 

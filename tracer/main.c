@@ -194,6 +194,15 @@ static void mirror(int status)
 	_exit(WEXITSTATUS(status));
 }
 
+static void tell_trap(const struct spawned *s)
+{
+	const char *how = s->listener >= 0 ? "notify" : s->every ? "ptrace, every call" : "ptrace";
+
+	log_set_trap(how);
+	if (*s->why)
+		log_line(0, "trap: %s, because %s", how, s->why);
+}
+
 /* A failed exec says so on S->failure; after a successful one there is only its end. */
 static void check_exec(const struct spawned *s, const char *name)
 {
@@ -258,12 +267,13 @@ int main(int argc, char **argv)
 		die("cannot start: %s", strerror(-rc));
 	if (launch_wait(err, sizeof(err)) < 0)
 		die("%s", err);
-	if (push_start() < 0 || spawn(path, o.program_argv, &filter, &original, &s, err, sizeof(err)) < 0)
+	if (push_start() < 0 || spawn(path, o.program_argv, &filter, o.trap, &original, &s, err, sizeof(err)) < 0)
 		die("%s", err);
-	if (notify_start(s.listener) < 0)
+	tell_trap(&s);
+	if (s.listener >= 0 && notify_start(s.listener) < 0)
 		die("cannot serve trapped calls: %s", strerror(errno));
 	launch_forward_signals(s.pid);
-	int status = loop_run(s.pid);
+	int status = loop_run(s.pid, s.every);
 	check_exec(&s, o.program_argv[0]);
 	finish_links();
 	carrier_finish();

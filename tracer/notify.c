@@ -129,6 +129,11 @@ static void *receive(void *arg)
 	return arg;
 }
 
+bool notify_active(void)
+{
+	return listener >= 0;
+}
+
 int notify_start(int fd)
 {
 	listener = fd;

@@ -12,6 +12,9 @@ struct call;
  */
 int notify_start(int listener);
 
+/* Whether calls are notified: notify_start has been called. */
+bool notify_active(void);
+
 /*
  * The calling worker is about to wait: lets another worker receive. Harmless when called again, or on a
  * thread that is no worker.

@@ -56,7 +56,9 @@ static const char help_text[] =
 	"      --stats FILE              write counts to FILE as JSON at the end\n"
 	"\n"
 	"How:\n"
-	"      --trap notify|auto        how calls are trapped (default auto)\n"
+	"      --trap HOW                how calls are trapped: notify (seccomp notifications),\n"
+	"                                ptrace (slower, works where these cannot be had), or\n"
+	"                                auto (default): the first that works\n"
 	"\n"
 	"  -h, --help                    show this and exit\n"
 	"  -V, --version                 show the version and exit\n"
@@ -181,9 +183,9 @@ static int set_trap(struct options *o, const char *arg)
 	else if (!strcmp(arg, "notify"))
 		o->trap = TRAP_NOTIFY;
 	else if (!strcmp(arg, "ptrace"))
-		return refuse("--trap ptrace: not available in this version; use --trap notify, or leave it out");
+		o->trap = TRAP_PTRACE;
 	else
-		return refuse("--trap \"%s\": there is no such way to trap calls; use notify or auto", arg);
+		return refuse("--trap \"%s\": there is no such way to trap calls; use notify, ptrace or auto", arg);
 	return 0;
 }
 

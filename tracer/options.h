@@ -17,6 +17,7 @@ enum mode {
 enum trap {
 	TRAP_AUTO,   /* the best that the kernel offers */
 	TRAP_NOTIFY, /* seccomp user notification or nothing */
+	TRAP_PTRACE, /* ptrace stops */
 };
 
 struct mount_option {

@@ -189,12 +189,10 @@ int placeholder_dir(struct ofd *o)
 	if (mkdir(name, 0700) < 0)
 		return -errno;
 	int fd = open(name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | (o->flags & (O_NONBLOCK | O_NOATIME)));
-	int rc = fd < 0 ? -errno : make_sole(o, fd);
+	/* Who may enter is the target's business; the task may have another user than we have. */
+	int rc = fd < 0 || fchmod(fd, 0711) < 0 ? -errno : make_sole(o, fd);
 	/* Nameless from here on: a supervisor that is killed leaves nothing behind. */
 	rmdir(name);
-	/* Who may enter is the target's business; the task may have another user than we have. */
-	if (!rc && fchmod(fd, 0711) < 0)
-		rc = -errno;
 	if (rc < 0)
 		close_fd(&fd);
 	return rc < 0 ? rc : fd;

@@ -4,14 +4,17 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/capability.h>
+#include <linux/seccomp.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "filter.h"
@@ -89,57 +92,66 @@ static void reset_signals(const struct inherited *original)
 	sigprocmask(SIG_SETMASK, &original->mask, NULL);
 }
 
+/* How calls are trapped, best first. */
+enum way { BY_NOTIFICATION, BY_STOPS, BY_EVERY_STOP };
+
+struct plan {
+	const char *path;
+	char **argv;
+	const struct sock_fprog *filter;
+	const struct inherited *original;
+	enum way way;
+};
+
 /* Runs in the child; on the socket, in turn: go; the listener's number; taken; the errno of exec. */
-static void child_run(int sock, const char *path, char **argv, const struct inherited *original,
-		      const struct sock_fprog *program, bool keep_privileges)
+static void child_run(int sock, const struct plan *p, bool keep_privileges)
 {
-	int word = 0;
+	int word = 0, listener = 0;
 
 	if (read(sock, &word, sizeof(word)) != sizeof(word))
 		_exit(EXIT_OWN_FAILURE);
 	raise_limit();
 	if (!keep_privileges)
 		prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-	int listener = filter_install(program);
+	if (p->way != BY_EVERY_STOP)
+		listener = filter_install(p->filter, p->way == BY_NOTIFICATION);
 	if (write(sock, &listener, sizeof(listener)) != sizeof(listener) ||
 	    read(sock, &word, sizeof(word)) != sizeof(word))
 		_exit(EXIT_OWN_FAILURE);
-	close(listener);
-	reset_signals(original);
-	execve(path, argv, environ);
+	if (p->way == BY_NOTIFICATION)
+		close(listener);
+	reset_signals(p->original);
+	execve(p->path, p->argv, environ);
 	word = errno;
 	if (write(sock, &word, sizeof(word)) < 0)
 		_exit(EXIT_OWN_FAILURE);
 	_exit(word == ENOENT ? 127 : 126);
 }
 
-static int take_listener(pid_t pid, int sock)
+/* Our own descriptor of the child's LISTENER; -ENOTTY unless all that is needed besides works. */
+static int take_listener(pid_t pid, int listener)
 {
-	int word = 0, listener;
-
-	if (write(sock, &word, sizeof(word)) != sizeof(word) || read(sock, &listener, sizeof(listener)) != sizeof(listener))
-		return -EPIPE;
-	if (listener < 0)
-		return listener;
 	CLEANUP_FD int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
-	int fd = (int)syscall(SYS_pidfd_getfd, pidfd, listener, 0);
-	if (fd < 0)
-		return -errno;
-	if (write(sock, &word, sizeof(word)) != sizeof(word)) {
-		close(fd);
-		return -EPIPE;
-	}
-	return fd;
+	CLEANUP_FD int fd = (int)syscall(SYS_pidfd_getfd, pidfd, listener, 0);
+	struct seccomp_notif_addfd nobody = { .srcfd = (uint32_t)fd };
+
+	/* Where ADDFD is known, there is no such notification. */
+	if (fd < 0 || ioctl(fd, SECCOMP_IOCTL_NOTIF_ADDFD, &nobody) == 0 || errno != ENOENT)
+		return -ENOTTY;
+	return fcntl(fd, F_DUPFD_CLOEXEC, 0);
 }
 
-static const char *listener_error(int rc)
+static const char *refusal(enum way way, int rc)
 {
 	switch (rc) {
 	case -EBUSY:
 		return "this process already runs under a seccomp listener (another supervisor, or the container runtime's)";
 	case -EINVAL:
 	case -ENOSYS:
-		return "the kernel has no seccomp user notification (Linux 5.0 and CONFIG_SECCOMP_FILTER are needed)";
+		return way == BY_NOTIFICATION ? "the kernel has no seccomp user notification (Linux 5.9 is needed)" :
+						"seccomp filters cannot be had (CONFIG_SECCOMP_FILTER is needed)";
+	case -ENOTTY:
+		return "seccomp notification lacks SECCOMP_IOCTL_NOTIF_ADDFD, or there is no pidfd_getfd (Linux 5.9 has both)";
 	case -EACCES:
 		return "seccomp needs CAP_SYS_ADMIN or no_new_privs, and neither could be had";
 	default:
@@ -147,8 +159,39 @@ static const char *listener_error(int rc)
 	}
 }
 
-int spawn(const char *path, char **argv, const struct sock_fprog *filter, const struct inherited *original, struct spawned *s,
-	  char *err, size_t err_len)
+/* The child's half of the way: 0 when it is ready to exec. */
+static int prepare(const struct plan *p, struct spawned *s)
+{
+	int word = 0, listener;
+
+	if (write(s->failure, &word, sizeof(word)) != sizeof(word) ||
+	    read(s->failure, &listener, sizeof(listener)) != sizeof(listener))
+		return -EPIPE;
+	s->listener = -1;
+	if (listener >= 0 && p->way == BY_NOTIFICATION)
+		s->listener = listener = take_listener(s->pid, listener);
+	if (listener < 0)
+		return listener;
+	/* From its next stop on it is resumed to stop at every call. */
+	if (p->way == BY_EVERY_STOP)
+		ptrace(PTRACE_INTERRUPT, s->pid, 0, 0);
+	return write(s->failure, &word, sizeof(word)) == sizeof(word) ? 0 : -EPIPE;
+}
+
+static void discard(struct spawned *s)
+{
+	int status;
+
+	kill(s->pid, SIGKILL);
+	while (waitpid(s->pid, &status, __WALL) == s->pid && WIFSTOPPED(status))
+		;
+	close(s->failure);
+	if (s->listener >= 0)
+		close(s->listener);
+}
+
+/* Starts the child. A negative errno with ERR, or 1 with ERR when calls cannot be trapped in this way. */
+static int try(const struct plan *p, struct spawned *s, char *err, size_t err_len)
 {
 	int sock[2];
 	bool keep = may_skip_no_new_privs();
@@ -160,7 +203,7 @@ int spawn(const char *path, char **argv, const struct sock_fprog *filter, const 
 	s->pid = fork();
 	if (s->pid == 0) {
 		close(sock[0]);
-		child_run(sock[1], path, argv, original, filter, keep);
+		child_run(sock[1], p, keep);
 	}
 	close(sock[1]);
 	s->failure = sock[0];
@@ -173,8 +216,29 @@ int spawn(const char *path, char **argv, const struct sock_fprog *filter, const 
 			 strerror(errno));
 		return -errno;
 	}
-	s->listener = take_listener(s->pid, sock[0]);
-	if (s->listener < 0)
-		snprintf(err, err_len, "cannot trap system calls: %s", listener_error(s->listener));
-	return s->listener < 0 ? s->listener : 0;
+	int rc = prepare(p, s);
+	if (!rc)
+		return 0;
+	snprintf(err, err_len, "%s", refusal(p->way, rc));
+	discard(s);
+	return 1;
+}
+
+int spawn(const char *path, char **argv, const struct sock_fprog *filter, enum trap trap,
+	  const struct inherited *original, struct spawned *s, char *err, size_t err_len)
+{
+	struct plan p = { path, argv, filter, original, trap == TRAP_PTRACE ? BY_STOPS : BY_NOTIFICATION };
+	enum way last = trap == TRAP_NOTIFY ? BY_NOTIFICATION : BY_EVERY_STOP;
+	int rc;
+
+	*s->why = '\0';
+	for (; (rc = try(&p, s, err, err_len)) > 0 && p.way < last; p.way++)
+		snprintf(s->why, sizeof(s->why), "%s", err);
+	s->every = p.way == BY_EVERY_STOP;
+	if (rc > 0) {
+		snprintf(s->why, sizeof(s->why), "%s", err);
+		snprintf(err, err_len, "cannot trap system calls: %s%s", s->why,
+			 trap == TRAP_NOTIFY ? "; leave --trap notify out" : "");
+	}
+	return rc > 0 ? -EOPNOTSUPP : rc;
 }

@@ -23,6 +23,7 @@ struct counters {
 /* One per number; the one behind the last is for numbers that the table does not have. */
 static struct counters counters[TRACE_NUMBERS + 1];
 static atomic_uint_least64_t stops, notifications;
+static const char *trap = "none";
 
 static void add(atomic_uint_least64_t *counter, uint64_t n)
 {
@@ -47,6 +48,11 @@ void stats_count(const struct call *c, long result, uint64_t ns)
 	add(&s->bytes_in, c->bytes_in);
 	add(&s->bytes_out, c->bytes_out);
 	add(&s->ns, ns);
+}
+
+void stats_set_trap(const char *how)
+{
+	trap = how;
 }
 
 void stats_count_stop(void)
@@ -136,9 +142,9 @@ void stats_table(struct text *t, const struct trace_set *set, const struct link_
 	add_line(t, &sum, 100, "total");
 	text_format(t,
 		    "links: %" PRIu64 " round trips, %" PRIu64 " requests, %" PRIu64 " bytes in, %" PRIu64
-		    " bytes out; traps: %" PRIu64 " notifications, %" PRIu64 " ptrace stops\n",
-		    totals->round_trips, totals->requests, totals->bytes_in, totals->bytes_out, get(&notifications),
-		    get(&stops));
+		    " bytes out; trap %s: %" PRIu64 " notifications, %" PRIu64 " ptrace stops\n",
+		    totals->round_trips, totals->requests, totals->bytes_in, totals->bytes_out, trap,
+		    get(&notifications), get(&stops));
 }
 
 static void add_json_call(struct text *t, const char *name, const struct counts *c)
@@ -160,10 +166,10 @@ void stats_json(struct text *t, const struct link_totals *totals)
 		counts_add(&sum, &c);
 	}
 	text_format(t,
-		    "{\n  \"round_trips\": %" PRIu64 ",\n  \"requests\": %" PRIu64 ",\n  \"notifications\": %" PRIu64
+		    "{\n  \"trap\": \"%s\",\n  \"round_trips\": %" PRIu64 ",\n  \"requests\": %" PRIu64 ",\n  \"notifications\": %" PRIu64
 		    ",\n  \"ptrace_stops\": %" PRIu64 ",\n  \"bytes_in\": %" PRIu64 ",\n  \"bytes_out\": %" PRIu64
 		    ",\n",
-		    totals->round_trips, totals->requests, get(&notifications), get(&stops), totals->bytes_in,
+		    trap, totals->round_trips, totals->requests, get(&notifications), get(&stops), totals->bytes_in,
 		    totals->bytes_out);
 	text_format(t, "  \"remote_calls\": %" PRIu64 ",\n  \"local_calls\": %" PRIu64 ",\n  \"syscalls\": {",
 		    sum.remote, sum.local);

@@ -11,6 +11,9 @@
 /* Counts C, answered with RESULT after NS nanoseconds. Any thread. */
 void stats_count(const struct call *c, long result, uint64_t ns);
 
+/* HOW calls are trapped, static text. */
+void stats_set_trap(const char *how);
+
 /* Counts one ptrace stop; one notification. Any thread. */
 void stats_count_stop(void);
 void stats_count_notification(void);

@@ -2,68 +2,21 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/audit.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/ptrace.h>
 #include <unistd.h>
 
-#include "call.h"
 #include "elf.h"
+#include "filter.h"
 #include "log.h"
-#include "ofd.h"
-#include "regs.h"
-#include "state.h"
+#include "notify.h"
+#include "stop_int.h"
 #include "task.h"
 #include "util.h"
-#include "worker.h"
-
-enum phase {
-	BEFORE,  /* stands where the program made its call: it has not been done */
-	BEHIND,   /* stands behind a call that it has done for us, or instead of the program's */
-	REPEATING, /* goes on to its syscall instruction: the next stop is an entry */
-	INSIDE,    /* is in a call: the next stop is its exit */
-};
-
-enum wish {
-	WISH_NONE,
-	WISH_INJECT, /* do NR with ARG and tell the worker */
-	WISH_FINISH, /* what RESULT stands for */
-};
-
-struct stop {
-	struct job job;
-	struct call call;
-	struct user_regs_struct regs; /* as the program made its call */
-	enum phase phase;
-	bool last; /* the call that is being done is the program's, or what its handler made of it */
-	bool over; /* … and it has been done: RESULT is its result */
-	bool execed;
-	bool dead;
-	bool masked; /* signals wait until the injected calls are done; MASK is the program's */
-	uint64_t mask;
-
-	struct job order;
-	bool posted;
-	enum wish wish;
-	int nr;
-	uint64_t arg[6];
-	long result;
-	struct stop_install install;
-	pthread_cond_t answered;
-};
-
-/* What workers want of the ptrace thread. */
-static struct job *orders, **last_order = &orders;
-static pthread_t ptrace_thread;
-
-void stop_start(void)
-{
-	ptrace_thread = pthread_self();
-}
 
 /* ---- the ptrace thread; the task lock is held ---- */
 
@@ -100,6 +53,7 @@ static int begin(struct stop *s, int nr, const uint64_t arg[6])
 		regs_replace_call(&r, nr, arg);
 		s->phase = INSIDE;
 	} else if (!s->execed && regs_can_repeat(s->call.tid, &r)) {
+		hold_signals(s);
 		regs_repeat_call(&r, nr, arg);
 		s->phase = REPEATING;
 	} else {
@@ -133,14 +87,29 @@ static void hand_over(struct stop *s, long result)
 	worker_submit(&s->job);
 }
 
+/* No filter picks the calls that stop: all do. */
+static bool every_call;
+
+void stop_start(bool every)
+{
+	every_call = every;
+	stop_hear_workers();
+}
+
+/* The request that a task is resumed with outside of trapped calls. */
+static int go_on(void)
+{
+	return every_call ? PTRACE_SYSCALL : PTRACE_CONT;
+}
+
 /* The program goes on. */
-static void end(struct stop *s, int request)
+static void end(struct stop *s)
 {
 	struct task *t = task_find(s->call.tid);
 
 	if (t && t->stop == s)
 		t->stop = NULL;
-	resume(s, request);
+	resume(s, go_on());
 	pthread_cond_destroy(&s->answered);
 	free(s);
 }
@@ -150,19 +119,18 @@ static void end_with_result(struct stop *s, long result)
 	struct user_regs_struct r = s->regs;
 
 	if (s->execed) {
-		end(s, PTRACE_CONT);
+		end(s);
 		return;
 	}
 	regs_set_result(&r, result);
 	regs_write(s->call.tid, &r);
-	release_signals(s);
 	/*
 	 * The kernel looks at restart codes only where it looks for signals, and the one we saw may have gone
 	 * to another thread.
 	 */
 	if (regs_is_restart(result))
 		ptrace(PTRACE_INTERRUPT, s->call.tid, 0, 0);
-	end(s, PTRACE_CONT);
+	end(s);
 }
 
 /* The call is not done, and RESULT is its result. */
@@ -173,7 +141,7 @@ static void skip(struct stop *s, long result)
 	regs_skip_call(&r, result);
 	regs_write(s->call.tid, &r);
 	if (!regs_is_restart(result)) {
-		end(s, PTRACE_CONT);
+		end(s);
 		return;
 	}
 	/* In a skipped call the kernel restarts nothing: the result is put where the call was done. */
@@ -189,7 +157,7 @@ static void finish(struct stop *s)
 
 	s->wish = WISH_NONE;
 	if (kernels && s->phase == BEFORE && !rewritten && !c->after) {
-		end(s, PTRACE_CONT);
+		end(s);
 	} else if (kernels) {
 		s->last = true;
 		/* Its instruction was taken away while it stood: this is what executing it comes to. */
@@ -234,19 +202,11 @@ bool stop_apply(void)
 	bool any = false;
 
 	task_lock();
-	for (; orders; any = true) {
-		struct job *j = orders;
-
-		orders = j->next;
-		if (!orders)
-			last_order = &orders;
+	for (struct job *j; (j = stop_next_order()); any = true)
 		j->run(j);
-	}
 	task_unlock();
 	return any;
 }
-
-static void serve(struct job *job);
 
 /* The program's own call; NULL when the task was killed meanwhile. */
 static struct stop *stop_new(pid_t tid)
@@ -256,7 +216,7 @@ static struct stop *stop_new(pid_t tid)
 	if (regs_read(tid, &r) < 0)
 		return NULL;
 	struct stop *s = xcalloc(1, sizeof(*s));
-	s->job.run = serve;
+	s->job.run = stop_serve;
 	s->order.run = obey;
 	s->regs = r;
 	s->install.src = -1;
@@ -270,19 +230,45 @@ static struct stop *stop_new(pid_t tid)
 	return s;
 }
 
+/* T is at the entry of a call that is emulated. */
+static int trap(struct task *t)
+{
+	t->stop = stop_new(t->tid);
+	if (t->stop)
+		worker_submit(&t->stop->job);
+	return STOP_STAY;
+}
+
+/* What the filter would have done, where there is none. */
+static int pick(struct task *t)
+{
+	struct __ptrace_syscall_info info;
+
+	long rc = ptrace(PTRACE_GET_SYSCALL_INFO, t->tid, sizeof(info), &info);
+
+	if (rc < 0 && errno == EIO)
+		die("cannot trap system calls: the kernel has neither seccomp filters nor PTRACE_GET_SYSCALL_INFO (Linux 5.3)");
+	if (rc < 0 || info.op != PTRACE_SYSCALL_INFO_ENTRY)
+		return go_on();
+	const struct syscall_row *row = table_row((int)info.entry.nr);
+	bool absent = info.arch != AUDIT_ARCH_X86_64 || (row && row->class == CLASS_NOSYS);
+	uint64_t arg[6];
+	for (int i = 0; i < 6; i++)
+		arg[i] = info.entry.args[i];
+	if (!absent)
+		return filter_traps(row, arg) ? trap(t) : go_on();
+	struct stop *s = stop_new(t->tid);
+	if (s)
+		skip(s, -ENOSYS);
+	return STOP_STAY;
+}
+
 int stop_seccomp(pid_t tid)
 {
-	int request = STOP_STAY;
-
 	task_lock();
 	struct task *t = task_get(tid);
-	if (t->stop) {
-		request = PTRACE_SYSCALL; /* ours: the filter has seen it again */
-	} else {
-		t->stop = stop_new(tid);
-		if (t->stop)
-			worker_submit(&t->stop->job);
-	}
+	/* Ours, when the filter sees it again. */
+	int request = t->stop ? PTRACE_SYSCALL : trap(t);
 	task_unlock();
 	return request;
 }
@@ -296,6 +282,8 @@ static int call_done(struct stop *s)
 		return STOP_STAY;
 	long result = regs_result(&r);
 	s->phase = BEHIND;
+	/* Who serves the call may want to know which signals would end it. */
+	release_signals(s);
 	if (s->last && s->over)
 		end_with_result(s, s->result);
 	else if (s->last)
@@ -309,17 +297,19 @@ static int call_done(struct stop *s)
 
 int stop_syscall(pid_t tid)
 {
-	int request = PTRACE_CONT;
+	int request = go_on();
 
 	task_lock();
-	struct task *t = task_find(tid);
-	struct stop *s = t ? t->stop : NULL;
-	if (s && s->phase == REPEATING) {
+	struct task *t = task_get(tid);
+	struct stop *s = t->stop;
+	if (!s) {
+		request = every_call ? pick(t) : PTRACE_CONT;
+	} else if (s->phase == REPEATING) {
 		s->phase = INSIDE;
 		if (s->last)
 			release_signals(s);
 		request = PTRACE_SYSCALL;
-	} else if (s && s->phase == INSIDE) {
+	} else if (s->phase == INSIDE) {
 		request = call_done(s);
 	}
 	task_unlock();
@@ -330,7 +320,7 @@ int stop_other(pid_t tid)
 {
 	task_lock();
 	struct task *t = task_find(tid);
-	int request = t && t->stop ? PTRACE_SYSCALL : PTRACE_CONT;
+	int request = t && t->stop ? PTRACE_SYSCALL : go_on();
 	task_unlock();
 	return request;
 }
@@ -392,29 +382,16 @@ void stop_exec_done(pid_t tid, pid_t old)
 
 /* ---- signals ---- */
 
-/* Whether the filter notifies this call. */
-static bool was_notified(const struct syscall_row *row, const uint64_t *args)
-{
-	if (row->class == CLASS_PATH || row->class == CLASS_ANY || row->class == CLASS_ANYFD || row->class == CLASS_LIMIT)
-		return true;
-	if (row->class != CLASS_FD && row->class != CLASS_FCNTL)
-		return false;
-	for (int i = 0; i < 6; i++)
-		if (row->args[i] == A_FD && (int)args[i] >= FD_BASE && (int)args[i] < FD_TOP)
-			return true;
-	return false;
-}
-
 void stop_signal(pid_t tid)
 {
 	struct user_regs_struct r;
 	uint64_t args[6];
 
-	if (regs_read(tid, &r) < 0 || regs_result(&r) != -ERESTARTSYS)
+	if (!notify_active() || regs_read(tid, &r) < 0 || regs_result(&r) != -ERESTARTSYS)
 		return;
 	int nr = regs_call(&r, args);
 	const struct syscall_row *row = table_row(nr);
-	if (!row || !was_notified(row, args))
+	if (!row || row->class == CLASS_TRACE || !filter_traps(row, args))
 		return;
 	task_lock();
 	const struct task *t = task_find(tid);
@@ -425,126 +402,4 @@ void stop_signal(pid_t tid)
 	/* WAIT_KILLABLE_RECV holds from the moment we receive; before that the wait can be interrupted. */
 	regs_set_result(&r, -ERESTARTNOINTR);
 	regs_write(tid, &r);
-}
-
-/* ---- workers ---- */
-
-static void post(struct job *order)
-{
-	order->next = NULL;
-	*last_order = order;
-	last_order = &order->next;
-	/* It sleeps in sigwait: the kernel rings the same bell for the tasks. */
-	pthread_kill(ptrace_thread, SIGCHLD);
-}
-
-static void wish(struct stop *s, enum wish what)
-{
-	s->wish = what;
-	s->posted = true;
-	post(&s->order);
-}
-
-struct interruption {
-	struct job order;
-	pid_t tid;
-	bool done;
-	pthread_cond_t told;
-};
-
-static void interrupt(struct job *order)
-{
-	struct interruption *i = (struct interruption *)((char *)order - offsetof(struct interruption, order));
-
-	ptrace(PTRACE_INTERRUPT, i->tid, 0, 0);
-	i->done = true;
-	pthread_cond_signal(&i->told);
-}
-
-void stop_interrupt(pid_t tid)
-{
-	struct interruption i = { .order.run = interrupt, .tid = tid, .told = PTHREAD_COND_INITIALIZER };
-
-	task_lock();
-	post(&i.order);
-	while (!i.done)
-		pthread_cond_wait(&i.told, &task_mutex);
-	task_unlock();
-}
-
-/* What the program gets of a call that the kernel has done. */
-static long look_after(struct call *c, long result)
-{
-	if (!c->after)
-		return result;
-	state_lock();
-	result = c->after(c, result);
-	state_unlock();
-	return result;
-}
-
-static void serve(struct job *job)
-{
-	struct stop *s = (struct stop *)((char *)job - offsetof(struct stop, job));
-	struct call *c = &s->call;
-	long result = s->over ? look_after(c, s->result) : call_dispatch(c);
-	/* What the kernel will answer is logged when it has. */
-	bool unknown = !s->over && (result == CALL_REWRITE || (result == CALL_CONTINUE && (c->after || s->phase == BEHIND)));
-
-	if (!unknown)
-		log_call(c, result == CALL_CONTINUE ? c->expected : result);
-	task_lock();
-	s->result = result;
-	wish(s, WISH_FINISH);
-	task_unlock();
-}
-
-long stop_inject(struct stop *s, int nr, const uint64_t arg[6])
-{
-	long result = -ESRCH;
-
-	task_lock();
-	if (!s->dead) {
-		s->nr = nr;
-		memcpy(s->arg, arg, sizeof(s->arg));
-		wish(s, WISH_INJECT);
-		while (s->wish == WISH_INJECT)
-			pthread_cond_wait(&s->answered, &task_mutex);
-		result = s->result;
-	}
-	task_unlock();
-	return result;
-}
-
-long stop_install_fd(struct stop *s, int src, int at, bool cloexec)
-{
-	static const uint64_t none[6];
-
-	task_lock();
-	s->install = (struct stop_install){ .src = src, .at = at, .cloexec = cloexec };
-	task_unlock();
-	long rc = stop_inject(s, STOP_INSTALL_NR, none);
-	task_lock();
-	s->install.src = -1;
-	task_unlock();
-	return rc;
-}
-
-bool stop_valid(const struct stop *s)
-{
-	task_lock();
-	bool valid = !s->dead;
-	task_unlock();
-	return valid;
-}
-
-bool stop_has(pid_t tid, struct stop_install *wanted)
-{
-	task_lock();
-	const struct task *t = task_find(tid);
-	bool found = t && t->stop;
-	if (found)
-		*wanted = t->stop->install;
-	task_unlock();
-	return found;
 }

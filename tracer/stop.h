@@ -21,8 +21,11 @@ struct stop;
 /* A stopped task is left standing: a worker has its call. No ptrace request has this value. */
 #define STOP_STAY (-1)
 
-/* From now on the calling thread is the one that stop_apply is called by, and that workers ring. */
-void stop_start(void);
+/*
+ * From now on the calling thread is the one that stop_apply is called by, and that workers ring. EVERY: no
+ * seccomp filter traps calls, so all of them stop.
+ */
+void stop_start(bool every);
 
 /* Does what workers have posted. False when there was nothing. */
 bool stop_apply(void);
@@ -55,7 +58,7 @@ void stop_task_gone(pid_t tid);
  */
 long stop_inject(struct stop *s, int nr, const uint64_t arg[6]);
 
-/* As call_install_fd. */
+/* As call_install_fd, by a notified call that the task is made to do. */
 long stop_install_fd(struct stop *s, int src, int at, bool cloexec);
 
 /* False once the task is gone. */

@@ -385,7 +385,7 @@ static void test_counts(void **state)
 	assert_non_null(strstr(table, " close\n"));
 	assert_non_null(strstr(table, " total\n"));
 	assert_non_null(strstr(table, "links: 7 round trips, 9 requests, 11 bytes in, 13 bytes out; "
-				      "traps: 2 notifications, 1 ptrace stops\n"));
+				      "trap none: 2 notifications, 1 ptrace stops\n"));
 }
 
 static void test_stats(void **state)

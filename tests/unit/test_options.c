@@ -151,6 +151,8 @@ static void test_modes(void **state)
 	OK("--mode=write", "--trap=notify", "--target=dir/srv", "true");
 	assert_int_equal(o.mode, MODE_WRITE);
 	assert_int_equal(o.trap, TRAP_NOTIFY);
+	OK("--trap", "ptrace", "--target=dir/srv", "true");
+	assert_int_equal(o.trap, TRAP_PTRACE);
 	OK("--mode=read", "--trap", "auto", "--target=dir/srv", "true");
 	assert_int_equal(o.mode, MODE_READ);
 }
@@ -208,7 +210,6 @@ static void test_refusals(void **state)
 	REFUSED("\"ftp/x\"", "--target", "ftp/x", "true");
 	REFUSED("one target", "--target", "dir/a", "--target", "dir/b", "true");
 	REFUSED("\"overlay\"", "--target", "dir/a", "--mode", "overlay", "true");
-	REFUSED("not available in this version", "--target", "dir/a", "--trap", "ptrace", "true");
 	REFUSED("\"magic\"", "--target", "dir/a", "--trap=magic", "true");
 	REFUSED("-x: there is no such option", "-x", "true");
 	REFUSED("-x: there is no such option", "-tx", "true");
