@@ -28,13 +28,13 @@ tracer_objs := tracer/main.o tracer/options.o tracer/launch.o tracer/target.o tr
 	tracer/spawn.o tracer/filter.o tracer/loop.o tracer/stop.o tracer/stop_work.o tracer/pass.o tracer/regs.o tracer/task.o tracer/worker.o tracer/notify.o \
 	tracer/proclink.o \
 	tracer/call.o tracer/mem.o tracer/place.o tracer/rules.o tracer/cache.o tracer/ofd.o \
-	tracer/placeholder.o tracer/drain.o tracer/image.o tracer/sync.o tracer/push.o tracer/carrier.o tracer/watch.o tracer/elf.o $(log_objs)
+	tracer/placeholder.o tracer/drain.o tracer/image.o tracer/sync.o tracer/push.o tracer/carrier.o tracer/watch.o tracer/elf.o tracer/exe.o $(log_objs)
 
 syscalls_objs := syscalls/table.o syscalls/remote.o syscalls/open.o syscalls/io.o syscalls/stat.o \
 	syscalls/transfer.o syscalls/fsize.o syscalls/buffers.o syscalls/flow.o \
 	syscalls/dir.o syscalls/name.o syscalls/fd.o syscalls/map.o syscalls/copy.o syscalls/lock.o \
 	syscalls/ioctl.o syscalls/fhandle.o syscalls/mount.o \
-	syscalls/limit.o syscalls/aim.o syscalls/meta.o syscalls/link.o syscalls/xattr.o syscalls/cwd.o syscalls/exec.o syscalls/watch.o
+	syscalls/limit.o syscalls/aim.o syscalls/meta.o syscalls/link.o syscalls/xattr.o syscalls/cwd.o syscalls/exec.o syscalls/program.o syscalls/scratch.o syscalls/watch.o
 
 tracer_libs := -lseccomp -lelf -lprotobuf-nanopb -pthread
 agent_libs := -lprotobuf-nanopb -pthread

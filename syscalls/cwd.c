@@ -42,7 +42,7 @@ static int open_remote(struct call *c, struct place *p)
 	/* Looking up "." needs search permission, as chdir does; opening the directory itself does not. */
 	if (n + 3 <= sizeof(p->path))
 		strcpy(p->path + n, !n || p->path[n - 1] == '/' ? "." : "/.");
-	return remote_open_dir(c, p, O_PATH | O_DIRECTORY, &o);
+	return remote_open_own(c, p, O_PATH | O_DIRECTORY, &o);
 }
 
 /* Has the task enter DIR, a descriptor of ours. */

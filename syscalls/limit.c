@@ -4,7 +4,6 @@
  */
 #include <errno.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -71,27 +70,12 @@ static void set(pid_t pid, const struct rlimit *limit)
 	l->limit = *limit;
 }
 
-static pid_t parent_of(pid_t pid)
-{
-	char path[64], line[128];
-	int parent = 0;
-
-	snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
-	FILE *f = fopen(path, "re");
-	while (f && fgets(line, sizeof(line), f))
-		if (sscanf(line, "PPid: %d", &parent) == 1)
-			break;
-	if (f)
-		fclose(f);
-	return parent;
-}
-
 /* A process that set none has its parent's. */
 static struct rlimit current(pid_t pid)
 {
 	const struct process_limit *l = NULL;
 
-	for (pid_t p = pid; limits && !l && p > 1; p = parent_of(p))
+	for (pid_t p = pid; limits && !l && p > 1; p = call_parent_of(p))
 		l = find(p);
 	return l ? l->limit : initial;
 }

@@ -235,9 +235,9 @@ long remote_open(struct call *c, struct place *p, int flags, unsigned mode, uint
 	return fd;
 }
 
-int remote_open_dir(struct call *c, struct place *p, int flags, struct ofd **out)
+int remote_open_own(struct call *c, struct place *p, int flags, struct ofd **out)
 {
-	return open_place(c, p, flags | O_DIRECTORY, 0, 0, out);
+	return open_place(c, p, flags, 0, 0, out);
 }
 
 static long open_behalf(struct call *c, const struct place *p, int flags, unsigned mode)

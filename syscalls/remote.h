@@ -18,11 +18,14 @@ struct place;
 /* Opens the place P at the agent and installs it in C's task. The descriptor, or a negative errno. */
 long remote_open(struct call *c, struct place *p, int flags, unsigned mode, uint64_t resolve);
 
+/* What P is, by the cache or the agent; NOFOLLOW: its last name may be a link. 0 or a negative errno. */
+int remote_place_attr(struct call *c, const struct place *p, bool nofollow, rfs_Attr *attr);
+
 /*
- * Opens the directory P for us: *OUT is its ofd (no reference is taken: its placeholder has one) and the
+ * Opens the place P for us: *OUT is its ofd (no reference is taken: its placeholder has one) and the
  * result a descriptor of the placeholder, to be installed or closed. A negative errno.
  */
-int remote_open_dir(struct call *c, struct place *p, int flags, struct ofd **out);
+int remote_open_own(struct call *c, struct place *p, int flags, struct ofd **out);
 
 /* O's attributes as the target has them now. 0 or a negative errno. */
 int remote_attr(struct call *c, struct ofd *o, rfs_Attr *attr);

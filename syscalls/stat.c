@@ -111,7 +111,7 @@ static int ask_stat(struct call *c, const struct place *p, bool nofollow, rfs_At
 	return rc;
 }
 
-static int place_attr(struct call *c, const struct place *p, bool nofollow, rfs_Attr *attr)
+int remote_place_attr(struct call *c, const struct place *p, bool nofollow, rfs_Attr *attr)
 {
 	call_remote(c, p->mount);
 	if (p->self)
@@ -152,7 +152,7 @@ static long stat_common(struct call *c, int dirfd, uint64_t path, int flags, uin
 		return rc ? rc : CALL_CONTINUE;
 	if (p.behalf)
 		return stat_behalf(c, &p, flags, out);
-	rc = place_attr(c, &p, flags & AT_SYMLINK_NOFOLLOW, &attr);
+	rc = remote_place_attr(c, &p, flags & AT_SYMLINK_NOFOLLOW, &attr);
 	return rc ? rc : put_stat(c, out, &attr);
 }
 
@@ -206,7 +206,7 @@ long sys_statx(struct call *c)
 			return -errno;
 		return call_write(c, c->arg[4], &x, sizeof(x));
 	}
-	rc = place_attr(c, &p, flags & AT_SYMLINK_NOFOLLOW, &attr);
+	rc = remote_place_attr(c, &p, flags & AT_SYMLINK_NOFOLLOW, &attr);
 	if (rc)
 		return rc;
 	to_statx(&attr, mask, &x);
@@ -289,7 +289,7 @@ static long readlink_common(struct call *c, int dirfd, uint64_t path, uint64_t o
 	}
 	call_remote(c, p.mount);
 	if (p.link) {
-		rc = remote_link_text(c, p.dir, text, sizeof(text));
+		rc = p.dir ? remote_link_text(c, p.dir, text, sizeof(text)) : path_to_program(p.mount, p.path, text, sizeof(text));
 		return rc ? rc : put_text(c, text, strlen(text), out, size);
 	}
 	int known = *p.key && !p.self ? cache_find(p.mount, p.key, &attr) : 0;

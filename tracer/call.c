@@ -198,6 +198,21 @@ pid_t call_process(const struct call *c)
 	return tgid;
 }
 
+pid_t call_parent_of(pid_t pid)
+{
+	char path[64], line[128];
+	int parent = 0;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
+	FILE *f = fopen(path, "re");
+	while (f && fgets(line, sizeof(line), f))
+		if (sscanf(line, "PPid: %d", &parent) == 1)
+			break;
+	if (f)
+		fclose(f);
+	return parent;
+}
+
 bool call_interrupted(const struct call *c)
 {
 	char path[64], line[128];

@@ -59,6 +59,7 @@ struct call {
 	const struct mount *mount; /* the remote tree it touched, NULL when local */
 	unsigned round_trips;
 	uint64_t bytes_in, bytes_out; /* payload and paths, on the wire */
+	char *shown;                  /* the log's text of it, if that had to be made early; log_call frees it */
 	const char *note;             /* static text for the log's <…>, or NULL: "not emulated" … */
 };
 
@@ -121,6 +122,9 @@ unsigned call_umask(const struct call *c);
 
 /* The process (thread group) that C's task belongs to. */
 pid_t call_process(const struct call *c);
+
+/* The parent of process PID, 0 when it has none that is known. */
+pid_t call_parent_of(pid_t pid);
 
 /*
  * Whether a signal is pending that C's task does not block, or the task is gone: a call that waits answers

@@ -85,6 +85,13 @@ static void classify_script(const char *head, size_t len, struct elf_info *info)
 	memcpy(info->interp, p, n);
 	info->interp[n] = 0;
 	info->kind = ELF_SCRIPT;
+	p += n;
+	while (p < end && (*p == ' ' || *p == '\t'))
+		p++;
+	for (n = (size_t)(end - p); n && (p[n - 1] == ' ' || p[n - 1] == '\t'); n--)
+		;
+	memcpy(info->arg, p, n);
+	info->arg[strnlen(info->arg, n)] = 0;
 }
 
 /* The SIZE bytes at file offset AT, or at virtual address AT when BY_ADDRESS; false when they are not in the file. */
@@ -275,6 +282,33 @@ static void classify_elf(int fd, struct elf_info *info)
 		classify_program(fd, elf, info);
 	}
 	elf_end(elf);
+}
+
+int elf_set_interp(int fd, const char *path)
+{
+	size_t len = strlen(path) + 1;
+	struct stat st;
+	Elf64_Ehdr eh;
+	Elf64_Phdr ph = { .p_type = PT_NULL };
+	off_t at = 0;
+
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	if (pread(fd, &eh, sizeof(eh), 0) != sizeof(eh) || eh.e_phentsize != sizeof(ph) || eh.e_phoff > (uint64_t)st.st_size)
+		return -ENOEXEC;
+	for (unsigned i = 0; i < eh.e_phnum && ph.p_type != PT_INTERP; i++) {
+		at = (off_t)(eh.e_phoff + i * sizeof(ph));
+		if (pread(fd, &ph, sizeof(ph), at) != sizeof(ph))
+			return -ENOEXEC;
+	}
+	if (ph.p_type != PT_INTERP)
+		return -ENOEXEC;
+	if (ph.p_filesz < len || ph.p_offset > (uint64_t)st.st_size)
+		ph.p_offset = (uint64_t)st.st_size;
+	ph.p_filesz = ph.p_memsz = len;
+	if (pwrite(fd, path, len, (off_t)ph.p_offset) != (ssize_t)len || pwrite(fd, &ph, sizeof(ph), at) != sizeof(ph))
+		return -errno;
+	return 0;
 }
 
 static void describe(struct elf_info *info)

@@ -26,6 +26,7 @@ enum elf_kind {
 struct elf_info {
 	enum elf_kind kind;
 	char interp[256];    /* ELF_DYNAMIC, ELF_SCRIPT: the interpreter's path; else "" */
+	char arg[256];       /* ELF_SCRIPT: the argument that its first line has for the interpreter; else "" */
 	char arch[16];       /* machine: "x86-64", "i386", "x32", "aarch64" …; "" for ELF_SCRIPT and ELF_NOT */
 	bool go;             /* made by the Go toolchain */
 	char go_version[32]; /* "go1.22.1"; "" when unknown */
@@ -38,6 +39,12 @@ struct elf_info {
  * 0, or a negative errno when the file cannot be read; a strange file is not an error but ELF_NOT.
  */
 int elf_classify(int fd, struct elf_info *info);
+
+/*
+ * Makes the x86-64 program open at FD for reading and writing name PATH as its interpreter: in place of the one
+ * that it names, or behind its end. 0 or a negative errno (-ENOEXEC: it is damaged, or names none).
+ */
+int elf_set_interp(int fd, const char *path);
 
 /* INFO in a few words: "static x86-64, go1.22.1". Lives as long as INFO. */
 const char *elf_describe(const struct elf_info *info);

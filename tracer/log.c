@@ -134,7 +134,11 @@ static void write_call(const struct call *c, long result, uint64_t ns)
 	struct decoding d = {&t, c, &style, result, result >= 0};
 
 	start_line(&t, c->tid, c->start_ns);
-	decode_call(&d);
+	if (c->shown)
+		text_add(&t, c->shown);
+	else
+		decode_call(&d);
+	free(c->shown);
 	text_add(&t, " ");
 	text_pad(&t, RESULT_COLUMN);
 	text_add(&t, "= ");
@@ -143,6 +147,19 @@ static void write_call(const struct call *c, long result, uint64_t ns)
 		text_format(&t, " <%" PRIu64 ".%06" PRIu64 ">", ns / 1000000000, ns / 1000 % 1000000);
 	add_tag(&t, c, ns);
 	write_line(&t);
+}
+
+void log_prepare(struct call *c)
+{
+	CLEANUP_TEXT struct text t;
+	struct decoding d = {&t, c, &style, 0, false};
+
+	if (!is_on(&lines) || !trace_shows(&traced, c->nr))
+		return;
+	text_init(&t);
+	decode_call(&d);
+	text_add_bytes(&t, "", 1);
+	c->shown = xstrdup(t.data);
 }
 
 void log_call(const struct call *c, long result)

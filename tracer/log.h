@@ -34,6 +34,9 @@ int log_open(const struct log_options *options);
 typedef bool log_fd_namer(pid_t tid, int fd, char *buf, size_t len);
 void log_set_fd_namer(log_fd_namer *name);
 
+/* Takes down C's arguments for log_call: after an exec they cannot be read any more. */
+void log_prepare(struct call *c);
+
 /*
  * Counts C, answered with RESULT (or CALL_CONTINUE), and writes its line if asked to. Reads the tracee's
  * memory for what the arguments point to, so call it before the tracee resumes. Any thread.

@@ -53,13 +53,20 @@ static void refuse(int status, const char *what, const char *why)
 	exit(status);
 }
 
-/* The program's path as it will be exec'ed, and what it is; does not return if it cannot be run. */
-static void find_program(const char *name, char *path, size_t len, struct elf_info *info)
+/*
+ * The program's path as it will be exec'ed, and what it is; does not return if it cannot be run. False when it is not
+ * here, but may be at the TARGET: then PATH is NAME.
+ */
+static bool find_program(const char *name, bool target, char *path, size_t len, struct elf_info *info)
 {
 	int rc = spawn_find(name, path, len);
 
+	if (target && (rc == -ENOENT || rc == -ENOTDIR)) {
+		snprintf(path, len, "%s", name);
+		return false;
+	}
 	if (rc == -ENOENT || rc == -ENOTDIR)
-		refuse(127, name, strchr(name, '/') ? "no such program here (it must be a local file)" : "command not found in PATH");
+		refuse(127, name, strchr(name, '/') ? "no such program" : "command not found in PATH");
 	if (rc == -EISDIR)
 		refuse(126, name, "is a directory, not a program");
 	if (rc < 0)
@@ -67,23 +74,24 @@ static void find_program(const char *name, char *path, size_t len, struct elf_in
 	CLEANUP_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
 	/* A program may be executable and not readable: then it is what it is. */
 	if (fd < 0 || elf_classify(fd, info) < 0)
-		return;
+		return true;
 	if (info->kind == ELF_FOREIGN || info->kind == ELF_NOT)
 		refuse(126, name, info->why);
 	if (info->kind == ELF_SCRIPT && access(info->interp, X_OK) < 0) {
 		log_error("%s: its interpreter %s cannot be run: %s", name, info->interp, strerror(errno));
 		exit(126);
 	}
+	return true;
 }
 
-static void keep_local_real(const char *path)
+static void keep_local_real(const char *path, enum rules_for programs)
 {
 	char real[PATH_MAX], norm[PATH_MAX];
 
 	if (*path == '/' && !path_normalise(path, norm, sizeof(norm)))
-		rules_keep_local(norm);
+		rules_keep_local(norm, programs);
 	if (realpath(path, real))
-		rules_keep_local(real);
+		rules_keep_local(real, programs);
 }
 
 /* What the dynamic loader opens before the program has said a word. */
@@ -92,9 +100,16 @@ static void keep_loader_local(const char *interp)
 	static const char *const places[] = { "/lib", "/lib32", "/lib64", "/libx32", "/usr/lib", "/usr/lib32", "/usr/lib64",
 					      "/usr/local/lib", "/etc/ld.so.cache", "/etc/ld.so.preload" };
 
-	keep_local_real(interp);
+	keep_local_real(interp, FOR_LOCAL);
 	for (size_t i = 0; i < sizeof(places) / sizeof(*places); i++)
-		rules_keep_local(places[i]);
+		rules_keep_local(places[i], FOR_LOCAL);
+}
+
+static void keep_system_local(void)
+{
+	rules_keep_local("/proc", FOR_ALL);
+	rules_keep_local("/sys", FOR_ALL);
+	rules_keep_local("/dev", FOR_ALL);
 }
 
 /* The program and what starts it, whose files are here even when everything else is there. */
@@ -102,15 +117,12 @@ static void keep_program_local(const char *path, const struct elf_info *info)
 {
 	struct elf_info interp = { .kind = ELF_NOT };
 
-	rules_keep_local("/proc");
-	rules_keep_local("/sys");
-	rules_keep_local("/dev");
-	keep_local_real(path);
+	keep_local_real(path, FOR_ALL);
 	if (info->kind == ELF_DYNAMIC)
 		keep_loader_local(info->interp);
 	if (info->kind != ELF_SCRIPT)
 		return;
-	keep_local_real(info->interp);
+	keep_local_real(info->interp, FOR_ALL);
 	CLEANUP_FD int fd = open(info->interp, O_RDONLY | O_CLOEXEC);
 	if (fd >= 0 && !elf_classify(fd, &interp) && interp.kind == ELF_DYNAMIC)
 		keep_loader_local(interp.interp);
@@ -208,8 +220,14 @@ static void check_exec(const struct spawned *s, const char *name)
 {
 	int error;
 
-	if (read(s->failure, &error, sizeof(error)) == sizeof(error))
-		log_error("%s: %s", name, error == ENOEXEC ? "not a program that can be run here (exec format error)" : strerror(error));
+	if (read(s->failure, &error, sizeof(error)) != sizeof(error))
+		return;
+	if (error == ENOEXEC)
+		log_error("%s: not a program that can be run here (exec format error)", name);
+	else if (error == ENOENT || error == ENOTDIR)
+		log_error("%s: no such program, neither here nor at the target", name);
+	else
+		log_error("%s: %s", name, strerror(error));
 }
 
 /* What we open must not become the program's, or our own, standard error; the program finds them closed. */
@@ -248,7 +266,7 @@ int main(int argc, char **argv)
 	if (rc)
 		return rc < 0 ? 0 : rc;
 	take_signals(&original);
-	find_program(o.program_argv[0], path, sizeof(path), &info);
+	bool here = find_program(o.program_argv[0], o.mode != MODE_LOCAL && (o.target || o.mount_count), path, sizeof(path), &info);
 	init_limits();
 	if (log_open(&o.log) < 0)
 		die("cannot write the log: %s: %s", o.log.file ? o.log.file : "standard error", strerror(errno));
@@ -259,6 +277,8 @@ int main(int argc, char **argv)
 	if (rc < 0)
 		die("cannot watch placeholders: %s (raise fs.inotify.max_user_instances)", strerror(-rc));
 	if (o.target)
+		keep_system_local();
+	if (o.target && here)
 		keep_program_local(path, &info);
 	rc = launch_begin(&o);
 	/* While the agents start: it takes longer than they do. */

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "call.h"
+#include "exe.h"
 #include "mem.h"
 #include "ofd.h"
 #include "proclink.h"
@@ -111,15 +112,23 @@ static void set_key(struct place *p, const char *norm, const char *raw)
 		p->key[0] = '\0';
 }
 
+/* A remote program has its own loader and libraries. */
+static const struct mount *find_mount(const struct call *c, const char *norm)
+{
+	const struct mount *m = rules_find(norm, false), *other = m ? NULL : rules_find(norm, true);
+
+	return other && exe_of(c->tid) ? other : m;
+}
+
 /* True when the kernel, following RAW name by name, would step into a remote tree on its way. */
-static bool passes_remote(const char *raw)
+static bool passes_remote(const struct call *c, const char *raw)
 {
 	char part[PATH_MAX], norm[PATH_MAX];
 
 	for (const char *p = raw; (p = strstr(p, "/..")); p += 3) {
 		memcpy(part, raw, (size_t)(p - raw));
 		part[p - raw] = '\0';
-		if (p > raw && !path_normalise(part, norm, sizeof(norm)) && rules_find(norm))
+		if (p > raw && !path_normalise(part, norm, sizeof(norm)) && find_mount(c, norm))
 			return true;
 	}
 	return false;
@@ -155,8 +164,15 @@ static int place_link(struct call *c, struct place *p, const char *abs, int flag
 {
 	const char *rest;
 	struct ofd *o = flags & PLACE_NO_MAGIC ? NULL : proclink_find(c->tid, abs, &rest);
+	const struct exe *i = flags & (PLACE_FOLLOW | PLACE_LINK) && !(flags & PLACE_NO_MAGIC) ? proclink_exe(c->tid, abs) : NULL;
 	struct start s;
 
+	if (i) {
+		p->mount = i->mount;
+		p->link = !(flags & PLACE_FOLLOW);
+		strcpy(p->path, i->path);
+		return 0;
+	}
 	if (!o || (!*rest && !(flags & (PLACE_FOLLOW | PLACE_LINK))))
 		return 0;
 	if (!*rest) {
@@ -178,7 +194,7 @@ static int place_absolute(struct call *c, struct place *p, const char *raw, int 
 
 	if (rc < 0)
 		return rc;
-	p->mount = rules_find(norm);
+	p->mount = find_mount(c, norm);
 	if (p->mount) {
 		set_key(p, norm, raw);
 		return target_path(p->mount, raw, norm, p->path);
@@ -187,7 +203,7 @@ static int place_absolute(struct call *c, struct place *p, const char *raw, int 
 	if (rc || p->mount || p->behalf)
 		return rc;
 	/* "/remote/../etc": the kernel would look for /remote here. */
-	return has_dotdot(raw) && passes_remote(raw) ? place_behalf(c, p, norm, wants_dir(raw)) : 0;
+	return has_dotdot(raw) && passes_remote(c, raw) ? place_behalf(c, p, norm, wants_dir(raw)) : 0;
 }
 
 /* True when the way of the absolute path ABS, which starts within M, leads out of it (and perhaps back). */
@@ -208,7 +224,7 @@ static int place_relative(struct call *c, struct place *p, struct start *s, cons
 		/* Longer than PATH_MAX from the root is fine for a relative path; it just has no cache key. */
 		if (rc < 0)
 			s->text[0] = '\0';
-		else if (rules_find(norm) != s->dir->mount || leaves_mount(s->dir->mount, abs)) {
+		else if (find_mount(c, norm) != s->dir->mount || leaves_mount(s->dir->mount, abs)) {
 			rc = place_absolute(c, p, abs, flags);
 			return !rc && !p->mount && !p->behalf ? place_behalf(c, p, norm, wants_dir(rel)) : rc;
 		}
@@ -233,22 +249,17 @@ static long place_self(struct call *c, int dirfd, struct place *p)
 	return 0;
 }
 
-long place_resolve(struct call *c, int dirfd, uint64_t addr, int flags, struct place *p)
+static void place_clear(struct place *p)
 {
-	char raw[PATH_MAX];
-	struct start s;
-
 	p->mount = NULL;
 	p->dir = NULL;
 	p->self = p->link = p->behalf = false;
 	p->path[0] = p->key[0] = p->local[0] = '\0';
-	if (!addr && flags & PLACE_NULL_OK)
-		return place_self(c, dirfd, p); /* since Linux 6.11 NULL is as good as "" */
-	ssize_t n = mem_read_string(c->tid, addr, raw, sizeof(raw));
-	if (n < 0)
-		return CALL_CONTINUE; /* the kernel will find the same fault in its own order */
-	if (!n)
-		return flags & PLACE_EMPTY_OK ? place_self(c, dirfd, p) : CALL_CONTINUE;
+}
+
+static long place_path(struct call *c, int dirfd, const char *raw, int flags, struct place *p)
+{
+	struct start s;
 	bool scoped = flags & PLACE_SCOPED;
 	if (*raw == '/' && !scoped)
 		return place_absolute(c, p, raw, flags);
@@ -265,7 +276,28 @@ long place_resolve(struct call *c, int dirfd, uint64_t addr, int flags, struct p
 	if (path_join(s.text, raw, abs, sizeof(abs)) < 0 || path_normalise(abs, norm, sizeof(norm)) < 0)
 		return 0;
 	/* From a local directory the kernel does as well as we, unless the path enters a remote tree. */
-	return rules_find(norm) ? place_absolute(c, p, abs, flags) : place_link(c, p, abs, flags);
+	return find_mount(c, norm) ? place_absolute(c, p, abs, flags) : place_link(c, p, abs, flags);
+}
+
+long place_resolve(struct call *c, int dirfd, uint64_t addr, int flags, struct place *p)
+{
+	char raw[PATH_MAX];
+
+	place_clear(p);
+	if (!addr && flags & PLACE_NULL_OK)
+		return place_self(c, dirfd, p); /* since Linux 6.11 NULL is as good as "" */
+	ssize_t n = mem_read_string(c->tid, addr, raw, sizeof(raw));
+	if (n < 0)
+		return CALL_CONTINUE; /* the kernel will find the same fault in its own order */
+	if (!n)
+		return flags & PLACE_EMPTY_OK ? place_self(c, dirfd, p) : CALL_CONTINUE;
+	return place_path(c, dirfd, raw, flags, p);
+}
+
+long place_resolve_text(struct call *c, const char *path, struct place *p)
+{
+	place_clear(p);
+	return *path ? place_path(c, AT_FDCWD, path, PLACE_FOLLOW, p) : -ENOENT;
 }
 
 void place_release(struct place *p)

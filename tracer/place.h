@@ -16,7 +16,7 @@ struct place {
 	const struct mount *mount; /* NULL: local */
 	struct ofd *dir;           /* the open remote directory that PATH is relative to (a reference), or NULL */
 	bool self;                 /* PATH is empty and stands for DIR itself */
-	bool link;                 /* with self: not DIR is meant, but a link in /proc that leads to it */
+	bool link;                 /* not DIR or PATH is meant, but a link in /proc that leads to it */
 	bool behalf;               /* local, but the kernel would not find it: LOCAL must be used instead */
 	char path[PATH_MAX];       /* to ask the agent for: relative to DIR, or absolute in the target's eyes */
 	char key[PATH_MAX];        /* the same, absolute and normalised, for the cache; "" when it has no such name */
@@ -37,6 +37,9 @@ struct place {
  * should find the error itself (a bad dirfd).
  */
 long place_resolve(struct call *c, int dirfd, uint64_t addr, int flags, struct place *p);
+
+/* The same for PATH, a string of ours that C's task would give as an interpreter's. */
+long place_resolve_text(struct call *c, const char *path, struct place *p);
 
 void place_release(struct place *p);
 /* Declares P, released at the end of the block. Not an initialiser: that would clear three path buffers each time. */

@@ -1,5 +1,6 @@
 #include "placeholder.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -218,6 +219,31 @@ int placeholder_fifo(struct ofd *o)
 	o->channel->arg = o;
 	shadow_show(o, o->channel->ready);
 	return fd;
+}
+
+int placeholder_link(const char *name, const char *text, char *dir, size_t len)
+{
+	snprintf(dir, len, "%s%llu", dir_stem, (unsigned long long)++serial);
+	if (mkdir(dir, 0700) < 0) {
+		*dir = '\0';
+		return -errno;
+	}
+	CLEANUP_FD int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	/* The task may have become somebody else. */
+	if (fd < 0 || fchmod(fd, 0711) < 0 || symlinkat(text, fd, name) < 0)
+		return -errno;
+	return fcntl(fd, F_DUPFD_CLOEXEC, 0);
+}
+
+void placeholder_unlink(const char *dir)
+{
+	DIR *d = opendir(dir);
+
+	for (struct dirent *e; d && (e = readdir(d));)
+		unlinkat(dirfd(d), e->d_name, 0); /* not "." and "..": EISDIR */
+	if (d)
+		closedir(d);
+	rmdir(dir);
 }
 
 bool placeholder_is_open(const struct ofd *o)

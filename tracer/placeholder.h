@@ -35,6 +35,15 @@ int placeholder_fifo(struct ofd *o);
 /* The same for the directory O. */
 int placeholder_dir(struct ofd *o);
 
+/*
+ * Makes a directory that holds the symbolic link NAME with TEXT and nothing else. A descriptor of it, and its path in
+ * DIR for placeholder_unlink; or a negative errno.
+ */
+int placeholder_link(const char *name, const char *text, char *dir, size_t len);
+
+/* Removes the directory DIR and its link. */
+void placeholder_unlink(const char *dir);
+
 /* The image that a link text of /proc/PID/fd or cwd is in, or NULL. */
 struct image *placeholder_image(const char *text);
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "exe.h"
 #include "ofd.h"
 
 /* Copies the next name of PATH, "" at its end or for one that is none of ours. What follows it is returned. */
@@ -61,8 +62,8 @@ static const char *in_proc(const char *path, pid_t tid, char link[64])
 	}
 	if (pid < 0)
 		return NULL;
-	snprintf(link, 64, "/proc/%d/cwd", pid);
-	if (!strcmp(name, "cwd"))
+	snprintf(link, 64, "/proc/%d/%s", pid, name);
+	if (!strcmp(name, "cwd") || !strcmp(name, "exe"))
 		return path;
 	if (strcmp(name, "fd"))
 		return NULL;
@@ -71,16 +72,30 @@ static const char *in_proc(const char *path, pid_t tid, char link[64])
 	return number(name) < 0 ? NULL : path;
 }
 
-struct ofd *proclink_find(pid_t tid, const char *raw, const char **rest)
+/* What follows the link that RAW begins with, whose own name for us is LINK; NULL when it is none. */
+static const char *parse(pid_t tid, const char *raw, char link[64])
 {
-	char name[32], link[64];
+	char name[32];
 	const char *path = next(raw, name);
 
 	if (!strcmp(name, "proc"))
-		*rest = in_proc(path, tid, link);
-	else if (!strcmp(name, "dev"))
-		*rest = in_dev(path, tid, link);
-	else
-		return NULL;
+		return in_proc(path, tid, link);
+	return strcmp(name, "dev") ? NULL : in_dev(path, tid, link);
+}
+
+struct ofd *proclink_find(pid_t tid, const char *raw, const char **rest)
+{
+	char link[64];
+
+	*rest = parse(tid, raw, link);
 	return *rest ? ofd_by_proc(link) : NULL;
+}
+
+const struct exe *proclink_exe(pid_t tid, const char *raw)
+{
+	char link[64];
+	const char *rest = parse(tid, raw, link);
+	int pid, end = 0;
+
+	return rest && !*rest && sscanf(link, "/proc/%d/exe%n", &pid, &end) == 1 && end ? exe_of(pid) : NULL;
 }

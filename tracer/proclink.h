@@ -1,9 +1,10 @@
-/* The links of /proc (and /dev) that lead to a task's descriptors and working directory. */
+/* The links of /proc (and /dev) that lead to a task's descriptors, working directory and program. */
 #ifndef TRACER_PROCLINK_H
 #define TRACER_PROCLINK_H
 
 #include <sys/types.h>
 
+struct exe;
 struct ofd;
 
 /*
@@ -12,5 +13,8 @@ struct ofd;
  * links to local files. No reference is taken; wants the state lock held.
  */
 struct ofd *proclink_find(pid_t tid, const char *raw, const char **rest);
+
+/* The remote program that RAW, as TID gives it, names as /proc/PID/exe; or NULL. */
+const struct exe *proclink_exe(pid_t tid, const char *raw);
 
 #endif

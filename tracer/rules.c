@@ -9,7 +9,10 @@
 
 static struct mount **mounts;
 static size_t mount_count;
-static char **local_paths;
+static struct local_path {
+	char *path;
+	enum rules_for programs;
+} *local_paths;
 static size_t local_count;
 
 const char *mount_tag(const struct mount *m)
@@ -49,24 +52,27 @@ struct mount *const *rules_mounts(size_t *count)
 	return mounts;
 }
 
-void rules_keep_local(const char *path)
+void rules_keep_local(const char *path, enum rules_for programs)
 {
 	local_paths = xrealloc(local_paths, (local_count + 1) * sizeof(*local_paths));
-	local_paths[local_count++] = xstrdup(path);
+	local_paths[local_count++] = (struct local_path){ .path = xstrdup(path), .programs = programs };
 }
 
-/* The length of the longest entry that covers PATH, -1 when none does. */
-static long longest_local(const char *path)
+/* The length of the longest entry that covers PATH for a REMOTE program or a local one, -1 when none does. */
+static long longest_local(const char *path, bool remote)
 {
 	long best = -1;
 
-	for (size_t i = 0; i < local_count; i++)
-		if (path_within(path, local_paths[i]) && (long)strlen(local_paths[i]) > best)
-			best = (long)strlen(local_paths[i]);
+	for (size_t i = 0; i < local_count; i++) {
+		const struct local_path *l = &local_paths[i];
+
+		if ((l->programs == FOR_ALL || !remote) && path_within(path, l->path) && (long)strlen(l->path) > best)
+			best = (long)strlen(l->path);
+	}
 	return best;
 }
 
-const struct mount *rules_find(const char *path)
+const struct mount *rules_find(const char *path, bool remote)
 {
 	const struct mount *found = NULL;
 	long best = -1;
@@ -78,7 +84,7 @@ const struct mount *rules_find(const char *path)
 		}
 	}
 	/* A mount named below a local path wins: --mount /dev/data=… */
-	return found && longest_local(path) > best ? NULL : found;
+	return found && longest_local(path, remote) > best ? NULL : found;
 }
 
 int path_normalise(const char *path, char *out, size_t len)

@@ -37,11 +37,17 @@ struct mount *rules_add_mount(const char *at, const char *sub, const char *tag);
 /* All mounts, and their number in *COUNT. */
 struct mount *const *rules_mounts(size_t *count);
 
-/* Makes PATH (absolute, normalised) and everything below it local, whatever mount covers it. */
-void rules_keep_local(const char *path);
+/* For which programs a path is kept local. */
+enum rules_for {
+	FOR_ALL,
+	FOR_LOCAL, /* those that are here: a loader and its libraries; a remote program has its own there */
+};
 
-/* The remote tree that PATH (absolute, normalised) lies in, or NULL when it is local. */
-const struct mount *rules_find(const char *path);
+/* Makes PATH (absolute, normalised) and everything below it local FOR some programs, whatever mount covers it. */
+void rules_keep_local(const char *path, enum rules_for programs);
+
+/* The remote tree that PATH (absolute, normalised) lies in for a program that is here, or REMOTE; NULL: it is local. */
+const struct mount *rules_find(const char *path, bool remote);
 
 /*
  * Normalises PATH lexically into OUT (LEN bytes): one slash between names, no ".", each ".." takes the

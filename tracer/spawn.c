@@ -121,11 +121,11 @@ static void child_run(int sock, const struct plan *p, bool keep_privileges)
 	if (p->way == BY_NOTIFICATION)
 		close(listener);
 	reset_signals(p->original);
-	execve(p->path, p->argv, environ);
+	execvpe(p->path, p->argv, environ); /* a name without a slash is for the target's directories */
 	word = errno;
 	if (write(sock, &word, sizeof(word)) < 0)
 		_exit(EXIT_OWN_FAILURE);
-	_exit(word == ENOENT ? 127 : 126);
+	_exit(word == ENOENT || word == ENOTDIR ? 127 : 126);
 }
 
 /* Our own descriptor of the child's LISTENER; -ENOTTY unless all that is needed besides works. */

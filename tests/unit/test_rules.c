@@ -91,25 +91,25 @@ static void test_mounts(void **state)
 	char out[PATH_MAX];
 
 	(void)state;
-	assert_null(rules_find("/data/x"));
+	assert_null(rules_find("/data/x", false));
 	struct mount *data = rules_add_mount("/data", "/srv", "dir:/x");
 	struct mount *deep = rules_add_mount("/data/deep", "/", "dir:/y");
 	struct mount *root = rules_add_mount("/", "/", "dir:/z");
 	struct mount *dev = rules_add_mount("/dev/data", "/", "dir:/d");
 
-	rules_keep_local("/proc");
-	rules_keep_local("/dev");
-	rules_keep_local("/data/local");
-	assert_ptr_equal(rules_find("/data"), data);
-	assert_ptr_equal(rules_find("/data/x"), data);
-	assert_ptr_equal(rules_find("/data/deep/x"), deep);
-	assert_ptr_equal(rules_find("/database"), root);
-	assert_null(rules_find("/proc/self"));
-	assert_null(rules_find("/proc"));
-	assert_ptr_equal(rules_find("/process"), root);
-	assert_null(rules_find("/dev/null"));
-	assert_ptr_equal(rules_find("/dev/data/x"), dev);
-	assert_null(rules_find("/data/local/x"));
+	rules_keep_local("/proc", FOR_ALL);
+	rules_keep_local("/dev", FOR_ALL);
+	rules_keep_local("/data/local", FOR_ALL);
+	assert_ptr_equal(rules_find("/data", false), data);
+	assert_ptr_equal(rules_find("/data/x", false), data);
+	assert_ptr_equal(rules_find("/data/deep/x", false), deep);
+	assert_ptr_equal(rules_find("/database", false), root);
+	assert_null(rules_find("/proc/self", false));
+	assert_null(rules_find("/proc", false));
+	assert_ptr_equal(rules_find("/process", false), root);
+	assert_null(rules_find("/dev/null", false));
+	assert_ptr_equal(rules_find("/dev/data/x", false), dev);
+	assert_null(rules_find("/data/local/x", false));
 
 	assert_int_equal(path_to_target(data, "/data", out, sizeof(out)), 0);
 	assert_string_equal(out, "/srv");
