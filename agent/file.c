@@ -14,10 +14,27 @@
 #include "ops.h"
 #include "resolve.h"
 
+/* 6.11 and 6.14: newer than some libc. */
+#ifndef RWF_ATOMIC
+#define RWF_ATOMIC 0x40
+#endif
+#ifndef RWF_DONTCACHE
+#define RWF_DONTCACHE 0x80
+#endif
+#define WRITE_FLAGS (RWF_DSYNC | RWF_SYNC | RWF_NOWAIT | RWF_ATOMIC | RWF_DONTCACHE)
+
 /* RWF_APPEND is of 4.16: once it was refused, O_APPEND is switched on and off instead. */
 static atomic_bool file_old_append;
 
-int file_read(struct op *op, int fd, uint64_t offset, uint32_t size, bool *end)
+/* One read. Flags are for kernels that know them: without any, for all. */
+static ssize_t file_read_some(int fd, uint8_t *to, size_t len, uint64_t offset, int flags)
+{
+	struct iovec iov = { to, len };
+
+	return flags ? preadv2(fd, &iov, 1, (off_t)offset, flags) : pread(fd, to, len, (off_t)offset);
+}
+
+int file_read(struct op *op, int fd, uint64_t offset, uint32_t size, int flags, bool *end)
 {
 	ssize_t n = 0;
 
@@ -26,7 +43,7 @@ int file_read(struct op *op, int fd, uint64_t offset, uint32_t size, bool *end)
 	if (!op->out)
 		return -ENOMEM;
 	do {
-		n = pread(fd, op->out + op->out_len, size - op->out_len, offset + op->out_len);
+		n = file_read_some(fd, op->out + op->out_len, size - op->out_len, offset + op->out_len, flags);
 		if (n > 0)
 			op->out_len += n;
 	} while (op->out_len < size && (n > 0 || (n < 0 && errno == EINTR)));
@@ -44,11 +61,13 @@ int op_read(struct op *op)
 
 	if (req->size > FRAME_MAX_PAYLOAD)
 		return -EINVAL;
+	if (req->flags & ~(uint32_t)RWF_DONTCACHE)
+		return -EOPNOTSUPP;
 	r = handle_get(op->agent->handles, req->handle, &h);
 	if (r)
 		return r;
 	promise_handle(op->agent->watcher, &op->promise, h);
-	r = file_read(op, h->fd, req->offset, req->size, &end);
+	r = file_read(op, h->fd, req->offset, req->size, (int)req->flags, &end);
 	handle_put(op->agent->handles, h);
 	return r;
 }
@@ -86,7 +105,8 @@ static ssize_t file_append(struct handle *h, const uint8_t *data, size_t len, in
 	pthread_mutex_lock(&h->position);
 	if (!file_old_append)
 		n = file_write_all(h->fd, data, len, -1, flags | RWF_APPEND);
-	if (n == -EOPNOTSUPP || n == -ENOSYS) {
+	bool other_flags = flags & ~(RWF_DSYNC | RWF_SYNC); /* it may be these that are not supported */
+	if ((n == -EOPNOTSUPP && !other_flags) || n == -ENOSYS) {
 		file_old_append = true;
 		fcntl(h->fd, F_SETFL, O_APPEND | O_NONBLOCK);
 		n = file_write_all(h->fd, data, len, -1, flags);
@@ -121,7 +141,7 @@ int op_write(struct op *op)
 	ssize_t n;
 	int r;
 
-	if (req->flags & ~(RWF_DSYNC | RWF_SYNC))
+	if (req->flags & ~(uint32_t)WRITE_FLAGS)
 		return -EOPNOTSUPP;
 	r = handle_get(op->agent->handles, req->handle, &h);
 	if (r)

@@ -194,7 +194,7 @@ static void open_prefetch(struct op *op, struct handle *h)
 	if (S_ISDIR(h->type))
 		r = dir_list(op, h, 0, size, &end);
 	else
-		r = file_read(op, h->fd, 0, size, &end);
+		r = file_read(op, h->fd, 0, size, 0, &end);
 	if (r)
 		op->out_len = 0;
 	reply->complete = !r && end;

@@ -22,8 +22,8 @@ int op_truncate_refuse(struct op *op);
 int op_sync(struct op *op);
 int op_seek(struct op *op);
 
-/* Reads up to SIZE bytes at OFFSET of FD into op->out. 0 or a negative errno; END: the end was reached. */
-int file_read(struct op *op, int fd, uint64_t offset, uint32_t size, bool *end);
+/* Reads up to SIZE bytes at OFFSET of FD, with preadv2(2)'s FLAGS, into op->out. 0 or a negative errno; END: the end was reached. */
+int file_read(struct op *op, int fd, uint64_t offset, uint32_t size, int flags, bool *end);
 
 /* write(2) on a handle that cannot be written to: what is left of it under a read-only root. */
 int op_write_refuse(struct op *op);

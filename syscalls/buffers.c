@@ -1,35 +1,48 @@
 #include "buffers.h"
 
+#include <errno.h>
+
 #include "call.h"
 #include "mem.h"
 
-/* The kernel's own limit on one transfer (mm.h: INT_MAX & PAGE_MASK). */
-#define MAX_RW_COUNT 0x7ffff000u
+/* arch/x86: TASK_SIZE_MAX, which access_ok compares with before anything is looked at. */
+#define USER_TOP ((UINT64_C(1) << 47) - 4096)
 
-void buffers_one(struct buffers *b, uint64_t addr, uint64_t len)
+static bool is_user(uint64_t addr, uint64_t len)
+{
+	return len <= USER_TOP && addr <= USER_TOP - len;
+}
+
+int buffers_one(struct buffers *b, uint64_t addr, uint64_t len)
 {
 	b->iov[0] = (struct iovec){ (void *)addr, len < MAX_RW_COUNT ? len : MAX_RW_COUNT };
 	b->count = 1;
 	b->at = 0;
 	b->done = 0;
 	b->total = b->iov[0].iov_len;
+	return is_user(addr, len) ? 0 : -EFAULT;
 }
 
-bool buffers_vector(struct call *c, struct buffers *b, uint64_t addr, uint64_t count)
+int buffers_vector(struct call *c, struct buffers *b, uint64_t addr, uint64_t count)
 {
 	b->count = (int)count;
 	b->at = 0;
 	b->done = b->total = 0;
-	if (count > IOV_MAX || (count && call_read(c, addr, b->iov, count * sizeof(*b->iov)) < 0))
-		return false;
+	if (count > IOV_MAX)
+		return -EINVAL;
+	if (count && call_read(c, addr, b->iov, count * sizeof(*b->iov)) < 0)
+		return -EFAULT;
+	for (uint64_t i = 0; i < count; i++)
+		if ((ssize_t)b->iov[i].iov_len < 0)
+			return -EINVAL;
 	for (uint64_t i = 0; i < count; i++) {
-		if ((ssize_t)b->iov[i].iov_len < 0 || (uint64_t)b->iov[i].iov_base >> 47)
-			return false;
+		if (!is_user((uint64_t)b->iov[i].iov_base, b->iov[i].iov_len))
+			return -EFAULT;
 		if (b->iov[i].iov_len > MAX_RW_COUNT - b->total)
 			b->iov[i].iov_len = MAX_RW_COUNT - b->total;
 		b->total += b->iov[i].iov_len;
 	}
-	return true;
+	return 0;
 }
 
 ssize_t buffers_copy(struct call *c, struct buffers *b, uint8_t *data, size_t len, bool to_task)

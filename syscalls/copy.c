@@ -7,6 +7,7 @@
 
 #include "call.h"
 #include "handlers.h"
+#include "io.h"
 #include "ofd.h"
 #include "transfer.h"
 
@@ -57,7 +58,7 @@ static long sendfile_to_file(struct call *c, struct end *in, struct end *out, in
 		return -EINVAL;
 	if (at)
 		to = end_pos(out);
-	if (at && transfer_verify(to, count))
+	if (at && io_verify(to, count))
 		return -EINVAL;
 	if (ends_at_target(in, out))
 		n = transfer_at_target(c, in, out, from, &to, count, true);
@@ -76,7 +77,7 @@ static long sendfile_ends(struct call *c, struct end *in, struct end *out, struc
 		return -EBADF;
 	if (off->addr && end_pos(in) < 0)
 		return -ESPIPE;
-	if (transfer_verify(off->at, count))
+	if (io_verify(off->at, count))
 		return -EINVAL;
 	if (end_open(c, (int)c->arg[0], out) || !end_can_write(out))
 		return -EBADF;
@@ -132,7 +133,7 @@ static long copy_ranges(struct call *c, struct end *in, struct end *out, int64_t
 
 	if (ends_at_target(in, out))
 		return transfer_at_target(c, in, out, from, to, count, false);
-	if (transfer_verify(*from, count) || transfer_verify(*to, count))
+	if (io_verify(*from, count) || io_verify(*to, count))
 		return -EINVAL;
 	return transfer(c, in, out, from, to, count);
 }
@@ -176,7 +177,7 @@ static long splice_file(struct call *c, struct end *file, struct end *pipe, stru
 	offset_start(off, file);
 	if (into_file && file->flags & O_APPEND)
 		return -EINVAL;
-	if (transfer_verify(off->at, len))
+	if (io_verify(off->at, len))
 		return -EINVAL;
 	len = len < MAX_RW_COUNT ? len : MAX_RW_COUNT;
 	return into_file ? transfer_from_pipe(c, pipe, file, &off->at, len, nonblock)

@@ -13,6 +13,11 @@ static uint64_t fsize_limit(const struct call *c)
 	return prlimit(c->tid, RLIMIT_FSIZE, NULL, &limit) < 0 ? RLIM_INFINITY : limit.rlim_cur;
 }
 
+bool fsize_limited(const struct call *c)
+{
+	return fsize_limit(c) != RLIM_INFINITY;
+}
+
 static int fsize_exceeded(struct call *c)
 {
 	call_signal(c, SIGXFSZ);

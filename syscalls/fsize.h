@@ -2,10 +2,14 @@
 #ifndef SYSCALLS_FSIZE_H
 #define SYSCALLS_FSIZE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 struct call;
+
+/* Whether C's task has such a limit at all. */
+bool fsize_limited(const struct call *c);
 
 /*
  * Shortens *COUNT bytes that C's task wants to write at POS to what its limit allows. 0, or -EFBIG when that

@@ -1,9 +1,9 @@
 /* read, write, their vector and positioned forms, lseek, fsync, truncate: on emulated descriptors. */
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -14,7 +14,9 @@
 #include "dir.h"
 #include "flow.h"
 #include "frame.h"
+#include "fsize.h"
 #include "handlers.h"
+#include "io.h"
 #include "link.h"
 #include "ofd.h"
 #include "place.h"
@@ -22,14 +24,6 @@
 #include "rules.h"
 #include "sync.h"
 #include "util.h"
-
-#ifndef RWF_APPEND
-#define RWF_APPEND 0x10
-#endif
-#ifndef RWF_NOAPPEND
-#define RWF_NOAPPEND 0x20
-#endif
-#define AT_POS (-1) /* at the file's own offset, moving it */
 
 /* ---- reading ---- */
 
@@ -56,15 +50,82 @@ static long read_at(struct call *c, struct ofd *o, struct buffers *b, uint64_t o
 	return (long)total;
 }
 
-/* True when we have to do it; otherwise the kernel, on the placeholder, finds the right result or error. */
-static bool is_ours(const struct ofd *o, bool writing)
+bool io_is_ours(const struct ofd *o, bool writing)
 {
 	int mode = o->flags & O_ACCMODE;
 	bool allowed = writing ? mode == O_WRONLY || mode == O_RDWR : mode == O_RDONLY || mode == O_RDWR;
 	return o->io == OFD_EMULATED && allowed && S_ISREG(o->node->attr.mode);
 }
 
-static long do_read(struct call *c, struct buffers *b, int64_t off)
+int io_verify(int64_t off, uint64_t count)
+{
+	int64_t end;
+
+	return (int64_t)count < 0 || off < 0 || __builtin_add_overflow(off, (int64_t)count, &end) ? -EINVAL : 0;
+}
+
+#define RWF_ALL (RWF_HIPRI | RWF_DSYNC | RWF_SYNC | RWF_NOWAIT | RWF_APPEND | RWF_NOAPPEND | RWF_ATOMIC | RWF_DONTCACHE)
+
+/* The flags that this kernel knows. RWF_NOSIGNAL (6.18) says nothing to files; those before do to some. */
+static unsigned known_flags(void)
+{
+	static unsigned known;
+	char byte;
+	struct iovec v = { &byte, 1 };
+
+	if (!known) {
+		CLEANUP_FD int fd = memfd_create("flags", MFD_CLOEXEC);
+
+		known = RWF_ALL | (preadv2(fd, &v, 1, 0, RWF_NOSIGNAL) == 0 ? RWF_NOSIGNAL : 0);
+	}
+	return known;
+}
+
+int io_check_flags(unsigned flags, bool writing)
+{
+	if (flags & ~known_flags() || (flags & RWF_ATOMIC && !writing))
+		return -EOPNOTSUPP;
+	return (flags & RWF_APPEND) && (flags & RWF_NOAPPEND) ? -EINVAL : 0;
+}
+
+/* Whether the target's file system reads with FLAGS at all. */
+static int try_read(struct call *c, struct ofd *o, unsigned flags)
+{
+	rfs_Request req = { .which_op = rfs_Request_read_tag,
+			    .op.read = { .handle = o->handle, .size = 1, .flags = flags } };
+	struct link_reply rep;
+	int rc = call_rpc(c, o->mount, &req, NULL, 0, &rep);
+
+	if (!rc)
+		link_reply_free(&rep);
+	return rc;
+}
+
+long io_read(struct call *c, struct ofd *o, struct buffers *b, int64_t off, unsigned flags)
+{
+	long n = io_verify(off == AT_POS ? (int64_t)o->pos : off, b->total);
+
+	n = n ? n : io_check_flags(flags, false);
+	if (!n && flags & RWF_DONTCACHE)
+		n = try_read(c, o, RWF_DONTCACHE);
+	/* RWF_NOWAIT: what is not at hand has to be waited for. */
+	if (!n && flags & RWF_NOWAIT && !o->node->data_valid)
+		n = -EAGAIN;
+	if (n)
+		return n;
+	ofd_ref(o);
+	if (off == AT_POS)
+		ofd_lock_pos(c, o);
+	n = read_at(c, o, b, off == AT_POS ? o->pos : (uint64_t)off);
+	if (off == AT_POS) {
+		o->pos += n > 0 ? (uint64_t)n : 0;
+		ofd_unlock_pos(o);
+	}
+	ofd_unref(o);
+	return n;
+}
+
+static long do_read(struct call *c, struct buffers *b, int64_t off, unsigned flags)
 {
 	struct ofd *o = ofd_by_fd(c->tid, (int)c->arg[0]);
 
@@ -73,20 +134,14 @@ static long do_read(struct call *c, struct buffers *b, int64_t off)
 	call_remote(c, o->mount);
 	if (o->flags & O_PATH)
 		return -EBADF;
+	if (o->shadow && flags & RWF_NOWAIT)
+		return CALL_CONTINUE; /* a FIFO refuses it */
 	if (o->channel)
 		return flow_read(c, o, b, off);
-	if (!is_ours(o, false) || off < AT_POS)
+	if (!io_is_ours(o, false) || off < AT_POS)
 		return CALL_CONTINUE;
-	ofd_ref(o);
-	if (off == AT_POS)
-		ofd_lock_pos(c, o);
-	long n = read_at(c, o, b, off == AT_POS ? o->pos : (uint64_t)off);
-	if (off == AT_POS) {
-		o->pos += n > 0 ? (uint64_t)n : 0;
-		ofd_unlock_pos(o);
-	}
-	ofd_unref(o);
-	return n;
+	/* Nothing to be moved is not even looked at: no flag is wrong then. */
+	return b->total ? io_read(c, o, b, off, flags) : 0;
 }
 
 /* ---- writing ---- */
@@ -112,7 +167,46 @@ static long write_at(struct call *c, struct ofd *o, struct buffers *b, uint64_t 
 	return (long)total;
 }
 
-static long do_write(struct call *c, struct buffers *b, int64_t off, uint32_t flags)
+/* No more than the task's limit on file sizes allows. */
+static int clip(struct call *c, struct ofd *o, struct buffers *b, uint64_t at, bool append)
+{
+	rfs_Attr attr;
+	int rc;
+
+	if (!fsize_limited(c))
+		return 0;
+	if (append) {
+		rc = remote_attr(c, o, &attr);
+		if (rc)
+			return rc;
+		at = attr.size;
+	}
+	return fsize_clip(c, at, &b->total);
+}
+
+long io_write(struct call *c, struct ofd *o, struct buffers *b, int64_t off, unsigned flags)
+{
+	bool append = flags & RWF_APPEND || (o->flags & O_APPEND && !(flags & RWF_NOAPPEND));
+	long n = io_verify(off == AT_POS ? (int64_t)o->pos : off, b->total);
+
+	n = n ? n : io_check_flags(flags, true);
+	if (n)
+		return n;
+	ofd_ref(o);
+	if (off == AT_POS)
+		ofd_lock_pos(c, o);
+	uint64_t at = off == AT_POS ? o->pos : (uint64_t)off;
+	n = clip(c, o, b, at, append);
+	n = n ? n : write_at(c, o, b, &at, append, flags & ~(unsigned)(RWF_APPEND | RWF_NOAPPEND | RWF_HIPRI | RWF_NOSIGNAL));
+	if (off == AT_POS) {
+		o->pos = n > 0 ? at : o->pos;
+		ofd_unlock_pos(o);
+	}
+	ofd_unref(o);
+	return n;
+}
+
+static long do_write(struct call *c, struct buffers *b, int64_t off, unsigned flags)
 {
 	struct ofd *o = ofd_by_fd(c->tid, (int)c->arg[0]);
 
@@ -123,20 +217,10 @@ static long do_write(struct call *c, struct buffers *b, int64_t off, uint32_t fl
 		return -EBADF;
 	if (o->channel)
 		return flow_write(c, o, b, off);
-	if (!is_ours(o, true) || off < AT_POS || !b->total)
+	if (!io_is_ours(o, true) || off < AT_POS)
 		return CALL_CONTINUE;
-	ofd_ref(o);
-	if (off == AT_POS)
-		ofd_lock_pos(c, o);
-	uint64_t at = off == AT_POS ? o->pos : (uint64_t)off;
-	bool append = flags & RWF_APPEND || (o->flags & O_APPEND && !(flags & RWF_NOAPPEND));
-	long n = write_at(c, o, b, &at, append, flags & (RWF_DSYNC | RWF_SYNC));
-	if (off == AT_POS) {
-		o->pos = n > 0 ? at : o->pos;
-		ofd_unlock_pos(o);
-	}
-	ofd_unref(o);
-	return n;
+	/* Nothing to be moved is not even looked at: no flag is wrong then. */
+	return b->total ? io_write(c, o, b, off, flags) : 0;
 }
 
 /* ---- the calls ---- */
@@ -145,79 +229,65 @@ long sys_read(struct call *c)
 {
 	struct buffers b;
 
-	buffers_one(&b, c->arg[1], c->arg[2]);
-	return do_read(c, &b, AT_POS);
+	return buffers_one(&b, c->arg[1], c->arg[2]) ? CALL_CONTINUE : do_read(c, &b, AT_POS, 0);
 }
 
 long sys_pread64(struct call *c)
 {
 	struct buffers b;
 
-	buffers_one(&b, c->arg[1], c->arg[2]);
-	return (int64_t)c->arg[3] < 0 ? CALL_CONTINUE : do_read(c, &b, (int64_t)c->arg[3]);
+	if (buffers_one(&b, c->arg[1], c->arg[2]) || (int64_t)c->arg[3] < 0)
+		return CALL_CONTINUE;
+	return do_read(c, &b, (int64_t)c->arg[3], 0);
 }
 
-static long read_vector(struct call *c, int64_t off)
+static long read_vector(struct call *c, int64_t off, unsigned flags)
 {
 	struct buffers b;
 
-	return buffers_vector(c, &b, c->arg[1], c->arg[2]) ? do_read(c, &b, off) : CALL_CONTINUE;
+	/* What is wrong with the vector, the kernel says after what is wrong with the descriptor. */
+	return buffers_vector(c, &b, c->arg[1], c->arg[2]) ? CALL_CONTINUE : do_read(c, &b, off, flags);
 }
 
 long sys_readv(struct call *c)
 {
-	return read_vector(c, AT_POS);
+	return read_vector(c, AT_POS, 0);
 }
 
 long sys_preadv(struct call *c)
 {
-	return (int64_t)c->arg[3] < 0 ? CALL_CONTINUE : read_vector(c, (int64_t)c->arg[3]);
+	return (int64_t)c->arg[3] < 0 ? CALL_CONTINUE : read_vector(c, (int64_t)c->arg[3], 0);
 }
-
-#define RWF_READ_FLAGS (RWF_HIPRI | RWF_NOWAIT)
-#define RWF_WRITE_FLAGS (RWF_HIPRI | RWF_DSYNC | RWF_SYNC | RWF_APPEND | RWF_NOAPPEND)
 
 long sys_preadv2(struct call *c)
 {
 	int64_t off = (int64_t)c->arg[3];
 
-	if (off < AT_POS)
-		return CALL_CONTINUE;
-	if (c->arg[5] & ~(uint64_t)RWF_READ_FLAGS)
-		return -EOPNOTSUPP;
-	/* RWF_NOWAIT: what is not at hand has to be waited for. */
-	if (c->arg[5] & RWF_NOWAIT) {
-		const struct ofd *o = ofd_by_fd(c->tid, (int)c->arg[0]);
-
-		if (o && o->shadow)
-			return CALL_CONTINUE; /* a FIFO refuses it */
-		if (o && is_ours(o, false) && !o->node->data_valid)
-			return -EAGAIN;
-	}
-	return read_vector(c, off);
+	return off < AT_POS ? CALL_CONTINUE : read_vector(c, off, (unsigned)c->arg[5]);
 }
 
 long sys_write(struct call *c)
 {
 	struct buffers b;
 
-	buffers_one(&b, c->arg[1], c->arg[2]);
-	return do_write(c, &b, AT_POS, 0);
+	return buffers_one(&b, c->arg[1], c->arg[2]) ? CALL_CONTINUE : do_write(c, &b, AT_POS, 0);
 }
 
 long sys_pwrite64(struct call *c)
 {
 	struct buffers b;
 
-	buffers_one(&b, c->arg[1], c->arg[2]);
-	return (int64_t)c->arg[3] < 0 ? CALL_CONTINUE : do_write(c, &b, (int64_t)c->arg[3], 0);
+	if (buffers_one(&b, c->arg[1], c->arg[2]) || (int64_t)c->arg[3] < 0)
+		return CALL_CONTINUE;
+	return do_write(c, &b, (int64_t)c->arg[3], 0);
 }
 
-static long write_vector(struct call *c, int64_t off, uint32_t flags)
+static long write_vector(struct call *c, int64_t off, unsigned flags)
 {
 	struct buffers b;
 
-	return buffers_vector(c, &b, c->arg[1], c->arg[2]) ? do_write(c, &b, off, flags) : CALL_CONTINUE;
+	/* What is wrong with the vector, the kernel says after what is wrong with the descriptor. */
+	return buffers_vector(c, &b, c->arg[1], c->arg[2]) ? CALL_CONTINUE : do_write(c, &b, off, flags);
 }
 
 long sys_writev(struct call *c)
@@ -233,15 +303,8 @@ long sys_pwritev(struct call *c)
 long sys_pwritev2(struct call *c)
 {
 	int64_t off = (int64_t)c->arg[3];
-	uint64_t flags = c->arg[5];
 
-	if (off < AT_POS)
-		return CALL_CONTINUE;
-	if (flags & ~(uint64_t)RWF_WRITE_FLAGS)
-		return -EOPNOTSUPP;
-	if ((flags & (RWF_APPEND | RWF_NOAPPEND)) == (RWF_APPEND | RWF_NOAPPEND))
-		return -EINVAL;
-	return write_vector(c, off, (uint32_t)flags & ~(uint32_t)RWF_HIPRI);
+	return off < AT_POS ? CALL_CONTINUE : write_vector(c, off, (unsigned)c->arg[5]);
 }
 
 /* ---- offsets ---- */
@@ -313,18 +376,12 @@ long sys_lseek(struct call *c)
 
 /* ---- fsync, truncate ---- */
 
-static long do_sync(struct call *c, bool data_only)
+long io_sync(struct call *c, struct ofd *o, bool data_only)
 {
-	struct ofd *o = ofd_by_fd(c->tid, (int)c->arg[0]);
+	rfs_Request req = { .which_op = rfs_Request_sync_tag, .op.sync = { .handle = o->handle, .data_only = data_only } };
 	struct link_reply rep;
 	int rc = 0;
 
-	if (!o)
-		return CALL_CONTINUE;
-	call_remote(c, o->mount);
-	if (o->flags & O_PATH)
-		return -EBADF;
-	rfs_Request req = { .which_op = rfs_Request_sync_tag, .op.sync = { .handle = o->handle, .data_only = data_only } };
 	ofd_ref(o);
 	rc = sync_flush(c, o->image, 0, UINT64_MAX);
 	if (!rc)
@@ -333,6 +390,16 @@ static long do_sync(struct call *c, bool data_only)
 		link_reply_free(&rep);
 	ofd_unref(o);
 	return rc;
+}
+
+static long do_sync(struct call *c, bool data_only)
+{
+	struct ofd *o = ofd_by_fd(c->tid, (int)c->arg[0]);
+
+	if (!o)
+		return CALL_CONTINUE;
+	call_remote(c, o->mount);
+	return o->flags & O_PATH ? -EBADF : io_sync(c, o, data_only);
 }
 
 long sys_fsync(struct call *c)
@@ -374,9 +441,29 @@ long sys_ftruncate(struct call *c)
 	rfs_Request req = { .which_op = rfs_Request_truncate_tag, .op.truncate = { .handle = o->handle, .length = length } };
 	ofd_ref(o);
 	int rc = sync_flush(c, o->image, 0, UINT64_MAX);
+	rc = rc ? rc : remote_check_size(c, o, (uint64_t)length);
 	rc = rc ? rc : ask_truncate(c, o->mount, &req);
 	cache_forget(o->mount, o->path, false);
 	ofd_unref(o);
+	return rc;
+}
+
+/* As remote_check_size. What else is wrong with the place, the truncation says. */
+static int check_place(struct call *c, struct place *p, uint64_t length)
+{
+	rfs_Request req = { .which_op = rfs_Request_stat_tag, .op.stat.has_where = true };
+	struct link_reply rep;
+	int rc = 0;
+
+	if (!fsize_limited(c))
+		return 0;
+	place_where(p, &req.op.stat.where);
+	if (call_rpc(c, p->mount, &req, NULL, 0, &rep))
+		return 0;
+	if (rep.msg.which_op == rfs_Reply_stat_tag && S_ISREG(rep.msg.op.stat.attr.mode) &&
+	    length > rep.msg.op.stat.attr.size)
+		rc = fsize_check(c, length);
+	link_reply_free(&rep);
 	return rc;
 }
 
@@ -392,7 +479,8 @@ long sys_truncate(struct call *c)
 		return truncate(p.local, (off_t)c->arg[1]) < 0 ? -errno : 0;
 	req.op.truncate.has_where = true;
 	place_where(&p, &req.op.truncate.where);
-	rc = ask_truncate(c, p.mount, &req);
+	rc = check_place(c, &p, (uint64_t)c->arg[1]);
+	rc = rc ? rc : ask_truncate(c, p.mount, &req);
 	if (*p.key)
 		cache_forget(p.mount, p.key, false);
 	return rc;

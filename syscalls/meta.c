@@ -337,6 +337,16 @@ static int ask_allocate(struct call *c, struct ofd *o, const rfs_Request *req, s
 	return rc;
 }
 
+/* The limit on file sizes, where the call would make the file longer; every other mistake comes before it. */
+static int check_size(struct call *c, struct ofd *o, int mode, int64_t off, int64_t len)
+{
+	int64_t end;
+
+	if ((mode && mode != FALLOC_FL_ZERO_RANGE) || off < 0 || len <= 0 || __builtin_add_overflow(off, len, &end))
+		return 0;
+	return remote_check_size(c, o, (uint64_t)end);
+}
+
 long sys_fallocate(struct call *c)
 {
 	struct ofd *o = ofd_by_fd(c->tid, (int)c->arg[0]);
@@ -354,7 +364,8 @@ long sys_fallocate(struct call *c)
 			    .op.allocate = { .handle = o->handle, .mode = (uint32_t)mode,
 					     .offset = (int64_t)c->arg[2], .length = (int64_t)c->arg[3] } };
 	ofd_ref(o);
-	int rc = ask_allocate(c, o, &req, &rep);
+	int rc = check_size(c, o, mode, (int64_t)c->arg[2], (int64_t)c->arg[3]);
+	rc = rc ? rc : ask_allocate(c, o, &req, &rep);
 	if (!rc)
 		cache_forget(o->mount, o->path, false);
 	link_reply_free(&rep);

@@ -12,6 +12,7 @@
 #include "cache.h"
 #include "call.h"
 #include "frame.h"
+#include "fsize.h"
 #include "image.h"
 #include "link.h"
 #include "push.h"
@@ -68,7 +69,10 @@ static size_t read_window(const struct node *n, uint64_t off, size_t want, bool 
 		window = off ? 16u << 10 : PREFETCH_SIZE;
 	if (window < want)
 		window = want;
-	return window < FRAME_MAX_PAYLOAD ? window : FRAME_MAX_PAYLOAD;
+	if (window > FRAME_MAX_PAYLOAD)
+		window = FRAME_MAX_PAYLOAD;
+	/* Beyond the last offset that there is, a read is an error. */
+	return window < (uint64_t)INT64_MAX - off ? window : (size_t)((uint64_t)INT64_MAX - off);
 }
 
 static int fetch_data(struct call *c, struct ofd *o, uint64_t off, size_t want)
@@ -192,6 +196,15 @@ void remote_changed(struct call *c, struct ofd *o, uint64_t off, uint64_t len, c
 		n->image->stale = true;
 		push_refresh(n);
 	}
+}
+
+int remote_check_size(struct call *c, struct ofd *o, uint64_t size)
+{
+	rfs_Attr attr;
+	int rc = fsize_limited(c) ? remote_attr(c, o, &attr) : 0;
+
+	/* inode_newsize_ok: no file that has grown before is too large. */
+	return rc || !fsize_limited(c) || size <= attr.size ? rc : fsize_check(c, size);
 }
 
 void remote_resized(const struct mount *m, const rfs_Attr *attr)

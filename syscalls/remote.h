@@ -61,6 +61,8 @@ int remote_path(struct call *c, struct ofd *o, char *out, size_t len);
 
 /* What the link to O in /proc/PID/fd reads: its path in the program's eyes, perhaps " (deleted)". 0 or a negative errno. */
 int remote_link_text(struct call *c, struct ofd *o, char *out, size_t len);
+/* Whether the limits of C's task let it make O's file SIZE bytes long. 0, or -EFBIG and a SIGXFSZ for the task. */
+int remote_check_size(struct call *c, struct ofd *o, uint64_t size);
 
 /* ATTR's file was truncated on M: its image follows. */
 void remote_resized(const struct mount *m, const rfs_Attr *attr);

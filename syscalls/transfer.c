@@ -126,13 +126,6 @@ void end_set_pos(struct end *e, int64_t pos)
 		lseek(e->fd, pos, SEEK_SET);
 }
 
-int transfer_verify(int64_t off, uint64_t count)
-{
-	int64_t end;
-
-	return (int64_t)count < 0 || off < 0 || __builtin_add_overflow(off, (int64_t)count, &end) ? -EINVAL : 0;
-}
-
 /* ---- waiting ---- */
 
 /* Until FD is ready for EVENTS. 0, or -ERESTARTSYS when the task has a signal to take. */
@@ -249,8 +242,6 @@ long transfer(struct call *c, struct end *in, struct end *out, int64_t *from, in
 		*from += given;
 		if (to)
 			*to += given;
-		if (given < taken && !S_ISSOCK(out->type))
-			break;
 	}
 	return total ? (long)total : given;
 }
@@ -283,7 +274,7 @@ static long copy_piece(struct call *c, struct end *in, struct end *out, int64_t 
 long transfer_at_target(struct call *c, struct end *in, struct end *out, int64_t *from, int64_t *to, size_t count,
 			bool splice)
 {
-	size_t total = 0;
+	size_t total = 0, wanted = count;
 	long n = sync_flush(c, in->o->image, 0, UINT64_MAX);
 
 	n = n ? n : sync_flush(c, out->o->image, 0, UINT64_MAX);
@@ -302,6 +293,9 @@ long transfer_at_target(struct call *c, struct end *in, struct end *out, int64_t
 		if ((size_t)n < len)
 			break;
 	} while (total < count && !call_interrupted(c));
+	/* sendfile goes on to where the limit on file sizes is felt. */
+	if (splice && total == count && count < wanted)
+		fsize_clip(c, (uint64_t)*to, &wanted);
 	return total ? (long)total : n;
 }
 
@@ -412,15 +406,12 @@ static long drain_pipe(struct call *c, struct end *in, struct end *out, int64_t 
 		n = peek_pipe(in->fd, buf, count - total < PIECE ? count - total : PIECE);
 		if (n <= 0)
 			break;
-		long peeked = n;
-		n = give(c, out, buf, (size_t)peeked, off);
+		n = give(c, out, buf, (size_t)n, off);
 		if (n <= 0)
 			break;
 		drop_from_pipe(in->fd, buf, (size_t)n);
 		total += (size_t)n;
 		*off += n;
-		if (n < peeked)
-			break;
 	}
 	pipe_unlock();
 	return total ? (long)total : n;

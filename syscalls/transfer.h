@@ -10,9 +10,6 @@
 struct call;
 struct ofd;
 
-/* The kernel's own limit on one transfer (mm.h: INT_MAX & PAGE_MASK). */
-#define MAX_RW_COUNT 0x7ffff000u
-
 /* One end of a transfer: a remote file, a local one, or (a low number) a remote one that the kernel works on. */
 struct end {
 	struct ofd *o; /* a reference; NULL: local */
@@ -45,11 +42,6 @@ void ends_unlock(struct end *in, struct end *out);
 /* E's file offset; -ESPIPE for what has none. */
 int64_t end_pos(const struct end *e);
 void end_set_pos(struct end *e, int64_t pos);
-
-/*
- * What the kernel finds wrong with COUNT bytes at OFF (rw_verify_area): -EINVAL or 0.
- */
-int transfer_verify(int64_t off, uint64_t count);
 
 /*
  * Moves up to COUNT bytes from IN at *FROM to OUT at *TO (TO NULL: a stream, or the offset of a local

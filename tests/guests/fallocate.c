@@ -45,12 +45,18 @@ static const struct { int mode; long off, len; } steps[] = {
 };
 
 /* Data of its own before each step, so that what a step did wrong shows at once. */
-static void steps_of(const char *name, int flags)
+static void steps_of(const char *name, int flags, int number)
 {
 	static char data[100000];
 	int fd = SHOWFD(sys(open, P(name), flags)), reader = SHOWFD(sys(open, P(name), O_RDONLY)), low = dup(reader);
 
 	section("%s %x", name, flags);
+	/* A low number, as a shell's redirection has it. */
+	if (number) {
+		SHOW(sys(dup2, fd, number));
+		sys(close, fd);
+		fd = number;
+	}
 	for (size_t i = 0; i < COUNT(steps); i++) {
 		fill_pattern(data, sizeof(data), i);
 		sys(pwrite64, fd, data, sizeof(data), 0);
@@ -144,9 +150,11 @@ int main(int argc, char **argv)
 {
 	guest_init(argc, argv);
 	small();
-	steps_of("lines.txt", O_RDWR);
-	steps_of("sizes/s131072", O_WRONLY);
-	steps_of("sizes/s3145745", O_RDWR);
+	steps_of("lines.txt", O_RDWR, 0);
+	steps_of("sizes/s131072", O_WRONLY, 0);
+	steps_of("sizes/s3145745", O_RDWR, 0);
+	steps_of("sizes/s131073", O_RDWR, 100);
+	steps_of("sizes/s65536", O_WRONLY, 101);
 	refused();
 	posix();
 	return 0;
