@@ -51,6 +51,10 @@ static const struct handler handlers[] = {
 	[rfs_Request_copy_range_tag] = { "copy_range", true, false, op_copy_range, op_copy_refuse },
 	[rfs_Request_watch_tag] = { "watch", false, false, op_watch, NULL },
 	[rfs_Request_unwatch_tag] = { "unwatch", false, false, op_unwatch, NULL },
+	[rfs_Request_clone_tag] = { "clone", true, false, op_clone, op_copy_refuse },
+	[rfs_Request_dedupe_tag] = { "dedupe", true, false, op_dedupe, op_dedupe_refuse },
+	[rfs_Request_sync_range_tag] = { "sync_range", false, false, op_sync_range, NULL },
+	[rfs_Request_syncfs_tag] = { "syncfs", false, false, op_syncfs, NULL },
 	[rfs_Request_start_tag] = { "start", false, false, op_start, NULL },
 	[rfs_Request_receive_tag] = { "receive", false, false, op_receive, NULL },
 	/* What is sent changes nothing of the file system: a read-only mount lets it pass, too. */
@@ -96,12 +100,19 @@ size_t dispatch_cost(const rfs_Request *req)
 	return size > FRAME_MAX_PAYLOAD ? FRAME_MAX_PAYLOAD : size;
 }
 
+/* For a disk. */
+static bool dispatch_waits(const struct handler *h)
+{
+	return h->fn == op_sync || h->fn == op_sync_range || h->fn == op_syncfs || h->fn == op_copy_range ||
+	       h->fn == op_clone || h->fn == op_dedupe;
+}
+
 bool dispatch_is_quick(const rfs_Request *req)
 {
 	const struct handler *h = dispatch_find(req);
 
-	/* Most writes end in memory; a sync waits for a disk, and a large answer keeps the stream busy anyway. */
-	return h && h->fn != op_sync && h->fn != op_copy_range && dispatch_cost(req) <= DISPATCH_QUICK;
+	/* Most writes end in memory; a large answer keeps the stream busy anyway. */
+	return h && !dispatch_waits(h) && dispatch_cost(req) <= DISPATCH_QUICK;
 }
 
 /* The number of the handle that REQ makes, or 0 and *MAKES false. */

@@ -280,6 +280,36 @@ int op_sync(struct op *op)
 	return r;
 }
 
+int op_sync_range(struct op *op)
+{
+	const rfs_SyncRange *req = &op->req->op.sync_range;
+	struct handle *h;
+	int r = handle_get(op->agent->handles, req->handle, &h);
+
+	if (r)
+		return r;
+	r = sync_file_range(h->fd, req->offset, req->length, req->flags) ? -errno : 0;
+	handle_put(op->agent->handles, h);
+	return r;
+}
+
+int op_syncfs(struct op *op)
+{
+	struct handle *h;
+	int r;
+
+	if (!op->req->op.syncfs.handle) {
+		sync();
+		return 0;
+	}
+	r = handle_get(op->agent->handles, op->req->op.syncfs.handle, &h);
+	if (r)
+		return r;
+	r = syncfs(h->fd) ? -errno : 0;
+	handle_put(op->agent->handles, h);
+	return r;
+}
+
 int op_seek(struct op *op)
 {
 	const rfs_Seek *req = &op->req->op.seek;

@@ -20,6 +20,8 @@ int op_write(struct op *op);
 int op_truncate(struct op *op);
 int op_truncate_refuse(struct op *op);
 int op_sync(struct op *op);
+int op_sync_range(struct op *op);
+int op_syncfs(struct op *op);
 int op_seek(struct op *op);
 
 /* Reads up to SIZE bytes at OFFSET of FD, with preadv2(2)'s FLAGS, into op->out. 0 or a negative errno; END: the end was reached. */
@@ -82,7 +84,11 @@ int op_setxattr(struct op *op);
 int op_removexattr(struct op *op);
 /* copy.c */
 int op_copy_range(struct op *op);
+int op_clone(struct op *op);
+int op_dedupe(struct op *op);
 int op_copy_refuse(struct op *op);
+int op_dedupe_refuse(struct op *op);
+
 /*
  * filename_create of fs/namei.c on a read-only mount: what is wrong with WHERE, -EEXIST, or -EROFS. A name that ends in
  * a slash is only good for a directory (DIR).

@@ -113,12 +113,10 @@ long sys_sendfile(struct call *c)
 /* As generic_copy_file_checks (since 5.19 nothing is copied between file systems). */
 static int check_ranges(const struct end *in, const struct end *out, int64_t from, int64_t to, uint64_t len)
 {
-	if (S_ISDIR(in->type) || S_ISDIR(out->type))
-		return -EISDIR;
-	if (!S_ISREG(in->type) || !S_ISREG(out->type))
-		return -EINVAL;
-	if (!end_can_read(in) || !end_can_write(out) || out->flags & O_APPEND)
-		return -EBADF;
+	int rc = ends_check_files(in, out);
+
+	if (rc)
+		return rc;
 	if (!in->o || !out->o || in->o->mount != out->o->mount)
 		return -EXDEV;
 	if ((uint64_t)from + len < (uint64_t)from || (uint64_t)to + len < (uint64_t)to)

@@ -1,4 +1,4 @@
-/* read, write, their vector and positioned forms, lseek, fsync, truncate: on emulated descriptors. */
+/* read, write, their vector and positioned forms, lseek, truncate: on emulated descriptors. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -374,43 +374,7 @@ long sys_lseek(struct call *c)
 	return to;
 }
 
-/* ---- fsync, truncate ---- */
-
-long io_sync(struct call *c, struct ofd *o, bool data_only)
-{
-	rfs_Request req = { .which_op = rfs_Request_sync_tag, .op.sync = { .handle = o->handle, .data_only = data_only } };
-	struct link_reply rep;
-	int rc = 0;
-
-	ofd_ref(o);
-	rc = sync_flush(c, o->image, 0, UINT64_MAX);
-	if (!rc)
-		rc = call_rpc(c, o->mount, &req, NULL, 0, &rep);
-	if (!rc)
-		link_reply_free(&rep);
-	ofd_unref(o);
-	return rc;
-}
-
-static long do_sync(struct call *c, bool data_only)
-{
-	struct ofd *o = ofd_by_fd(c->tid, (int)c->arg[0]);
-
-	if (!o)
-		return CALL_CONTINUE;
-	call_remote(c, o->mount);
-	return o->flags & O_PATH ? -EBADF : io_sync(c, o, data_only);
-}
-
-long sys_fsync(struct call *c)
-{
-	return do_sync(c, false);
-}
-
-long sys_fdatasync(struct call *c)
-{
-	return do_sync(c, true);
-}
+/* ---- truncate ---- */
 
 static int ask_truncate(struct call *c, const struct mount *m, rfs_Request *req)
 {

@@ -10,6 +10,7 @@
 
 #include "aim.h"
 #include "call.h"
+#include "clone.h"
 #include "flow.h"
 #include "frame.h"
 #include "handlers.h"
@@ -112,6 +113,10 @@ static long ask_file_system(struct call *c, const struct place *p, uint32_t requ
 		return fiemap(c, p, c->arg[2]);
 	case FIBMAP:
 		return fibmap(c, p, c->arg[2]);
+	case FICLONE:
+	case FICLONERANGE:
+	case FIDEDUPERANGE:
+		return clone_ioctl(c, request);
 	default:
 		return ask(c, p, request, false, NULL, 0, c->arg[2], FIEMAP_MAX_BYTES);
 	}

@@ -84,6 +84,15 @@ bool ends_at_target(const struct end *in, const struct end *out)
 	return in->o && end_is_emulated(out) && in->o->mount == out->o->mount;
 }
 
+int ends_check_files(const struct end *in, const struct end *out)
+{
+	if (S_ISDIR(in->type) || S_ISDIR(out->type))
+		return -EISDIR;
+	if (!S_ISREG(in->type) || !S_ISREG(out->type))
+		return -EINVAL;
+	return !end_can_read(in) || !end_can_write(out) || out->flags & O_APPEND ? -EBADF : 0;
+}
+
 void ends_lock(struct call *c, struct end *in, struct end *out)
 {
 	struct ofd *a = end_is_emulated(in) ? in->o : NULL;

@@ -35,6 +35,9 @@ static inline bool end_is_emulated(const struct end *e)
 /* Both are at the same target, and what it has is what the task sees: the agent can move the bytes itself. */
 bool ends_at_target(const struct end *in, const struct end *out);
 
+/* Whether bytes can be copied from file to file (generic_file_rw_checks): 0, -EISDIR, -EINVAL, -EBADF. */
+int ends_check_files(const struct end *in, const struct end *out);
+
 /* Takes (gives back) the right to use the offsets of both ends. */
 void ends_lock(struct call *c, struct end *in, struct end *out);
 void ends_unlock(struct end *in, struct end *out);

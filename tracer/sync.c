@@ -35,6 +35,7 @@ struct sync {
 	int writers;      /* ofds that write natively or are mapped … */
 	int mapped;       /* … and those of them whose stores nobody tells of */
 	bool dirty, closed;
+	bool whole;       /* look at all of it, not only at what was added */
 	bool bringing;    /* what was told is on its way */
 	int error;        /* of an earlier flush, not yet returned by a call */
 	uint64_t due_ns;  /* when to look for stores next */
@@ -547,11 +548,11 @@ static void bring_told(struct call *c, struct image *i)
 {
 	struct ofd *o = ofd_ref(writer_of(i->node));
 	struct sync *s = i->sync;
-	bool closed = s->closed;
+	bool closed = s->closed, all = closed || s->whole;
 
-	s->dirty = s->closed = false;
+	s->dirty = s->closed = s->whole = false;
 	s->bringing = true;
-	flush(c, i, 0, UINT64_MAX, closed);
+	flush(c, i, 0, UINT64_MAX, all);
 	s->bringing = false;
 	if (closed && s->error)
 		log_error("%s: what was written could not be stored there: %s", o->path, strerror(-take_error(s)));
@@ -569,6 +570,20 @@ void sync_run(struct call *c)
 			return;
 		bring_told(c, i);
 	}
+}
+
+static void mark_whole(struct ofd *o, void *arg)
+{
+	const struct mount *m = arg;
+
+	if (o->image && o->image->sync && (!m || o->mount == m))
+		o->image->sync->dirty = o->image->sync->whole = true;
+}
+
+void sync_all(struct call *c, const struct mount *m)
+{
+	ofd_each(mark_whole, (void *)m);
+	sync_run(c);
 }
 
 /* ---- stores into mappings ---- */

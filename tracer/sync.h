@@ -14,6 +14,7 @@
 
 struct call;
 struct image;
+struct mount;
 struct ofd;
 
 #define SYNC_PAGE 4096u
@@ -35,6 +36,9 @@ void sync_closed(struct ofd *o);
 
 /* Brings everything touched to the agents. Waits for them; C may be NULL. */
 void sync_run(struct call *c);
+
+/* Brings all that was written on M (NULL: anywhere). Errors stay for the files' own calls. */
+void sync_all(struct call *c, const struct mount *m);
 
 /*
  * Brings what was written in LEN bytes from OFF of I to the agent now (LEN UINT64_MAX: to the end) and
