@@ -12,6 +12,7 @@
 #include "frame.h"
 #include "log.h"
 #include "ofd.h"
+#include "remote.h"
 #include "rules.h"
 #include "state.h"
 #include "sync.h"
@@ -201,6 +202,38 @@ static long fill_piece(struct call *c, struct ofd *o, uint64_t handle, uint64_t 
 	return len;
 }
 
+/* How often a hole is looked for: a file may be far larger than what is in it. */
+#define HOLE_LOOK (16u << 20)
+
+/* Where the file's data goes on behind OFF, in whole pages; what is before is a hole in the image as well. */
+static uint64_t skip_hole(struct call *c, struct ofd *o, uint64_t handle, uint64_t off)
+{
+	rfs_Request req = { .which_op = rfs_Request_seek_tag,
+			    .op.seek = { .handle = handle, .offset = (int64_t)off, .whence = SEEK_DATA } };
+	struct image *i = o->node->image;
+	uint64_t version = o->node->own_version, to = off;
+	struct link_reply rep;
+	rfs_Attr attr;
+
+	if (i->sync)
+		return off;
+	sync_lock(i);
+	int rc = call_rpc(c, o->mount, &req, NULL, 0, &rep);
+	if (rc == -ENXIO && remote_attr(c, o, &attr) == 0) /* a hole up to the end */
+		to = attr.size;
+	if (!rc && rep.msg.which_op == rfs_Reply_seek_tag)
+		to = (uint64_t)rep.msg.op.seek.offset;
+	if (!rc)
+		link_reply_free(&rep);
+	to = to > off ? to / SYNC_PAGE * SYNC_PAGE : off;
+	/* What we wrote there meanwhile stays. */
+	if (to > off && (o->node->own_version != version || i->sync ||
+			 fallocate(i->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)off, (off_t)(to - off)) < 0))
+		to = off;
+	sync_unlock(i);
+	return to;
+}
+
 /* All of the file from OFF on. */
 static int fill_rest(struct call *c, struct ofd *o, uint64_t handle, uint64_t off)
 {
@@ -212,6 +245,8 @@ static int fill_rest(struct call *c, struct ofd *o, uint64_t handle, uint64_t of
 	do {
 		len = fill_piece(c, o, handle, off);
 		off += len > 0 ? (uint64_t)len : 0;
+		if (len > 0 && off % HOLE_LOOK == 0)
+			off = skip_hole(c, o, handle, off);
 	} while (len == -EAGAIN || len == FRAME_MAX_PAYLOAD);
 	if (len < 0 || fstat(i->fd, &st) < 0)
 		return len < 0 ? (int)len : -errno;
