@@ -101,6 +101,31 @@ static int try_read(struct call *c, struct ofd *o, unsigned flags)
 	return rc;
 }
 
+/* O_DIRECT, which the agent's own descriptor has not: what the file system would want aligned. */
+static int check_direct(const struct ofd *o, const struct buffers *b, uint64_t at)
+{
+	const rfs_Attr *attr = &o->node->attr;
+	uint64_t memory = attr->dio_mem_align, offset = attr->dio_offset_align;
+
+	if (!(o->flags & O_DIRECT) || !memory || !offset)
+		return 0;
+	if (at % offset)
+		return -EINVAL;
+	for (int i = 0; i < b->count; i++)
+		if ((uint64_t)b->iov[i].iov_base % memory || b->iov[i].iov_len % offset)
+			return -EINVAL;
+	return 0;
+}
+
+/* Behind the end there is nothing to be aligned. */
+static int check_direct_read(struct call *c, struct ofd *o, const struct buffers *b, uint64_t at)
+{
+	rfs_Attr attr;
+	int rc = check_direct(o, b, at);
+
+	return rc && remote_attr(c, o, &attr) == 0 && at >= attr.size ? 0 : rc;
+}
+
 long io_read(struct call *c, struct ofd *o, struct buffers *b, int64_t off, unsigned flags)
 {
 	long n = io_verify(off == AT_POS ? (int64_t)o->pos : off, b->total);
@@ -116,7 +141,9 @@ long io_read(struct call *c, struct ofd *o, struct buffers *b, int64_t off, unsi
 	ofd_ref(o);
 	if (off == AT_POS)
 		ofd_lock_pos(c, o);
-	n = read_at(c, o, b, off == AT_POS ? o->pos : (uint64_t)off);
+	uint64_t at = off == AT_POS ? o->pos : (uint64_t)off;
+	n = check_direct_read(c, o, b, at);
+	n = n ? n : read_at(c, o, b, at);
 	if (off == AT_POS) {
 		o->pos += n > 0 ? (uint64_t)n : 0;
 		ofd_unlock_pos(o);
@@ -167,21 +194,18 @@ static long write_at(struct call *c, struct ofd *o, struct buffers *b, uint64_t 
 	return (long)total;
 }
 
-/* No more than the task's limit on file sizes allows. */
-static int clip(struct call *c, struct ofd *o, struct buffers *b, uint64_t at, bool append)
+/* What depends on where it is written: no more than the task's limit on file sizes allows, and O_DIRECT's rules. */
+static int check_place(struct call *c, struct ofd *o, struct buffers *b, uint64_t at, bool append)
 {
 	rfs_Attr attr;
-	int rc;
+	int rc = 0;
 
-	if (!fsize_limited(c))
-		return 0;
-	if (append) {
+	if (append && (o->flags & O_DIRECT || fsize_limited(c))) {
 		rc = remote_attr(c, o, &attr);
-		if (rc)
-			return rc;
-		at = attr.size;
+		at = rc ? 0 : attr.size;
 	}
-	return fsize_clip(c, at, &b->total);
+	rc = rc ? rc : fsize_clip(c, at, &b->total);
+	return rc ? rc : check_direct(o, b, at);
 }
 
 long io_write(struct call *c, struct ofd *o, struct buffers *b, int64_t off, unsigned flags)
@@ -196,7 +220,7 @@ long io_write(struct call *c, struct ofd *o, struct buffers *b, int64_t off, uns
 	if (off == AT_POS)
 		ofd_lock_pos(c, o);
 	uint64_t at = off == AT_POS ? o->pos : (uint64_t)off;
-	n = clip(c, o, b, at, append);
+	n = check_place(c, o, b, at, append);
 	n = n ? n : write_at(c, o, b, &at, append, flags & ~(unsigned)(RWF_APPEND | RWF_NOAPPEND | RWF_HIPRI | RWF_NOSIGNAL));
 	if (off == AT_POS) {
 		o->pos = n > 0 ? at : o->pos;
@@ -413,7 +437,7 @@ long sys_ftruncate(struct call *c)
 }
 
 /* As remote_check_size. What else is wrong with the place, the truncation says. */
-static int check_place(struct call *c, struct place *p, uint64_t length)
+static int check_length(struct call *c, struct place *p, uint64_t length)
 {
 	rfs_Request req = { .which_op = rfs_Request_stat_tag, .op.stat.has_where = true };
 	struct link_reply rep;
@@ -443,7 +467,7 @@ long sys_truncate(struct call *c)
 		return truncate(p.local, (off_t)c->arg[1]) < 0 ? -errno : 0;
 	req.op.truncate.has_where = true;
 	place_where(&p, &req.op.truncate.where);
-	rc = check_place(c, &p, (uint64_t)c->arg[1]);
+	rc = check_length(c, &p, (uint64_t)c->arg[1]);
 	rc = rc ? rc : ask_truncate(c, p.mount, &req);
 	if (*p.key)
 		cache_forget(p.mount, p.key, false);

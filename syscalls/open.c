@@ -144,7 +144,7 @@ static int native_placeholder(struct call *c, struct ofd *o)
 
 static bool wants_native(const struct ofd *o)
 {
-	return (o->flags & (O_ACCMODE | O_PATH)) == O_RDONLY && S_ISREG(o->node->attr.mode) &&
+	return (o->flags & (O_ACCMODE | O_PATH | O_DIRECT)) == O_RDONLY && S_ISREG(o->node->attr.mode) &&
 	       o->coherent & rfs_Coherent_HANDLE && o->node->attr.size <= NATIVE_MAX;
 }
 
