@@ -25,6 +25,14 @@ static bool all_native(struct call *c, int a, int b)
 	return false;
 }
 
+/* The mount of a FIFO or device at the target that A or B is: its bytes go by read and write only. */
+static const struct mount *flowing(struct call *c, int a, int b)
+{
+	const struct ofd *x = ofd_by_fd(c->tid, a), *y = ofd_by_fd(c->tid, b);
+
+	return x && x->channel ? x->mount : y && y->channel ? y->mount : NULL;
+}
+
 /* An offset that a call may be given by pointer; without one, the file's own. */
 struct offset { uint64_t addr; int64_t at; };
 
@@ -102,7 +110,10 @@ long sys_sendfile(struct call *c)
 	CLEANUP_END struct end in = END_CLOSED;
 	CLEANUP_END struct end out = END_CLOSED;
 	struct offset off = { .addr = c->arg[2] };
+	const struct mount *m = flowing(c, (int)c->arg[0], (int)c->arg[1]);
 
+	if (m)
+		return call_unsupported(c, m);
 	if (all_native(c, (int)c->arg[0], (int)c->arg[1]))
 		return CALL_CONTINUE;
 	return offset_read(c, &off) < 0 ? -EFAULT : sendfile_ends(c, &in, &out, &off, c->arg[3]);
@@ -217,7 +228,10 @@ long sys_splice(struct call *c)
 	CLEANUP_END struct end in = END_CLOSED;
 	CLEANUP_END struct end out = END_CLOSED;
 	long rc = splice_flags(c->arg[4], c->arg[5]);
+	const struct mount *m = rc > 0 ? flowing(c, (int)c->arg[0], (int)c->arg[2]) : NULL;
 
+	if (m)
+		return call_unsupported(c, m);
 	if (rc <= 0 || all_native(c, (int)c->arg[0], (int)c->arg[2]))
 		return CALL_CONTINUE;
 	if (end_open(c, (int)c->arg[0], &in) || end_open(c, (int)c->arg[2], &out))
@@ -229,7 +243,10 @@ long sys_splice(struct call *c)
 static long pipes_only(struct call *c, int a, int b)
 {
 	const struct ofd *x = ofd_by_fd(c->tid, a), *y = ofd_by_fd(c->tid, b);
+	const struct mount *m = flowing(c, a, b);
 
+	if (m)
+		return call_unsupported(c, m);
 	if (x || y)
 		call_remote(c, (x ? x : y)->mount);
 	return (x && x->flags & O_PATH) || (y && y->flags & O_PATH) ? -EBADF : CALL_CONTINUE;
