@@ -37,6 +37,18 @@ struct request {
 
 /* ---- doing it ---- */
 
+/* Without the state lock: a local file may take its time, and other calls need not wait for it. */
+static ssize_t local_move(const struct request *r, const struct iovec *v, int64_t off, bool writing)
+{
+	notify_promote();
+	state_unlock();
+	ssize_t n = writing ? pwritev2(r->e.fd, v, 1, off, (int)r->cb.aio_rw_flags)
+			    : preadv2(r->e.fd, v, 1, off, (int)r->cb.aio_rw_flags);
+	n = n < 0 ? -errno : n;
+	state_lock();
+	return n;
+}
+
 /* A local file, which is in one call with a remote one: a piece at a time, as long as all of it can be moved. */
 static long local_rw(struct call *c, struct request *r, bool writing)
 {
@@ -52,9 +64,7 @@ static long local_rw(struct call *c, struct request *r, bool writing)
 
 		if (n > 0) {
 			v.iov_len = (size_t)n;
-			n = writing ? pwritev2(r->e.fd, &v, 1, off, (int)r->cb.aio_rw_flags)
-				    : preadv2(r->e.fd, &v, 1, off, (int)r->cb.aio_rw_flags);
-			n = n < 0 ? -errno : n;
+			n = local_move(r, &v, off, writing);
 		}
 		if (n > 0 && !writing)
 			n = buffers_copy(c, &r->b, data, (size_t)n, true);
@@ -99,7 +109,11 @@ static long do_fsync(struct call *c, struct request *r, bool data_only)
 {
 	if (end_is_emulated(&r->e))
 		return io_sync(c, r->e.o, data_only);
-	return (data_only ? fdatasync(r->e.fd) : fsync(r->e.fd)) < 0 ? -errno : 0;
+	notify_promote();
+	state_unlock();
+	long rc = (data_only ? fdatasync(r->e.fd) : fsync(r->e.fd)) < 0 ? -errno : 0;
+	state_lock();
+	return rc;
 }
 
 /* A regular file is always ready; what is not ready now is for the program to ask again. */
