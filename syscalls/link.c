@@ -8,7 +8,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-#include "aim.h"
+#include "apart.h"
 #include "cache.h"
 #include "call.h"
 #include "handlers.h"
@@ -57,39 +57,6 @@ static long link_places(struct call *c, const struct place *from, const struct p
 	return rc;
 }
 
-/* What the kernel would say of a new path that place_resolve had left to it. */
-static long link_bad_path(struct call *c, uint64_t path)
-{
-	char text[PATH_MAX];
-	ssize_t n = mem_read_string(c->tid, path, text, sizeof(text));
-
-	return n < 0 ? n : n ? -EBADF : -ENOENT;
-}
-
-/* AT_EMPTY_PATH on a descriptor that is none: place_resolve takes it for a local one. */
-static bool link_bad_fd(struct call *c, int dirfd, uint64_t path, int flags)
-{
-	char link[64], text[2];
-	struct stat st;
-
-	if (!(flags & AT_EMPTY_PATH) || dirfd == AT_FDCWD || mem_read_string(c->tid, path, text, sizeof(text)))
-		return false;
-	snprintf(link, sizeof(link), "/proc/%d/fd/%d", (int)c->tid, dirfd);
-	return lstat(link, &st) < 0 && errno == ENOENT;
-}
-
-/* From one file system to another, one of which is not here. */
-static long link_apart(struct call *c, const struct place *from, const struct place *to, int flags)
-{
-	struct stat st;
-	/* What is wrong with FROM comes first, as in do_linkat. */
-	long rc = from->mount ? aim_look(c, from, !(flags & AT_SYMLINK_FOLLOW)) : 0;
-
-	if (!rc && from->mount && to->behalf && !lstat(to->local, &st))
-		rc = -EEXIST;
-	return rc ? rc : -EXDEV;
-}
-
 static long link_common(struct call *c, int olddir, uint64_t oldpath, int newdir, uint64_t newpath, int flags)
 {
 	PLACE_ON_STACK(from);
@@ -97,26 +64,18 @@ static long link_common(struct call *c, int olddir, uint64_t oldpath, int newdir
 
 	if (flags & ~(AT_SYMLINK_FOLLOW | AT_EMPTY_PATH))
 		return CALL_CONTINUE;
-	long rc = place_resolve(c, olddir, oldpath,
-				(flags & AT_EMPTY_PATH ? PLACE_EMPTY_OK : 0) | (flags & AT_SYMLINK_FOLLOW ? PLACE_FOLLOW : 0), &from);
-	if (rc)
-		return rc;
-	if (from.mount)
-		call_remote(c, from.mount);
-	else if (link_bad_fd(c, olddir, oldpath, flags))
-		return CALL_CONTINUE; /* EBADF, whatever the new path is */
-	rc = place_resolve(c, newdir, newpath, 0, &to);
-	if (rc == CALL_CONTINUE && from.mount) {
-		rc = aim_look(c, &from, !(flags & AT_SYMLINK_FOLLOW));
-		return rc ? rc : link_bad_path(c, newpath);
-	}
-	if (rc)
-		return rc;
-	if (to.mount)
-		call_remote(c, to.mount);
+	int how = (flags & AT_EMPTY_PATH ? PLACE_EMPTY_OK : 0) | (flags & AT_SYMLINK_FOLLOW ? PLACE_FOLLOW : 0);
+	const struct apart_name old = { olddir, oldpath, &from, place_resolve(c, olddir, oldpath, how, &from) };
+	const struct apart_name new = { newdir, newpath, &to, place_resolve(c, newdir, newpath, 0, &to) };
+	const struct mount *m = from.mount ? from.mount : to.mount;
+
+	if (apart_refused(&old) || apart_refused(&new))
+		return apart_refused(&old) ? apart_refused(&old) : apart_refused(&new);
+	if (m)
+		call_remote(c, m);
 	if (from.mount != to.mount)
-		return link_apart(c, &from, &to, flags);
-	if (from.mount)
+		return apart_link(c, &old, &new, flags);
+	if (m)
 		return link_places(c, &from, &to, flags);
 	if (!from.behalf && !to.behalf)
 		return CALL_CONTINUE;

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "apart.h"
 #include "cache.h"
 #include "call.h"
 #include "handlers.h"
@@ -115,8 +116,6 @@ static long rename_places(struct call *c, const struct place *from, const struct
 	rfs_Request req = { .which_op = rfs_Request_rename_tag,
 			    .op.rename = { .has_from = true, .has_to = true, .flags = flags } };
 
-	if (from->mount != to->mount)
-		return -EXDEV;
 	place_where(from, &req.op.rename.from);
 	place_where(to, &req.op.rename.to);
 	long rc = ask(c, from, &req, true);
@@ -133,18 +132,22 @@ static long rename_common(struct call *c, int olddir, uint64_t oldpath, int newd
 {
 	PLACE_ON_STACK(from);
 	PLACE_ON_STACK(to);
-	long rc;
+	const unsigned known = RENAME_NOREPLACE | RENAME_EXCHANGE | RENAME_WHITEOUT;
 
-	if (flags & ~(unsigned)(RENAME_NOREPLACE | RENAME_EXCHANGE | RENAME_WHITEOUT))
-		return CALL_CONTINUE;
-	rc = place_resolve(c, olddir, oldpath, 0, &from);
-	rc = rc ? rc : place_resolve(c, newdir, newpath, 0, &to);
-	if (rc)
-		return rc;
-	if (from.mount || to.mount) {
-		call_remote(c, from.mount ? from.mount : to.mount);
+	if (flags & ~known || (flags & RENAME_EXCHANGE && flags & ~(unsigned)RENAME_EXCHANGE))
+		return CALL_CONTINUE; /* EINVAL, whatever the names are */
+	const struct apart_name old = { olddir, oldpath, &from, place_resolve(c, olddir, oldpath, 0, &from) };
+	const struct apart_name new = { newdir, newpath, &to, place_resolve(c, newdir, newpath, 0, &to) };
+	const struct mount *m = from.mount ? from.mount : to.mount;
+
+	if (apart_refused(&old) || apart_refused(&new))
+		return apart_refused(&old) ? apart_refused(&old) : apart_refused(&new);
+	if (m)
+		call_remote(c, m);
+	if (from.mount != to.mount)
+		return apart_rename(c, &old, &new);
+	if (m)
 		return rename_places(c, &from, &to, flags);
-	}
 	if (from.behalf || to.behalf) {
 		/* One of the two names is only ours to find; give the kernel both, if both are absolute. */
 		if (!from.behalf || !to.behalf)

@@ -134,16 +134,17 @@ static bool passes_remote(const struct call *c, const char *raw)
 	return false;
 }
 
-/* LOCAL names us where the task meant itself. */
-static void name_task(pid_t tid, char *local)
+void place_name_task(pid_t tid, char *local)
 {
-	static const char *const names[] = { "/proc/self", "/proc/thread-self" };
+	static const struct {
+		const char *name, *rest;
+	} own[] = { { "/proc/self", "" }, { "/proc/thread-self", "" }, { "/dev/fd", "/fd" } };
 	char rest[PATH_MAX];
 
-	for (int i = 0; i < 2; i++)
-		if (path_within(local, names[i])) {
-			strcpy(rest, local + strlen(names[i]));
-			snprintf(local, PATH_MAX, "/proc/%d%.*s", (int)tid, PATH_MAX - 32, rest);
+	for (int i = 0; i < 3; i++)
+		if (path_within(local, own[i].name)) {
+			strcpy(rest, local + strlen(own[i].name));
+			snprintf(local, PATH_MAX, "/proc/%d%s%.*s", (int)tid, own[i].rest, PATH_MAX - 32, rest);
 		}
 }
 
@@ -153,7 +154,7 @@ static int place_behalf(struct call *c, struct place *p, const char *norm, bool 
 
 	p->behalf = !rc;
 	if (!rc)
-		name_task(c->tid, p->local);
+		place_name_task(c->tid, p->local);
 	return rc;
 }
 

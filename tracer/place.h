@@ -5,6 +5,7 @@
 #include <limits.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "remotefs.pb.h"
 
@@ -49,6 +50,9 @@ void place_release(struct place *p);
 
 /* The PLACE_ flags for a call's AT_ flags. */
 int place_flags(int at_flags);
+
+/* Makes LOCAL, an absolute path in PATH_MAX bytes, name task TID where the task means itself (/proc/self). */
+void place_name_task(pid_t tid, char *local);
 
 /* P as a message's Where. */
 void place_where(const struct place *p, rfs_Where *where);

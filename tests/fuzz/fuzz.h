@@ -28,6 +28,7 @@ enum family {
 	FAM_TMPFILE = 1 << 15,
 	FAM_HANDLE = 1 << 16,
 	FAM_WATCH = 1 << 17,
+	FAM_MAGIC = 1 << 19,     /* /proc/self/fd/N and the like */
 	FAM_LINKS_OUT = 1 << 18, /* symbolic links that may lead out of the tree: the target's root must be / */
 };
 extern unsigned families;

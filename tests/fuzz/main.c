@@ -22,6 +22,7 @@ static const struct {
 	{ "cwd", FAM_CWD },	{ "map", FAM_MAP },	  { "proc", FAM_PROC },	  { "mixed", FAM_MIXED }, { "special", FAM_SPECIAL },
 	{ "lock", FAM_LOCK },	{ "xattr", FAM_XATTR },	  { "copy", FAM_COPY },	  { "splice", FAM_SPLICE }, { "shared", FAM_SHARED },
 	{ "tmpfile", FAM_TMPFILE }, { "handle", FAM_HANDLE }, { "watch", FAM_WATCH }, { "links-out", FAM_LINKS_OUT },
+	{ "magic", FAM_MAGIC },
 };
 
 static void usage(void)

@@ -85,7 +85,7 @@ static void run_vector(void)
 		{ "preadv", SYS_preadv, false, true, false },	  { "pwritev", SYS_pwritev, true, true, false },
 		{ "preadv2", SYS_preadv2, false, true, true },	  { "pwritev2", SYS_pwritev2, true, true, true },
 	};
-	unsigned i = below(COUNT(calls));
+	unsigned i = below(families & FAM_COPY ? COUNT(calls) : 4);
 	struct iovec iov[4] = { 0 };
 	size_t sum;
 
@@ -241,7 +241,7 @@ const struct op data_ops[] = {
 	{ "lseek", FAM_DATA, 40, run_lseek },
 	{ "getdents", FAM_DATA, 30, run_getdents },
 	{ "truncate", FAM_DATA, 30, run_truncate },
-	{ "fallocate", FAM_DATA, 15, run_fallocate },
+	{ "fallocate", FAM_COPY, 15, run_fallocate },
 	{ "fsync", FAM_DATA, 8, run_fsync },
 	{ "advice", FAM_COPY, 10, run_advice },
 	{ 0 },

@@ -122,7 +122,7 @@ static void run_lock(void)
 }
 
 const struct op mixed_ops[] = {
-	{ "sendfile", FAM_MIXED, 25, run_sendfile },
+	{ "sendfile", FAM_COPY, 25, run_sendfile },
 	{ "copy", FAM_COPY, 25, run_copy },
 	{ "splice", FAM_SPLICE, 25, run_splice },
 	{ "flock", FAM_LOCK, 15, run_flock },

@@ -173,7 +173,7 @@ static struct where pick(bool legacy, bool inside)
 		w.path = odd_path();
 		return w;
 	}
-	if (!inside && chance(30)) {
+	if (families & FAM_MAGIC && !inside && chance(30)) {
 		w.path = descriptor_path(buf, legacy);
 		return w;
 	}

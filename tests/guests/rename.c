@@ -138,6 +138,34 @@ static void of_a_directory(void)
 	close(file);
 }
 
+/* What is wrong with one name comes before both being on different file systems. */
+static void from_no_directory(void)
+{
+	static const char *const names[] = { "hello.txt", "hello.txt/x", "missing", "missing/x", "links/self/x", "dir/", "" };
+	const int dirs[] = { 0, -1, 999 };
+	int ends[2];
+
+	section("relative to what is no directory");
+	pipe(ends);
+	for (size_t i = 0; i < COUNT(names); i++)
+		for (size_t d = 0; d < COUNT(dirs); d++) {
+			int dir = dirs[d] ? dirs[d] : ends[0];
+
+			printf("%zu %s\n", d, names[i]);
+			SHOW(sys(renameat, dir, "x", AT_FDCWD, P(names[i])));
+			SHOW(sys(renameat, AT_FDCWD, P(names[i]), dir, "x"));
+			SHOW(sys(renameat2, AT_FDCWD, P(names[i]), dir, "x", 2 | 1));
+			SHOW(sys(linkat, dir, "x", AT_FDCWD, P(names[i]), 0));
+			SHOW(sys(linkat, AT_FDCWD, P(names[i]), dir, "x", 0));
+			SHOW(sys(linkat, AT_FDCWD, P(names[i]), dir, "x", AT_SYMLINK_FOLLOW | AT_EMPTY_PATH));
+		}
+	SHOW(sys(renameat, AT_FDCWD, BAD_LOW, AT_FDCWD, P("hello.txt")));
+	SHOW(sys(renameat, AT_FDCWD, P("hello.txt"), AT_FDCWD, BAD_LOW));
+	SHOW(sys(renameat, AT_FDCWD, P("missing/x"), AT_FDCWD, BAD_LOW));
+	close(ends[0]);
+	close(ends[1]);
+}
+
 int main(int argc, char **argv)
 {
 	guest_init(argc, argv);
@@ -148,5 +176,6 @@ int main(int argc, char **argv)
 	sys(rename, P("sizes/s65536"), P("lines.txt"));
 	shapes();
 	at();
+	from_no_directory();
 	return 0;
 }

@@ -1,0 +1,135 @@
+#include "apart.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "aim.h"
+#include "mem.h"
+#include "place.h"
+#include "util.h"
+
+static bool is_remote(const struct apart_name *n)
+{
+	return !n->resolved && n->place->mount;
+}
+
+/* The text that is to be looked up, in whatever eyes: 0, or what getname() of fs/namei.c says of it. */
+static long name_text(struct call *c, const struct apart_name *n, bool empty_ok, char *text)
+{
+	if (is_remote(n)) {
+		strcpy(text, n->place->path);
+		return 0;
+	}
+	if (!n->resolved && n->place->behalf) {
+		strcpy(text, n->place->local);
+		return 0;
+	}
+	ssize_t len = mem_read_string(c->tid, n->addr, text, PATH_MAX);
+	return len < 0 ? len : len || empty_ok ? 0 : -ENOENT;
+}
+
+/* From the task's own directory, by the kernel's name for it. */
+static long look_local(struct call *c, const struct apart_name *n, const char *text, int at_flags)
+{
+	CLEANUP_FD int start = -1;
+	char path[PATH_MAX];
+	struct stat st;
+
+	snprintf(path, sizeof(path), "%s", text);
+	if (*path == '/') {
+		place_name_task(c->tid, path);
+	} else {
+		char link[64];
+
+		if (n->dirfd == AT_FDCWD)
+			snprintf(link, sizeof(link), "/proc/%d/cwd", (int)c->tid);
+		else
+			snprintf(link, sizeof(link), "/proc/%d/fd/%d", (int)c->tid, n->dirfd);
+		start = open(link, O_PATH | O_CLOEXEC);
+		if (start < 0)
+			return n->dirfd == AT_FDCWD ? -errno : -EBADF;
+	}
+	return fstatat(start, path, &st, at_flags) < 0 ? -errno : 0;
+}
+
+static long look(struct call *c, const struct apart_name *n, const char *text, int at_flags)
+{
+	if (!is_remote(n))
+		return look_local(c, n, text, at_flags);
+	strcpy(n->place->path, text);
+	return aim_look(c, n->place, at_flags & AT_SYMLINK_NOFOLLOW);
+}
+
+/* Cuts TEXT before its last name, and the slashes behind that; the name is copied to LAST. True if slashes were cut. */
+static bool split(char *text, char *last)
+{
+	size_t end = strlen(text), start;
+	bool slashes = end && text[end - 1] == '/';
+
+	while (end && text[end - 1] == '/')
+		end--;
+	for (start = end; start && text[start - 1] != '/';)
+		start--;
+	memcpy(last, text + start, end - start);
+	last[end - start] = '\0';
+	/* A name is never shorter than the dot that says: the directory itself. */
+	strcpy(text + start, ".");
+	return slashes;
+}
+
+/* Whether the directory that N is to be in can be found. */
+static long parent_error(struct call *c, const struct apart_name *n)
+{
+	char text[PATH_MAX + 1], last[PATH_MAX];
+	long rc = name_text(c, n, false, text);
+
+	if (rc)
+		return rc;
+	split(text, last);
+	return look(c, n, text, 0);
+}
+
+/* As filename_create() of fs/namei.c: whether N could be made. */
+static long create_error(struct call *c, const struct apart_name *n)
+{
+	char text[PATH_MAX + 1], last[PATH_MAX];
+	long rc = name_text(c, n, false, text);
+
+	if (rc)
+		return rc;
+	bool slashes = split(text, last);
+	rc = look(c, n, text, 0);
+	if (rc)
+		return rc;
+	if (!*last || !strcmp(last, ".") || !strcmp(last, ".."))
+		return -EEXIST;
+	strcpy(text + strlen(text) - 1, last);
+	rc = look(c, n, text, AT_SYMLINK_NOFOLLOW);
+	if (rc != -ENOENT)
+		return rc ? rc : -EEXIST;
+	return slashes ? -ENOENT : 0;
+}
+
+long apart_rename(struct call *c, const struct apart_name *from, const struct apart_name *to)
+{
+	long rc = parent_error(c, from);
+
+	rc = rc ? rc : parent_error(c, to);
+	return rc ? rc : -EXDEV;
+}
+
+long apart_link(struct call *c, const struct apart_name *from, const struct apart_name *to, int at_flags)
+{
+	char text[PATH_MAX + 1];
+	long rc = name_text(c, from, at_flags & AT_EMPTY_PATH, text);
+
+	if (!rc)
+		rc = look(c, from, text, (at_flags & AT_EMPTY_PATH) | (at_flags & AT_SYMLINK_FOLLOW ? 0 : AT_SYMLINK_NOFOLLOW));
+	rc = rc ? rc : create_error(c, to);
+	return rc ? rc : -EXDEV;
+}

@@ -1,0 +1,34 @@
+/*
+ * Two names of one call (rename, link) that lead into different file systems, one of them perhaps none of
+ * ours. The kernel says EXDEV last: what is wrong with either name comes first. Wants the state lock held.
+ */
+#ifndef SYSCALLS_APART_H
+#define SYSCALLS_APART_H
+
+#include <stdint.h>
+
+#include "call.h"
+
+struct place;
+
+/* A name as the call has it, and what place_resolve (whose result is RESOLVED) made of it. */
+struct apart_name {
+	int dirfd;
+	uint64_t addr;
+	struct place *place;
+	long resolved;
+};
+
+/* Whether place_resolve itself found the error that the call must answer. */
+static inline long apart_refused(const struct apart_name *n)
+{
+	return n->resolved == CALL_CONTINUE ? 0 : n->resolved;
+}
+
+/* What a rename from FROM to TO comes to. A negative errno. */
+long apart_rename(struct call *c, const struct apart_name *from, const struct apart_name *to);
+
+/* What linking FROM to TO comes to; AT_FLAGS as linkat(2) has them. A negative errno. */
+long apart_link(struct call *c, const struct apart_name *from, const struct apart_name *to, int at_flags);
+
+#endif
