@@ -111,9 +111,12 @@ long sys_fchownat(struct call *c)
 
 /* ---- times ---- */
 
-static bool is_time(const struct timespec *t)
+/* On the wire a wrong one stays wrong: EINVAL comes after what the target finds wrong with the path. */
+static uint32_t wire_nsec(const struct timespec *t)
 {
-	return t->tv_nsec == UTIME_NOW || t->tv_nsec == UTIME_OMIT || (t->tv_nsec >= 0 && t->tv_nsec < 1000000000);
+	bool good = t->tv_nsec == UTIME_NOW || t->tv_nsec == UTIME_OMIT || (t->tv_nsec >= 0 && t->tv_nsec < 1000000000);
+
+	return good ? (uint32_t)t->tv_nsec : UINT32_MAX;
 }
 
 static long utimes_place(struct call *c, const struct place *p, const struct timespec t[2], bool nofollow)
@@ -122,9 +125,9 @@ static long utimes_place(struct call *c, const struct place *p, const struct tim
 			    .op.utimes = { .has_where = true,
 					   .nofollow = nofollow,
 					   .atime_sec = t[0].tv_sec,
-					   .atime_nsec = (uint32_t)t[0].tv_nsec,
+					   .atime_nsec = wire_nsec(&t[0]),
 					   .mtime_sec = t[1].tv_sec,
-					   .mtime_nsec = (uint32_t)t[1].tv_nsec } };
+					   .mtime_nsec = wire_nsec(&t[1]) } };
 
 	place_where(p, &req.op.utimes.where);
 	return aim_change(c, p, &req, NULL, 0);
@@ -136,8 +139,7 @@ static long utimes_path(struct call *c, int dirfd, uint64_t path, const struct t
 	long rc;
 
 	p.behalf = false;
-	if (flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) || !is_time(&t[0]) || !is_time(&t[1]) ||
-	    (t[0].tv_nsec == UTIME_OMIT && t[1].tv_nsec == UTIME_OMIT))
+	if (flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) || (t[0].tv_nsec == UTIME_OMIT && t[1].tv_nsec == UTIME_OMIT))
 		return CALL_CONTINUE; /* EINVAL, or nothing to be done */
 	/* No path: the descriptor itself (futimens). */
 	if (!path && dirfd != AT_FDCWD)

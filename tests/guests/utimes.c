@@ -59,7 +59,7 @@ static const struct timespec specs[][2] = {
 
 static void values(void)
 {
-	static const char *const names[] = { "hello.txt", "dir", "links/rel", "missing" };
+	static const char *const names[] = { "hello.txt", "dir", "links/rel", "missing", "hello.txt/x", "links/self/x" };
 	int fd = SHOWFD(sys(open, P("hello.txt"), O_WRONLY)); /* one that nobody reads through */
 
 	section("values");
