@@ -15,7 +15,7 @@
 #define BUCKETS 1024
 /* Keys of those that had a name; inode numbers of tmpfs never come near. */
 #define KEY_NAMED (UINT64_C(1) << 63)
-#define KEEP_FLAGS (O_ACCMODE | O_APPEND | O_NONBLOCK | O_SYNC | O_DSYNC | O_DIRECT | O_NOATIME)
+#define KEEP_FLAGS (O_ACCMODE | O_APPEND | O_NONBLOCK | O_SYNC | O_DSYNC | O_DIRECT | O_NOATIME | O_ASYNC)
 
 static char base[64];     /* where placeholders are made */
 static char dir_stem[96]; /* a directory's name, less its serial number */

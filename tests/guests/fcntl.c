@@ -1,4 +1,6 @@
 /* fcntl flags, and record locks between processes and open files. */
+#include <sys/ioctl.h>
+
 #include "guest.h"
 
 #ifndef F_OFD_GETLK
@@ -25,6 +27,22 @@ static void flags(const char *name, int mode)
 	SHOW(sys(fcntl, fd, F_GETFL));
 	SHOW(sys(fcntl, -1, F_GETFD));
 	SHOW(sys(fcntl, 999999, F_SETFD, 1));
+}
+
+/* O_ASYNC is kept from open(2) on by files that can do nothing with it; only fcntl(2) takes it from them. */
+static void async(const char *name)
+{
+	int fd = sys(open, P(name), O_RDWR | O_ASYNC), off = 0, on = 1;
+
+	section("O_ASYNC of %s", name);
+	SHOW(sys(ioctl, fd, FIOASYNC, &on));
+	SHOW(sys(ioctl, fd, FIOASYNC, &off));
+	SHOW(sys(fcntl, fd, F_SETFL, O_APPEND));
+	printf("getfl %o\n", fcntl(fd, F_GETFL) & ~0100000);
+	SHOW(sys(dup2, fd, 60));
+	printf("getfl %o\n", fcntl(60, F_GETFL) & ~0100000);
+	close(fd);
+	close(60);
 }
 
 static long lock(int fd, int cmd, int type, long start, long len)
@@ -149,6 +167,7 @@ int main(int argc, char **argv)
 	flags("hello.txt", O_RDONLY);
 	flags("lines.txt", O_RDWR);
 	flags("dir", O_RDONLY);
+	async("lines.txt");
 	records("lines.txt", F_SETLK);
 	records("lines.txt", F_OFD_SETLK);
 	errors();
