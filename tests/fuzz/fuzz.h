@@ -112,6 +112,7 @@ long pick_mode(void);
 extern char buffer[BUFFER];
 size_t pick_size(void);
 int64_t pick_offset(void);
+int64_t pick_far_offset(void);
 /* BUFFER, or now and then an address that is bad, or bad from some byte on. */
 void *pick_buffer(size_t len);
 

@@ -189,7 +189,7 @@ static void run_actor(int me, int baton[2][2])
 
 static int play(void)
 {
-	int baton[2][2], bad = 0;
+	int baton[2][2], status[2] = { 0 };
 	pid_t pid[2];
 
 	signal(SIGPIPE, SIG_IGN); /* for the batons, and in what is executed */
@@ -204,16 +204,14 @@ static int play(void)
 		close(baton[i][0]);
 		close(baton[i][1]);
 	}
-	for (int i = 0; i < 2; i++) {
-		int status = 0;
-
-		while (waitpid(pid[i], &status, 0) < 0 && errno == EINTR)
+	for (int i = 0; i < 2; i++)
+		while (waitpid(pid[i], &status[i], 0) < 0 && errno == EINTR)
 			;
-		say("process %c: status %x", "AB"[i], status);
+	for (int i = 0; i < 2; i++) {
+		say("process %c: status %x", "AB"[i], status[i]);
 		say_flush();
-		bad |= status;
 	}
-	return bad ? 91 : 0;
+	return status[0] || status[1] ? 91 : 0;
 }
 
 int main(int argc, char **argv)

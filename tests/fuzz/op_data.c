@@ -30,7 +30,7 @@ static void run_read(void)
 	say(", ");
 	void *buf = pick_buffer(len);
 	say(", ");
-	int64_t off = positioned ? pick_offset() : 0;
+	int64_t off = positioned ? pick_far_offset() : 0;
 	say(")");
 	say_read(buf, positioned ? sys(pread64, fd, buf, len, off) : sys(read, fd, buf, len), len);
 }
@@ -180,11 +180,8 @@ static void run_truncate(void)
 	else
 		w.fd = pick_fd();
 	say(", ");
-	int64_t length = pick_offset();
+	int64_t length = pick_far_offset();
 	say(")");
-	/* How large a file may be is the file system's. */
-	if (length > 1 << 30)
-		length = 12345;
 	say_result(by_path ? sys(truncate, w.path, length) : sys(ftruncate, w.fd, length));
 }
 

@@ -235,10 +235,20 @@ size_t pick_size(void)
 
 int64_t pick_offset(void)
 {
-	int64_t off = chance(30) ? PICK(-1, -4096, INT64_MIN, INT64_MAX, INT64_MAX - 4096, 1l << 62) :
+	int64_t off = chance(20) ? PICK(-1, -4096, INT64_MIN) :
 		      chance(50) ? PICK(131072, 131071, 200000, 300000, 1048576, 1100000) :
 				   PICK(0, 0, 0, 1, 7, 100, 4095, 4096, 5000, 8191, 8192, 65536);
 
+	say("%lld", (long long)off);
+	return off;
+}
+
+/* Where a file system's offsets end: a low descriptor's are its placeholder's own. */
+int64_t pick_far_offset(void)
+{
+	if (!chance(30))
+		return pick_offset();
+	int64_t off = PICK(INT64_MAX, INT64_MAX - 4096, 1l << 62);
 	say("%lld", (long long)off);
 	return off;
 }
