@@ -43,7 +43,7 @@ static int make_native(struct call *c, struct ofd *o, int fd)
 	CLEANUP_FD int src = -1;
 	int rc;
 
-	/* With access mode 3 a file can be neither read nor written: the placeholder was opened so, too. */
+	/* What can be neither read nor written needs no bytes: see placeholder_file. */
 	if (o->io == OFD_NATIVE || !S_ISREG(o->node->attr.mode) || o->flags & O_PATH || (o->flags & O_ACCMODE) == O_ACCMODE)
 		return 0;
 	src = call_get_fd(c, fd);

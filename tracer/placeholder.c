@@ -103,12 +103,9 @@ static int make_unnamed(struct image *i)
 	return 0;
 }
 
-/* ADDFD cannot pass an O_PATH description on: we answer EBADF where the kernel would. Access mode 3 is for ioctls. */
 static int open_image(const struct image *i, const struct ofd *o)
 {
-	int flags = o->flags & KEEP_FLAGS;
-
-	return reopen(i->fd, o->flags & O_PATH ? O_RDONLY : (flags & O_ACCMODE) == O_ACCMODE ? flags & ~O_ACCMODE : flags);
+	return reopen(i->fd, o->flags & KEEP_FLAGS);
 }
 
 /* A new image of O's file and its first description. */
@@ -141,7 +138,7 @@ static int make_image(struct ofd *o, bool named)
 
 static int tag(struct ofd *o, int fd)
 {
-	struct flock lock = { .l_type = (o->flags & O_ACCMODE) == O_WRONLY && !(o->flags & O_PATH) ? F_WRLCK : F_RDLCK,
+	struct flock lock = { .l_type = (o->flags & O_ACCMODE) == O_WRONLY ? F_WRLCK : F_RDLCK,
 			      .l_whence = SEEK_SET, .l_start = (off_t)++serial, .l_len = 1 };
 
 	if (fcntl(fd, F_OFD_SETLK, &lock) < 0)
@@ -151,10 +148,39 @@ static int tag(struct ofd *o, int fd)
 	return 0;
 }
 
+static int make_sole(struct ofd *o, int fd);
+
+/*
+ * With access mode 3 a file can be neither read nor written. So is what an O_PATH description becomes, which
+ * ADDFD cannot pass on: EBADF, as there, wherever the kernel answers and not we.
+ */
+static int make_closed(struct ofd *o)
+{
+	char name[128];
+
+	snprintf(name, sizeof(name), "%s%llu", dir_stem, (unsigned long long)++serial);
+	CLEANUP_FD int made = open(name, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0600);
+	if (made < 0)
+		return -errno;
+	int rc = ftruncate(made, (off_t)o->node->attr.size) < 0 && errno != EFBIG ? -errno : 0;
+	int fd = open(name, (o->flags & KEEP_FLAGS) | O_ACCMODE | (o->flags & O_NOFOLLOW) | O_CLOEXEC);
+	if (fd < 0)
+		rc = -errno;
+	/* Closed before it is watched: this close is not the one to be told of. */
+	close_fd(&made);
+	unlink(name);
+	rc = rc ? rc : make_sole(o, fd);
+	if (rc)
+		close_fd(&fd);
+	return rc ? rc : fd;
+}
+
 int placeholder_file(struct ofd *o, bool native)
 {
 	bool named = native && o->flags & O_NOFOLLOW;
 
+	if (o->flags & O_PATH || (o->flags & O_ACCMODE) == O_ACCMODE)
+		return make_closed(o);
 	if (named && o->node->image)
 		return -ELOOP;
 	int fd = o->node->image ? open_image(o->node->image, o) : make_image(o, named);

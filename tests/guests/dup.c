@@ -26,20 +26,21 @@ static void flags(const char *name, int mode)
 	SHOW(sys(close, copy3));
 }
 
-/* Access mode 3: neither to be read nor written, but a file like any other for the rest. */
-static void neither(const char *name)
+/* Access mode 3 and O_PATH: neither to be read nor written, but a file like any other for the rest. */
+static void neither(const char *name, int mode)
 {
 	char buf[4];
-	int fd = SHOWFD(sys(open, P(name), 3));
+	int fd = SHOWFD(sys(open, P(name), mode));
 
-	section("neither: %s", name);
+	section("neither: %s %o", name, mode);
 	SHOW(sys(dup2, fd, 61));
 	SHOW(sys(read, 61, buf, 4));
 	SHOW(sys(write, 61, buf, 4));
 	SHOW(sys(ftruncate, 61, 4));
 	stat_fd("stat", 61);
 	SHOW(sys(fchmod, 61, 0600));
-	printf("flags %o\n", fcntl(61, F_GETFL) & ~0100000);
+	if (!(mode & O_PATH))
+		printf("flags %o\n", fcntl(61, F_GETFL) & ~0100000);
 	SHOW(sys(close, fd));
 	stat_fd("stat", 61);
 	SHOW(sys(close, 61));
@@ -169,7 +170,9 @@ int main(int argc, char **argv)
 	numbers("hello.txt", O_RDWR);
 	numbers("sizes/s3145745", O_RDONLY);
 	numbers("sizes/s1048577", O_RDWR);
-	neither("lines.txt");
+	neither("lines.txt", 3);
+	neither("lines.txt", O_PATH);
+	neither("hello.txt", O_PATH | O_NOFOLLOW);
 	over_each_other();
 	as_a_shell();
 	return 0;
