@@ -75,7 +75,8 @@ static long fiemap(struct call *c, const struct place *p, uint64_t addr)
 	/* ioctl_fiemap of fs/ioctl.c: more than the struct could address, if the file system has the call at all. */
 	bool impossible = asked > (UINT_MAX - sizeof(map)) / sizeof(struct fiemap_extent);
 	map.fm_extent_count = impossible ? 0 : asked < most ? asked : most;
-	long rc = ask(c, p, FS_IOC_FIEMAP, false, &map, sizeof(map), impossible ? NOWHERE : addr, FIEMAP_MAX_BYTES);
+	long rc = ask(c, p, FS_IOC_FIEMAP, false, &map, sizeof(map), impossible ? NOWHERE : addr,
+		      sizeof(map) + map.fm_extent_count * sizeof(struct fiemap_extent));
 	if (!rc && impossible)
 		return -EINVAL;
 	if (!rc && asked > most)
@@ -101,6 +102,21 @@ static long change_by(struct call *c, const struct place *p, uint32_t request, s
 	return change(c, p, request, false, data, len);
 }
 
+/* How many bytes the kernel writes for REQUEST, whose number may say long and mean int. */
+static size_t answer_size(uint32_t request)
+{
+	switch (request) {
+	case FS_IOC_GETFLAGS:
+	case FS_IOC_GETVERSION:
+	case FIGETBSZ:
+		return sizeof(int);
+	case FIOQSIZE:
+		return sizeof(int64_t);
+	default:
+		return _IOC_DIR(request) & _IOC_READ ? _IOC_SIZE(request) : 0;
+	}
+}
+
 static long ask_file_system(struct call *c, const struct place *p, uint32_t request)
 {
 	switch (request) {
@@ -118,7 +134,7 @@ static long ask_file_system(struct call *c, const struct place *p, uint32_t requ
 	case FIDEDUPERANGE:
 		return clone_ioctl(c, request);
 	default:
-		return ask(c, p, request, false, NULL, 0, c->arg[2], FIEMAP_MAX_BYTES);
+		return ask(c, p, request, false, NULL, 0, c->arg[2], answer_size(request));
 	}
 }
 

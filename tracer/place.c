@@ -200,11 +200,12 @@ static int place_absolute(struct call *c, struct place *p, const char *raw, int 
 		set_key(p, norm, raw);
 		return target_path(p->mount, raw, norm, p->path);
 	}
-	rc = place_link(c, p, raw, flags);
-	if (rc || p->mount || p->behalf)
-		return rc;
 	/* "/remote/../etc": the kernel would look for /remote here. */
-	return has_dotdot(raw) && passes_remote(c, raw) ? place_behalf(c, p, norm, wants_dir(raw)) : 0;
+	bool through = has_dotdot(raw) && passes_remote(c, raw);
+	rc = place_link(c, p, through ? norm : raw, flags);
+	if (rc || p->mount || p->behalf || !through)
+		return rc;
+	return place_behalf(c, p, norm, wants_dir(raw));
 }
 
 /* True when the way of the absolute path ABS, which starts within M, leads out of it (and perhaps back). */

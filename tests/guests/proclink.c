@@ -130,6 +130,9 @@ static void cwd(void)
 		_exit(0);
 	}
 	wait_child("child", pid);
+	snprintf(text, sizeof(text), "../../../../../../../../../../proc/self/fd/%d/leaf", dir); /* up to the root from a remote directory */
+	SHOW(sys(stat, text, &st));
+	SHOW(sys(stat, "../../../../../../../../../../proc/self/status", &st));
 	SHOW(sys(rename, P("deep"), P("shallow")));
 	show_link("moved", "/proc/self/cwd");
 	SHOW(sys(chdir, "d"));
