@@ -6,6 +6,7 @@
 #include <sys/xattr.h>
 
 #include "aim.h"
+#include "cache.h"
 #include "call.h"
 #include "handlers.h"
 #include "link.h"
@@ -61,6 +62,21 @@ static long ask_bytes(struct call *c, const struct place *p, const rfs_Request *
 	return rc;
 }
 
+/* Whether a listing that is still good told that P has no attributes: ls -l asks for the ACL of every file. */
+static bool is_plain(const struct place *p)
+{
+	rfs_Attr attr;
+
+	return *p->key && !p->self && cache_find(p->mount, p->key, &attr) > 0 && attr.plain;
+}
+
+/* Names that are ENODATA where there is none, whoever asks; of others the file system has its say. */
+static bool is_usual(const char *name)
+{
+	return !strcmp(name, "system.posix_acl_access") || !strcmp(name, "system.posix_acl_default") ||
+	       !strcmp(name, "security.capability") || !strcmp(name, "security.selinux");
+}
+
 /* ---- get ---- */
 
 static long get_local(struct call *c, const struct place *p, const char *name, bool nofollow, uint64_t out, uint64_t size)
@@ -84,6 +100,8 @@ static long get(struct call *c, struct whose w, uint64_t name_addr, uint64_t out
 		return rc;
 	if (p.behalf)
 		return get_local(c, &p, name, nofollow, out, size);
+	if (is_usual(name) && is_plain(&p))
+		return -ENODATA;
 	place_where(&p, &req.op.getxattr.where);
 	req.op.getxattr.nofollow = nofollow;
 	req.op.getxattr.name.size = (pb_size_t)strlen(name);
@@ -157,6 +175,8 @@ static long list(struct call *c, struct whose w, uint64_t out, uint64_t size)
 		return rc;
 	if (p.behalf)
 		return list_local(c, &p, nofollow, out, size);
+	if (is_plain(&p))
+		return 0;
 	place_where(&p, &req.op.listxattr.where);
 	req.op.listxattr.nofollow = nofollow;
 	return ask_bytes(c, &p, &req, out, size);

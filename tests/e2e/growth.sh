@@ -72,12 +72,25 @@ names() {
 	equal "stat and re-open after another's change" "8890 8890 8901 8901" "$(echo $(cat "$work/out"))"
 }
 
+# What a listing told of attributes holds until another changes them.
+attributes() {
+	if ! have setfacl; then
+		skip "an ACL that another sets" setfacl
+		return
+	fi
+	(cd / && within 20 "$RT" --mount "$T=dir//:$T" -- bash -c "
+		ls -l $T/dir >/dev/null; ls -l $T/dir/file; read x; ls -l $T/dir/file; getfacl -pcn $T/dir/file" \
+		< <(sleep 1; setfacl -m u:7:rw "$T/dir/file"; sleep 0.2; echo) >"$work/out" 2>&1)
+	equal "an ACL that another sets is seen" "-rw-r--r-- -rw-rw-r--+ user:7:rw-" "$(echo $(cut -c1-11 "$work/out" | grep -E '^-rw|^user:7'))"
+}
+
 grows hello.txt
 grows sizes/s131073
 grows sizes/s1048577
 grows sizes/s3145745
 grows empty
 busybox_tail
+attributes
 chmod u+w "$T/ro"
 rewrites ro
 rewrites sizes/s4097
