@@ -11,7 +11,7 @@ there() { (cd / && within 120 "$RT" --mode write --mount "$T=dir//:$T" -- "$@" <
 engines() {
 	local engine name
 	have fio || { skip "fio's engines" fio; return; }
-	for engine in psync sync pvsync2 libaio "libaio --direct=1" posixaio; do
+	for engine in psync sync pvsync2 mmap libaio "libaio --direct=1" posixaio; do
 		name=${engine// --/ }
 		set -- fio --name=job --directory="$T" --filename=data --rw=randrw --size=2m --bs=4k --verify=crc32c --iodepth=8 \
 			--randseed=7 --minimal --ioengine=$engine
