@@ -151,11 +151,10 @@ static void write_call(const struct call *c, long result, uint64_t ns)
 
 void log_prepare(struct call *c)
 {
-	CLEANUP_TEXT struct text t;
-	struct decoding d = {&t, c, &style, 0, false};
-
 	if (!is_on(&lines) || !trace_shows(&traced, c->nr))
 		return;
+	CLEANUP_TEXT struct text t;
+	struct decoding d = {&t, c, &style, 0, false};
 	text_init(&t);
 	decode_call(&d);
 	text_add_bytes(&t, "", 1);
