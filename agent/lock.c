@@ -3,43 +3,24 @@
  * inode, one open file of its own here, so that its handles share locks as POSIX wants it and other owners
  * conflict. Closing that file releases all its locks at once.
  */
+#include "lock_int.h"
+
 #include <errno.h>
-#include <fcntl.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
 #include <unistd.h>
 
-#include "handle.h"
-#include "ops.h"
-
-#define LOCK_OWNERS 4096  /* owners times inodes */
-#define LOCK_HANDLES 64   /* handles that one owner locked one inode through */
-
-struct lock_owner {
-	uint64_t owner;
-	dev_t dev;
-	ino_t ino;
-	int fd;
-	int mode;             /* its access mode */
-	unsigned int handles;
-	uint64_t handle[LOCK_HANDLES];
-	struct lock_owner *next;
-};
-
-struct locks {
-	pthread_mutex_t lock;
-	unsigned int count;
-	struct lock_owner *owners;
-};
+#define LOCK_OWNERS 4096 /* owners times inodes */
 
 struct locks *locks_new(void)
 {
 	struct locks *l = calloc(1, sizeof(*l));
 
-	if (l)
+	if (l) {
 		pthread_mutex_init(&l->lock, NULL);
+		lock_wait_init(l);
+	}
 	return l;
 }
 
@@ -69,8 +50,14 @@ static struct lock_owner **lock_find(struct locks *l, const struct handle *h, ui
 
 static void lock_drop(struct locks *l, struct lock_owner **p)
 {
+	struct flock all = { .l_type = F_UNLCK, .l_whence = SEEK_SET };
 	struct lock_owner *o = *p;
 
+	if (o->waiters) { /* what they wait for must not conflict with what the owner locks next */
+		fcntl(o->fd, F_OFD_SETLK, &all);
+		o->handles = 0;
+		return;
+	}
 	*p = o->next;
 	l->count--;
 	close(o->fd);
@@ -127,47 +114,72 @@ static int lock_check(const struct handle *h, uint32_t command, uint32_t type)
 	if (h->flags & O_PATH)
 		return -EBADF;
 	if (command == F_OFD_GETLK)
-		return type == F_UNLCK ? -EINVAL : 0;
+		return 0;
 	if (type == F_RDLCK && mode == O_WRONLY)
 		return -EBADF;
 	return type == F_WRLCK && mode == O_RDONLY ? -EBADF : 0;
 }
 
-static int lock_fcntl(struct op *op, int fd)
+static int lock_fcntl(const rfs_Lock *req, int fd, struct flock *f)
 {
-	const rfs_Lock *req = &op->req->op.lock;
-	rfs_LockReply *reply = &op->reply->op.lock;
-	struct flock f = {
+	*f = (struct flock){
 		.l_type = req->type,
 		.l_whence = SEEK_SET,
 		.l_start = req->start,
 		.l_len = req->length,
 	};
-
-	if (fcntl(fd, req->command, &f))
-		return -errno;
-	op->reply->which_op = rfs_Reply_lock_tag;
-	*reply = (rfs_LockReply){ .type = f.l_type, .start = f.l_start, .length = f.l_len };
-	return 0;
+	if (!fcntl(fd, req->command, f))
+		return 0;
+	return errno == EACCES ? -EAGAIN : -errno;
 }
 
-static int lock_as_owner(struct op *op, struct handle *h)
+static int lock_as_owner(struct agent *a, const rfs_Lock *req, const struct handle *h, struct flock *f,
+			 struct lock_owner **waiter)
 {
-	const rfs_Lock *req = &op->req->op.lock;
-	struct locks *l = op->agent->locks;
+	struct locks *l = a->locks;
 	struct lock_owner *o;
-	int r;
+	int r = lock_owner_get(l, h, req->owner, a->root.read_only, &o);
 
-	pthread_mutex_lock(&l->lock);
-	r = lock_owner_get(l, h, req->owner, op->agent->root.read_only, &o);
 	if (!r && req->command == F_OFD_SETLK && o->mode != O_RDWR && req->type != F_UNLCK &&
 	    o->mode != (req->type == F_WRLCK ? O_WRONLY : O_RDONLY))
 		r = -ENOLCK; /* a second open file would conflict with the first one's locks */
 	if (!r)
-		r = lock_fcntl(op, o->fd);
+		r = lock_fcntl(req, o->fd, f);
 	if (!r && req->command == F_OFD_SETLK && req->type == F_UNLCK && !req->start && !req->length)
 		lock_drop(l, lock_find(l, h, req->owner));
-	pthread_mutex_unlock(&l->lock);
+	if (r == -EAGAIN && waiter) {
+		o->waiters++;
+		*waiter = o;
+	}
+	return r;
+}
+
+int lock_try(struct agent *a, const rfs_Lock *req, const struct handle *h, struct flock *f,
+	     struct lock_owner **waiter)
+{
+	int r;
+
+	if (!req->owner)
+		return lock_fcntl(req, h->fd, f);
+	pthread_mutex_lock(&a->locks->lock);
+	r = lock_as_owner(a, req, h, f, waiter);
+	pthread_mutex_unlock(&a->locks->lock);
+	return r;
+}
+
+int lock_handle(struct agent *a, const rfs_Lock *req, struct handle **h)
+{
+	int r;
+
+	if ((req->command != F_OFD_GETLK && req->command != F_OFD_SETLK) || req->type > F_UNLCK)
+		return -EINVAL;
+	r = handle_get(a->handles, req->handle, h);
+	if (r)
+		return r;
+	atomic_store(&(*h)->locked, true);
+	r = lock_check(*h, req->command, req->type);
+	if (r)
+		handle_put(a->handles, *h);
 	return r;
 }
 
@@ -175,19 +187,19 @@ int op_lock(struct op *op)
 {
 	const rfs_Lock *req = &op->req->op.lock;
 	struct handle *h;
-	int r;
+	struct flock f;
+	int r = lock_handle(op->agent, req, &h);
 
-	if ((req->command != F_OFD_GETLK && req->command != F_OFD_SETLK) || req->type > F_UNLCK)
-		return -EINVAL;
-	r = handle_get(op->agent->handles, req->handle, &h);
 	if (r)
 		return r;
-	atomic_store(&h->locked, true);
-	r = lock_check(h, req->command, req->type);
-	if (!r)
-		r = req->owner ? lock_as_owner(op, h) : lock_fcntl(op, h->fd);
+	r = lock_try(op->agent, req, h, &f, NULL);
 	handle_put(op->agent->handles, h);
-	return r;
+	if (r)
+		return r;
+	op->reply->which_op = rfs_Reply_lock_tag;
+	op->reply->op.lock = (rfs_LockReply){ .type = f.l_type, .start = f.l_start, .length = f.l_len,
+					      .pid = req->command == F_OFD_GETLK && f.l_pid > 0 ? f.l_pid : 0 };
+	return 0;
 }
 
 void locks_forget(struct locks *l, const struct handle *h)
@@ -198,27 +210,61 @@ void locks_forget(struct locks *l, const struct handle *h)
 
 	pthread_mutex_lock(&l->lock);
 	for (p = &l->owners; *p;) {
+		struct lock_owner *o = *p;
+
 		mine = false;
-		for (i = 0; i < (*p)->handles && !mine; i++)
-			mine = (*p)->handle[i] == h->number;
+		for (i = 0; i < o->handles && !mine; i++)
+			mine = o->handle[i] == h->number;
 		if (mine)
 			lock_drop(l, p);
-		else
-			p = &(*p)->next;
+		if (*p == o)
+			p = &o->next;
 	}
 	pthread_mutex_unlock(&l->lock);
+}
+
+int op_lock_release(struct op *op)
+{
+	const rfs_LockRelease *req = &op->req->op.lock_release;
+	struct locks *l = op->agent->locks;
+	struct handle *h = NULL;
+	struct lock_owner **p;
+	int r = req->handle ? handle_get(op->agent->handles, req->handle, &h) : 0;
+
+	if (r)
+		return r;
+	pthread_mutex_lock(&l->lock);
+	for (p = &l->owners; *p;) {
+		struct lock_owner *o = *p;
+
+		if (o->owner == req->owner && (!h || (o->dev == h->dev && o->ino == h->ino)))
+			lock_drop(l, p);
+		if (*p == o)
+			p = &o->next;
+	}
+	pthread_mutex_unlock(&l->lock);
+	handle_put(op->agent->handles, h);
+	return 0;
+}
+
+int lock_flock_handle(struct agent *a, const rfs_Flock *req, struct handle **h)
+{
+	int r = req->operation == LOCK_SH || req->operation == LOCK_EX || req->operation == LOCK_UN ? 0 : -EINVAL;
+
+	r = r ? r : handle_get(a->handles, req->handle, h);
+	if (!r)
+		atomic_store(&(*h)->locked, true);
+	return r;
 }
 
 int op_flock(struct op *op)
 {
 	const rfs_Flock *req = &op->req->op.flock;
 	struct handle *h;
-	int r = handle_get(op->agent->handles, req->handle, &h);
+	int r = lock_flock_handle(op->agent, req, &h);
 
 	if (r)
 		return r;
-	atomic_store(&h->locked, true);
-	/* Nobody waits here: a client that does asks again. */
 	r = flock(h->fd, (int)req->operation | LOCK_NB) < 0 ? -errno : 0;
 	handle_put(op->agent->handles, h);
 	return r;

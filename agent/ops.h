@@ -122,10 +122,21 @@ int op_handle_to_name(struct op *op);
 /* lock.c */
 int op_lock(struct op *op);
 int op_flock(struct op *op);
+int op_lock_release(struct op *op);
 struct locks *locks_new(void);
 
 /* Drops the locks of every owner that locked through H, which is being closed. */
 void locks_forget(struct locks *l, const struct handle *h);
+
+/* lock_wait.c */
+int op_lock_wait(struct op *op);
+int op_lock_cancel(struct op *op);
+
+/* The wait TICKET has ended: the lock is held, or why not (a positive errno). Any thread. */
+typedef void lock_end_fn(void *arg, uint64_t ticket, int error);
+
+/* END is called with ARG for every wait from now on. */
+void locks_start(struct locks *l, lock_end_fn *end, void *arg);
 
 /* umask.c: the calling thread's umask for one creation; MODE as it is to be given to the system call. */
 mode_t umask_for(uint32_t mode, uint32_t umask);

@@ -49,6 +49,18 @@ static void output_write(struct serve *s, struct iovec *iov, int count)
 		_exit(0);
 }
 
+void output_lock_end(void *serve, uint64_t ticket, int error)
+{
+	struct serve *s = serve;
+	rfs_Push push = { .which_event = rfs_Push_lock_end_tag, .event.lock_end = { .ticket = ticket, .error = (uint32_t)error } };
+	uint8_t frame[OUTPUT_FRAME];
+	struct iovec iov = { frame, output_encode(frame, (struct frame_header){ .kind = FRAME_PUSH }, rfs_Push_fields, &push) };
+
+	pthread_mutex_lock(&s->write_lock);
+	output_write(s, &iov, 1);
+	pthread_mutex_unlock(&s->write_lock);
+}
+
 /* A batch of encoded pushes. The write lock is held while there is one. */
 struct batch {
 	struct serve *serve;

@@ -245,6 +245,8 @@ static bool serve_inline(struct serve *s, struct job *job)
 		serve_hello(s, job);
 	else if (job->req.which_op == rfs_Request_goodbye_tag)
 		serve_goodbye(s, job);
+	else if (job->req.which_op == rfs_Request_lock_release_tag)
+		dispatch_run(&job->op);
 	else if (job->req.which_op == rfs_Request_close_tag && serve_close_counts(s, job->req.op.close.handle))
 		dispatch_run(&job->op);
 	else
@@ -315,6 +317,7 @@ int serve(struct agent *a, int in, int out)
 	pthread_cond_init(&s->lead, NULL);
 	pthread_cond_init(&s->done, NULL);
 	pthread_cond_init(&s->watch, NULL);
+	locks_start(a->locks, output_lock_end, s);
 	r = watch_start(a->watcher, output_notices, s);
 	observe_start(a->observer, output_observed, s);
 	if (!r)

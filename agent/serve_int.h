@@ -53,6 +53,9 @@ struct serve {
  */
 int input_next(struct serve *s, struct job *job);
 
+/* Writes the push for a lock's wait that is over: for locks_start. */
+void output_lock_end(void *serve, uint64_t ticket, int error);
+
 /* Writes JOB's reply, and behind it the pushes it needs; nothing for a request that has no reply. */
 void output_reply(struct serve *s, struct job *job);
 
@@ -63,7 +66,6 @@ void output_notices(void *serve, const struct notices *n);
 void output_observed(void *serve);
 /* Writes one Ready: for channels_start. */
 void output_ready(void *serve, const rfs_Ready *r);
-
 /* Ends the process; never in the middle of a frame, unless the stream is stuck there. */
 _Noreturn void serve_exit(struct serve *s, int status);
 

@@ -1,6 +1,8 @@
 /* The agent's operations, its confinement, read-only roots, and hostile clients. */
 #include "test_agent.h"
 
+#include <sys/file.h>
+
 #include <stdatomic.h>
 #include <dirent.h>
 #include <sys/ioctl.h>
@@ -419,6 +421,65 @@ static void test_locks(void **state)
 	assert_int_equal(client_lock(&c, h1, 7, F_SETLK, F_WRLCK, 0, 1), EINVAL);
 }
 
+static void test_lock_waits(void **state)
+{
+	uint64_t h1 = client_must_open(&c, "a/f", O_RDWR, 0), h2 = client_must_open(&c, "a/f", O_RDWR, 0);
+	uint64_t h3 = client_must_open(&c, "a/f", O_RDONLY, 0);
+
+	assert_int_equal(client_lock_wait(&c, 1, h1, 7, F_WRLCK), 0);
+	assert_false(c.reply.op.lock_wait.waits);
+	assert_int_equal(client_lock_wait(&c, 2, h2, 8, F_WRLCK), 0);
+	assert_true(c.reply.op.lock_wait.waits);
+	assert_int_equal(client_lock_wait(&c, 2, h2, 9, F_WRLCK), EEXIST);
+	assert_int_equal(client_lock_wait(&c, 3, h3, 9, F_WRLCK), EBADF);
+	assert_int_equal(client_lock_wait(&c, 0, h2, 9, F_WRLCK), EINVAL);
+	assert_int_equal(client_lock_wait(&c, 3, h3, 9, F_RDLCK), 0);
+	assert_int_equal(client_lock_end(&c, 2, 50), -1);
+	/* One is taken back, the other comes when the owner gives up: by name, not by handle. */
+	assert_int_equal(client_lock_cancel(&c, 3), 0);
+	assert_int_equal(client_lock_end(&c, 3, 0), EINTR);
+	client_lock_release(&c, 7, 0);
+	assert_int_equal(client_lock_end(&c, 2, 2000), 0);
+	assert_int_equal(client_lock_cancel(&c, 2), 0);
+	assert_int_equal(client_lock(&c, h1, 7, F_OFD_SETLK, F_WRLCK, 0, 0), EAGAIN);
+	client_lock_release(&c, 8, h1);
+	assert_int_equal(client_lock(&c, h1, 7, F_OFD_SETLK, F_WRLCK, 0, 0), 0);
+}
+
+/* An owner that waits and gives all it has of the file free still conflicts with nothing of its own. */
+static void test_lock_wait_of_owner(void **state)
+{
+	uint64_t h1 = client_must_open(&c, "a/f", O_RDWR, 0), h2 = client_must_open(&c, "a/f", O_RDWR, 0);
+
+	assert_int_equal(client_lock(&c, h1, 7, F_OFD_SETLK, F_WRLCK, 0, 1), 0);
+	assert_int_equal(client_lock(&c, h2, 8, F_OFD_SETLK, F_WRLCK, 5, 1), 0);
+	assert_int_equal(client_lock_wait(&c, 1, h2, 8, F_WRLCK), 0);
+	assert_true(c.reply.op.lock_wait.waits);
+	client_lock_release(&c, 8, h2);
+	assert_int_equal(client_lock(&c, h2, 8, F_OFD_SETLK, F_WRLCK, 9, 1), 0);
+	assert_int_equal(client_lock(&c, h1, 7, F_OFD_SETLK, F_UNLCK, 0, 0), 0);
+	assert_int_equal(client_lock_end(&c, 1, 2000), 0);
+	assert_int_equal(client_lock(&c, h1, 7, F_OFD_SETLK, F_RDLCK, 9, 1), EAGAIN);
+	client_lock_release(&c, 8, h2);
+	assert_int_equal(client_lock(&c, h1, 7, F_OFD_SETLK, F_RDLCK, 9, 1), 0);
+}
+
+static void test_flock_waits(void **state)
+{
+	uint64_t h1 = client_must_open(&c, "a/f", O_RDWR, 0), h2 = client_must_open(&c, "a/f", O_RDWR, 0);
+
+	assert_int_equal(client_flock_wait(&c, 1, h1, LOCK_EX), 0);
+	assert_false(c.reply.op.lock_wait.waits);
+	assert_int_equal(client_flock_wait(&c, 2, h2, LOCK_SH | LOCK_NB), EINVAL);
+	assert_int_equal(client_flock_wait(&c, 2, h2, LOCK_SH), 0);
+	assert_true(c.reply.op.lock_wait.waits);
+	assert_int_equal(client_lock_cancel(&c, 2), 0);
+	assert_int_equal(client_lock_end(&c, 2, 0), EINTR);
+	assert_int_equal(client_flock_wait(&c, 3, h2, LOCK_SH), 0);
+	client_close(&c, h1);
+	assert_int_equal(client_lock_end(&c, 3, 2000), 0);
+}
+
 static void test_handles(void **state)
 {
 	REQUEST(open);
@@ -517,6 +578,9 @@ static const struct CMUnitTest both_modes[] = {
 	cmocka_unit_test_setup_teardown(test_list, setup, teardown),
 	cmocka_unit_test_setup_teardown(test_path, setup, teardown),
 	cmocka_unit_test_setup_teardown(test_locks, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_lock_waits, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_lock_wait_of_owner, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_flock_waits, setup, teardown),
 	cmocka_unit_test_setup_teardown(test_handles, setup, teardown),
 	cmocka_unit_test_setup_teardown(test_out_of_order, setup, teardown),
 	cmocka_unit_test_setup_teardown(test_backpressure, setup, teardown),
