@@ -64,8 +64,10 @@ void output_notices(void *serve, const struct notices *n);
 
 /* Writes the events that are waiting in the program's inotify instances: for observe_start. */
 void output_observed(void *serve);
+
 /* Writes one Ready: for channels_start. */
 void output_ready(void *serve, const rfs_Ready *r);
+
 /* Ends the process; never in the middle of a frame, unless the stream is stuck there. */
 _Noreturn void serve_exit(struct serve *s, int status);
 

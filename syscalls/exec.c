@@ -15,6 +15,7 @@
 #include "call.h"
 #include "handlers.h"
 #include "exe.h"
+#include "locks.h"
 #include "log.h"
 #include "mem.h"
 #include "ofd.h"
@@ -59,8 +60,11 @@ static long exec_done(struct call *c, long result)
 	if (c->after_arg)
 		exec_undo(c, c->after_arg, result != 0);
 	/* The kernel closes what is close-on-exec without a word. */
-	if (!result)
+	if (!result) {
 		ofd_doubt_closed(c->tid);
+		locks_unshare(c->tid);
+		locks_verify(NULL);
+	}
 	return result;
 }
 
@@ -242,12 +246,18 @@ static long exec_place(struct call *c, struct place *p, int dirfd, uint64_t addr
 	return rc;
 }
 
+static void exec_begin(struct call *c)
+{
+	log_prepare(c);
+	locks_note_all(c->tid);
+	c->after = exec_done;
+}
+
 long sys_execve(struct call *c)
 {
 	PLACE_ON_STACK(p);
 
-	log_prepare(c);
-	c->after = exec_done;
+	exec_begin(c);
 	long rc = place_resolve(c, AT_FDCWD, c->arg[0], PLACE_FOLLOW, &p);
 	return rc ? rc : exec_place(c, &p, AT_FDCWD, c->arg[0], c->arg[1], c->arg[2]);
 }
@@ -258,8 +268,7 @@ long sys_execveat(struct call *c)
 	int flags = (int)c->arg[4];
 	rfs_Attr attr;
 
-	log_prepare(c);
-	c->after = exec_done;
+	exec_begin(c);
 	if (flags & ~(AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW))
 		return CALL_CONTINUE;
 	long rc = place_resolve(c, (int)c->arg[0], c->arg[1], place_flags(flags), &p);

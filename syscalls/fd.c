@@ -11,6 +11,7 @@
 #include "handlers.h"
 #include "image.h"
 #include "lock.h"
+#include "locks.h"
 #include "log.h"
 #include "ofd.h"
 #include "remote.h"
@@ -81,6 +82,15 @@ static bool is_open(const struct call *c, int fd)
 	return readlink(link, text, sizeof(text)) >= 0;
 }
 
+/* The kernel is about to close FD for C's task. */
+static void closing(struct call *c, int fd)
+{
+	const struct ofd *o = ofd_by_fd(c->tid, fd);
+
+	if (o)
+		locks_closing(c->tid, o);
+}
+
 /*
  * The program's limit on descriptors is FD_BASE: above, it may only replace what open gave it, or go on behind
  * that, as Go does between fork and exec (the number after the highest that it passes on).
@@ -98,6 +108,7 @@ static long dup_onto_emulated(struct call *c, const struct ofd *o, int from, int
 		return -EBADF;
 	if (o)
 		call_remote(c, o->mount);
+	closing(c, to);
 	ofd_doubt_number(to, true);
 	c->expected = to;
 	return CALL_CONTINUE;
@@ -115,7 +126,9 @@ static long dup_to(struct call *c, int from, int to)
 	ofd_ref(o);
 	int rc = make_native(c, o, from);
 	if (!rc) {
+		closing(c, to);
 		ofd_mark_low(o);
+		locks_opened(c->tid, o, to);
 		if (S_ISDIR(o->node->attr.mode))
 			dir_show_position(c, o, from);
 	}
@@ -195,14 +208,4 @@ long sys_fcntl(struct call *c)
 	default:
 		return CALL_CONTINUE;
 	}
-}
-
-long sys_flock(struct call *c)
-{
-	struct ofd *o = ofd_by_fd(c->tid, (int)c->arg[0]);
-
-	if (!o)
-		return CALL_CONTINUE;
-	call_remote(c, o->mount);
-	return o->flags & O_PATH ? -EBADF : lock_flock(c, o, (int)c->arg[1]);
 }

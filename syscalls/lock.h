@@ -5,10 +5,7 @@
 struct call;
 struct ofd;
 
-/* Performs fcntl's lock COMMAND (C's third argument points to the struct flock) on O. */
+/* Performs fcntl's lock COMMAND (C's third argument points to the struct flock) on O. Result or negative errno. */
 long lock_fcntl(struct call *c, struct ofd *o, int command);
-
-/* Performs flock's OPERATION on O. */
-long lock_flock(struct call *c, struct ofd *o, int operation);
 
 #endif

@@ -1,7 +1,9 @@
 /* open, openat, openat2, creat, close. */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/close_range.h>
 #include <linux/openat2.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +16,7 @@
 #include "handlers.h"
 #include "image.h"
 #include "link.h"
+#include "locks.h"
 #include "log.h"
 #include "ofd.h"
 #include "place.h"
@@ -163,8 +166,10 @@ static long install(struct call *c, struct ofd *o, int src)
 	int fd = call_install_fd(c, src, number, o->flags & O_CLOEXEC);
 	if (fd < 0 && number >= 0)
 		ofd_release_number(number);
-	if (fd >= 0 && number < 0)
+	if (fd >= 0 && number < 0) {
 		ofd_mark_low(o);
+		locks_opened(c->tid, o, fd);
+	}
 	return fd;
 }
 
@@ -327,8 +332,33 @@ long sys_close(struct call *c)
 	if (o) {
 		call_remote(c, o->mount);
 		c->expected = 0;
+		locks_closing(c->tid, o);
 		if ((int)c->arg[0] >= FD_BASE)
 			ofd_doubt_number((int)c->arg[0], false);
 	}
 	return CALL_CONTINUE; /* inotify tells when the last descriptor is gone */
+}
+
+long sys_close_range(struct call *c)
+{
+	unsigned first = (unsigned)c->arg[0], last = (unsigned)c->arg[1], flags = (unsigned)c->arg[2];
+
+	if (first > last || flags & ~(CLOSE_RANGE_UNSHARE | CLOSE_RANGE_CLOEXEC))
+		return CALL_CONTINUE; /* EINVAL */
+	if (flags & CLOSE_RANGE_UNSHARE) {
+		locks_note_all(c->tid);
+		locks_unshare(c->tid);
+	} else if (!(flags & CLOSE_RANGE_CLOEXEC)) {
+		locks_closing_range(c->tid, first, last);
+	}
+	if (!(flags & CLOSE_RANGE_CLOEXEC))
+		ofd_doubt_range(first, last);
+	return CALL_CONTINUE;
+}
+
+long sys_unshare(struct call *c)
+{
+	if (c->arg[0] & CLONE_FILES)
+		locks_unshare(c->tid);
+	return CALL_CONTINUE;
 }

@@ -4,6 +4,7 @@ G ?= $(B)/guests
 GUEST_CFLAGS := -std=gnu11 -O1 -g -Wall -Wextra -Wno-unused-parameter -D_GNU_SOURCE -pthread
 
 guest_names := $(basename $(notdir $(wildcard tests/guests/*.c)))
+guest_headers := $(wildcard tests/guests/*.h)
 race_names := $(basename $(notdir $(wildcard tests/race/*.c)))
 go_names := $(filter-out common,$(basename $(notdir $(wildcard tests/guests/go/*.go))))
 unit_names := $(basename $(notdir $(wildcard tests/unit/test_*.c)))
@@ -18,7 +19,7 @@ ifneq ($(shell command -v go),)
 guest_programs += $(addprefix $(G)/go/,$(go_names))
 endif
 
-$(G)/glibc/%: tests/guests/%.c tests/guests/guest.h
+$(G)/glibc/%: tests/guests/%.c $(guest_headers)
 	@mkdir -p $(@D)
 	$(CC) $(GUEST_CFLAGS) -static -o $@ $<
 
@@ -30,11 +31,11 @@ $(G)/without: tests/e2e/without.c
 	@mkdir -p $(@D)
 	$(CC) $(GUEST_CFLAGS) -o $@ $< -lseccomp
 
-$(G)/dyn/%: tests/guests/%.c tests/guests/guest.h
+$(G)/dyn/%: tests/guests/%.c $(guest_headers)
 	@mkdir -p $(@D)
 	$(CC) $(GUEST_CFLAGS) -o $@ $<
 
-$(G)/musl/%: tests/guests/%.c tests/guests/guest.h
+$(G)/musl/%: tests/guests/%.c $(guest_headers)
 	@mkdir -p $(@D)
 	musl-gcc $(GUEST_CFLAGS) -static -o $@ $<
 

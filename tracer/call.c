@@ -221,7 +221,7 @@ bool call_interrupted(const struct call *c)
 	unsigned long long thread = 0, process = 0, blocked = 0, ignored = 0, caught = 0;
 
 	snprintf(path, sizeof(path), "/proc/%d/status", (int)c->tid);
-	FILE *f = fopen(path, "re");
+	FILE *f = is_waiting(c) ? fopen(path, "re") : NULL;
 	if (!f)
 		return true;
 	while (fgets(line, sizeof(line), f))

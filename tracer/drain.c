@@ -7,6 +7,7 @@
 #include <sys/inotify.h>
 
 #include "image.h"
+#include "locks.h"
 #include "log.h"
 #include "ofd.h"
 #include "placeholder.h"
@@ -103,8 +104,10 @@ static void handle_event(const struct inotify_event *e)
 		sync_touched(i);
 	if (e->mask & (IN_ACCESS | IN_MODIFY))
 		tell_bypass(i, e->mask & IN_MODIFY);
-	if (e->mask & IN_CLOSE)
+	if (e->mask & IN_CLOSE) {
 		suspect(i, NULL);
+		locks_verify(i->node);
+	}
 }
 
 static void probe(struct image *i, void *arg)

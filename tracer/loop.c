@@ -79,6 +79,17 @@ static void handle_exec(pid_t tid)
 	resume(stop_other(tid), tid, 0);
 }
 
+static void handle_clone(pid_t tid)
+{
+	unsigned long child = 0;
+
+	if (ptrace(PTRACE_GETEVENTMSG, tid, 0, &child) < 0 || !child)
+		return;
+	task_lock();
+	task_cloned(tid, (pid_t)child);
+	task_unlock();
+}
+
 static void handle_stop(pid_t tid, int status)
 {
 	int event = status >> 16, sig = WSTOPSIG(status);
@@ -100,6 +111,7 @@ static void handle_stop(pid_t tid, int status)
 	case 0:
 		break;
 	default: /* fork, vfork, clone: the child reports by itself */
+		handle_clone(tid);
 		resume(stop_other(tid), tid, 0);
 		return;
 	}

@@ -14,6 +14,7 @@
 #include "drain.h"
 #include "image.h"
 #include "link.h"
+#include "locks.h"
 #include "placeholder.h"
 #include "rules.h"
 #include "shadow.h"
@@ -171,6 +172,7 @@ static void ofd_free(struct ofd *o)
 	rfs_Request req = { .which_op = rfs_Request_close_tag, .op.close.handle = o->handle };
 	struct ofd **p;
 
+	locks_ofd_gone(o);
 	low_count -= o->low;
 	for (p = &o->node->ofds; *p != o; p = &(*p)->next_of_node)
 		;
@@ -290,6 +292,13 @@ void ofd_doubt_closed(pid_t tid)
 		}
 		slots[i].doubtful = !open[i];
 	}
+}
+
+void ofd_doubt_range(unsigned first, unsigned last)
+{
+	for (unsigned fd = first > (unsigned)FD_BASE ? first : (unsigned)FD_BASE; fd <= last && fd < (unsigned)FD_TOP; fd++)
+		if (slots[fd - (unsigned)FD_BASE].ofd)
+			ofd_doubt_number((int)fd, false);
 }
 
 struct ofd *ofd_by_link(const char *link, const char *text)

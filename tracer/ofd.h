@@ -118,6 +118,9 @@ void ofd_doubt_number(int fd, bool replaced);
 /* TID may have closed any of its emulated numbers (execve, close_range): those it has not got any more are in doubt. */
 void ofd_doubt_closed(pid_t tid);
 
+/* The same for every number from FIRST to LAST that stands for something. */
+void ofd_doubt_range(unsigned first, unsigned last);
+
 /*
  * The ofd behind descriptor FD of task TID: by number in the emulated range, by placeholder below.
  * NULL for local ones. No reference is taken.

@@ -10,6 +10,7 @@
 #include "call.h"
 #include "channel.h"
 #include "image.h"
+#include "locks.h"
 #include "log.h"
 #include "ofd.h"
 #include "rules.h"
@@ -99,6 +100,8 @@ void push_receive(struct link *l, const rfs_Push *push, void *arg)
 		changed(m, push->event.changed.handle);
 	else if (push->which_event == rfs_Push_invalidate_tag)
 		invalidate(m, &push->event.invalidate);
+	else if (push->which_event == rfs_Push_lock_end_tag)
+		locks_wait_ended(m, push->event.lock_end.ticket, (int)push->event.lock_end.error);
 	else if (push->which_event == rfs_Push_watched_tag)
 		watch_receive(m, &push->event.watched);
 	else if (push->which_event == rfs_Push_ready_tag)

@@ -12,6 +12,7 @@
 
 #include "elf.h"
 #include "filter.h"
+#include "locks.h"
 #include "log.h"
 #include "notify.h"
 #include "stop_int.h"
@@ -349,6 +350,7 @@ void stop_task_gone(pid_t tid)
 		abandon(t);
 	task_remove(tid);
 	task_unlock();
+	locks_check_soon();
 }
 
 static void tell_program(pid_t tid)

@@ -1,7 +1,10 @@
 #include "task.h"
 
+#include <linux/kcmp.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "util.h"
 
@@ -59,6 +62,62 @@ void task_rename(pid_t old, pid_t tid)
 	t->tid = tid;
 	t->next = NULL;
 	*task_slot(tid) = t;
+}
+
+static bool same_files(pid_t a, pid_t b)
+{
+	return syscall(SYS_kcmp, a, b, KCMP_FILES, 0, 0) == 0;
+}
+
+struct files_search { struct task *task; uint64_t files; };
+
+/* Takes the number of a task that shares its table; one that T had before must be kept, or be no longer shared. */
+static void find_files(const struct task *t, void *arg)
+{
+	struct files_search *s = arg;
+
+	if (t != s->task && t->files && !s->files && (!s->task->files || t->files == s->task->files) &&
+	    same_files(t->tid, s->task->tid))
+		s->files = t->files;
+}
+
+struct files_users { const struct task *task; bool any; };
+
+static void find_users(const struct task *t, void *arg)
+{
+	struct files_users *u = arg;
+
+	u->any |= t != u->task && t->files == u->task->files;
+}
+
+uint64_t task_files(pid_t tid)
+{
+	static uint64_t last;
+	struct files_search s = { .task = task_get(tid) };
+	struct files_users u = { .task = s.task };
+
+	if (s.task->files && !s.task->files_left)
+		return s.task->files;
+	s.task->files_left = false;
+	task_each(find_files, &s);
+	if (!s.files && s.task->files)
+		task_each(find_users, &u); /* alone with it: unshare(2) and exec leave the table as it is then */
+	if (s.files)
+		s.task->files = s.files;
+	else if (!s.task->files || u.any)
+		s.task->files = ++last;
+	return s.task->files;
+}
+
+void task_cloned(pid_t parent, pid_t child)
+{
+	if (same_files(parent, child))
+		task_get(child)->files = task_files(parent);
+}
+
+void task_unshared(pid_t tid)
+{
+	task_get(tid)->files_left = true;
 }
 
 void task_each(void (*visit)(const struct task *t, void *arg), void *arg)

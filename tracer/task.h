@@ -6,6 +6,8 @@
 #define TRACER_TASK_H
 
 #include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 struct stop;
@@ -15,6 +17,8 @@ struct task {
 	pid_t tid;
 	int interruptible; /* the last notified call, if a signal may end it in the kernel's own way, else -1 */
 	struct stop *stop; /* the call that is served at stops of the task, NULL when none */
+	uint64_t files;    /* task_files, 0: not asked yet */
+	bool files_left;   /* it may have left those it shared */
 };
 
 extern pthread_mutex_t task_mutex;
@@ -41,6 +45,18 @@ void task_remove(pid_t tid);
 
 /* Task OLD goes on as TID, whose own record must be gone. */
 void task_rename(pid_t old, pid_t tid);
+
+/*
+ * A number for the descriptor table that TID uses (the kernel's owner of record locks), the same for all tasks that
+ * share it, never 0 and never given again.
+ */
+uint64_t task_files(pid_t tid);
+
+/* PARENT made CHILD: a thread, a process, or something in between. */
+void task_cloned(pid_t parent, pid_t child);
+
+/* TID may have a descriptor table of its own from now on (unshare, exec). */
+void task_unshared(pid_t tid);
 
 /* Calls VISIT for every task. */
 void task_each(void (*visit)(const struct task *t, void *arg), void *arg);

@@ -1,0 +1,87 @@
+/*
+ * POSIX record locks of the tracees. The target keeps them, for owners that are numbers; what is known here is
+ * what only we can know: which task stands behind an owner, when the kernel would have given its locks free
+ * (any descriptor of the file closed, the process dead), and who waits for whom. All want the state lock held.
+ */
+#ifndef TRACER_LOCKS_H
+#define TRACER_LOCKS_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "ofd.h"
+
+/* A lock that a call asks for. */
+struct lock_want {
+	uint64_t owner;    /* whose: locks_owner's number; 0: the open file's */
+	short type;
+	uint64_t from, to; /* both within */
+};
+
+/* The owner that TID's record locks have. */
+uint64_t locks_owner(pid_t tid);
+
+/* Owner W->owner, process PID, has at the target what W says, of O's file, and asked through FD. F_UNLCK takes away. */
+void locks_set(struct ofd *o, const struct lock_want *w, pid_t tid, pid_t pid, int fd);
+
+/* Of which process the lock TYPE on exactly FROM…TO of N is that stands in the way of OWNER; 0: of none known. */
+pid_t locks_holder(const struct node *n, uint64_t owner, short type, uint64_t from, uint64_t to);
+
+/* Whether waiting for W on N would be for ever: whoever holds it waits, in the end, for W's owner. */
+bool locks_deadlock(const struct node *n, const struct lock_want *w);
+
+/* ---- the ends of locks ---- */
+
+/* TID closes a descriptor of O. */
+void locks_closing(pid_t tid, const struct ofd *o);
+
+/* TID is about to close its descriptors FIRST to LAST, those of them that are ours. */
+void locks_closing_range(pid_t tid, unsigned first, unsigned last);
+
+/*
+ * Gives free what the tracees have closed, or died with, without our seeing it. Of N; of every file for
+ * NULL. Costs a readlink for each owner.
+ */
+void locks_verify(const struct node *n);
+
+/* A task has gone, or has closed what its exec closes: has locks_verify done. Any thread, without the state lock. */
+void locks_check_soon(void);
+
+/* TID is about to close descriptors, nobody knows which (exec): locks_verify will find what that ended. */
+void locks_note_all(pid_t tid);
+
+/* TID may be about to get a descriptor table of its own. */
+void locks_unshare(pid_t tid);
+
+/* O's last descriptor is closed; its handle is not yet. */
+void locks_ofd_gone(const struct ofd *o);
+
+/* TID got FD, of O, in the range that is not trapped. */
+void locks_opened(pid_t tid, const struct ofd *o, int fd);
+
+/* ---- waits ---- */
+
+struct lock_waiter {
+	struct lock_waiter *next;
+	const struct node *node;
+	const struct mount *mount;
+	struct lock_want want;
+	uint64_t ticket;
+	bool done; /* the agent's LockEnd came, with … */
+	int error; /* … this, positive; 0: it is held */
+	pthread_cond_t cond;
+};
+
+/* Makes W, of which the caller set node, mount and want, known under a new ticket; and unknown. */
+void locks_wait_begin(struct lock_waiter *w);
+void locks_wait_end(struct lock_waiter *w);
+
+/* Waits up to NS for the end of W. The lead must have been given up. */
+void locks_wait_some(struct lock_waiter *w, long ns);
+
+/* The agent of M says that TICKET's wait has ended. */
+void locks_wait_ended(const struct mount *m, uint64_t ticket, int error);
+
+#endif
