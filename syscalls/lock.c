@@ -103,7 +103,7 @@ static bool lock_allowed(const struct ofd *o, short type)
 static rfs_Lock lock_message(const struct ofd *o, const struct lock_want *w, bool get)
 {
 	return (rfs_Lock){ .handle = o->handle,
-			   .owner = w->owner,
+			   .owner = locks_is_file(w->owner) ? 0 : w->owner,
 			   .command = get ? F_OFD_GETLK : F_OFD_SETLK,
 			   .type = (uint32_t)w->type,
 			   .start = w->from,
@@ -251,7 +251,7 @@ static int lock_set(struct call *c, struct ofd *o, const struct lock_want *w, bo
 				.op.lock_wait = { .has_lock = true, .lock = message } };
 	int rc = wait && w->type != F_UNLCK ? wait_lock(c, o, w, &waiting) : ask(c, o, &req);
 
-	if (!rc && w->owner) {
+	if (!rc) {
 		locks_set(o, w, c->tid, call_process(c), (int)c->arg[0]);
 		/* It may have been killed, or have closed the descriptor, since it asked. */
 		locks_verify(o->node);
@@ -280,7 +280,7 @@ long lock_fcntl(struct call *c, struct ofd *o, int command)
 	if (!rc && open_file && l.l_pid)
 		rc = -EINVAL;
 	if (!rc) {
-		want.owner = open_file ? 0 : locks_owner(c->tid);
+		want.owner = open_file ? locks_file_owner(o) : locks_owner(c->tid);
 		locks_verify(o->node);
 		rc = get ? lock_get(c, o, &want, &l)
 			 : lock_set(c, o, &want, command == F_SETLKW || command == F_OFD_SETLKW);

@@ -26,7 +26,7 @@ struct hold_fd {
 	uint64_t handle;
 };
 
-/* What one owner has locked of one file. */
+/* What one owner has locked of one file. In the kernel's order: by when the owner began to. */
 struct hold {
 	struct hold *next;
 	struct node *node;
@@ -41,6 +41,19 @@ static struct lock_waiter *waiters;
 static uint64_t last_ticket;
 static atomic_uint hold_count;
 static atomic_bool check_queued;
+
+/* Handles are counted up from 1, and so are descriptor tables. */
+#define OWNER_FILE (UINT64_C(1) << 63)
+
+uint64_t locks_file_owner(const struct ofd *o)
+{
+	return OWNER_FILE | o->handle;
+}
+
+bool locks_is_file(uint64_t owner)
+{
+	return owner & OWNER_FILE;
+}
 
 uint64_t locks_owner(pid_t tid)
 {
@@ -77,7 +90,8 @@ static void hold_release(struct hold **p)
 	rfs_Request req = { .which_op = rfs_Request_lock_release_tag,
 			    .op.lock_release = { .owner = (*p)->owner, .handle = n->ofds->handle } };
 
-	if (!n->mount->closing)
+	/* An open file's go with its handle. */
+	if (!n->mount->closing && !locks_is_file((*p)->owner))
 		link_send(n->mount->link, &req);
 	hold_free(p);
 }
@@ -151,11 +165,12 @@ void locks_set(struct ofd *o, const struct lock_want *w, pid_t tid, pid_t pid, i
 		atomic_fetch_add(&hold_count, 1);
 		(*slot)->node = o->node;
 		(*slot)->owner = w->owner;
-		if (any_untrapped(o->node))
+		if (!locks_is_file(owner) && any_untrapped(o->node))
 			each_fd(tid, note_if_held, &owner);
 	}
 	note_fd(*slot, fd, o->handle);
-	ranges_set(&(*slot)->ranges, &(struct range){ .type = w->type, .from = w->from, .to = w->to, .pid = pid });
+	ranges_set(&(*slot)->ranges, &(struct range){ .type = w->type, .from = w->from, .to = w->to,
+						      .pid = locks_is_file(owner) ? -1 : pid });
 	if (!(*slot)->ranges.count)
 		hold_free(slot);
 }
@@ -177,7 +192,8 @@ static bool waits_for(const struct node *n, const struct lock_want *w, uint64_t 
 /* Whether OWNER waits, directly or not, for a lock of TARGET's. */
 static bool chain_reaches(uint64_t owner, uint64_t target, int depth)
 {
-	for (const struct lock_waiter *w = waiters; w; w = w->next)
+	/* fs/locks.c, posix_locks_deadlock(): open files wait for nobody. */
+	for (const struct lock_waiter *w = locks_is_file(owner) ? NULL : waiters; w; w = w->next)
 		if (w->want.owner == owner && !w->done && waits_for(w->node, &w->want, target, depth))
 			return true;
 	return false;
@@ -196,7 +212,7 @@ static bool waits_for(const struct node *n, const struct lock_want *w, uint64_t 
 
 bool locks_deadlock(const struct node *n, const struct lock_want *w)
 {
-	return w->owner && waits_for(n, w, w->owner, 0);
+	return w->owner && !locks_is_file(w->owner) && waits_for(n, w, w->owner, 0);
 }
 
 /* ---- the ends of locks ---- */
@@ -254,6 +270,8 @@ static bool hold_stands(const struct hold *h)
 {
 	struct search s = { .hold = h };
 
+	if (locks_is_file(h->owner))
+		return true;
 	task_lock();
 	task_each(search_task, &s);
 	task_unlock();
@@ -309,7 +327,7 @@ void locks_ofd_gone(const struct ofd *o)
 	bool last = o->node->ofds == o && !o->next_of_node;
 
 	for (struct hold **p = &holds; *p;) {
-		if ((*p)->node == o->node && (last || !hold_stands(*p)))
+		if ((*p)->node == o->node && (last || (*p)->owner == locks_file_owner(o) || !hold_stands(*p)))
 			hold_release(p);
 		else
 			p = &(*p)->next;

@@ -15,7 +15,7 @@
 
 /* A lock that a call asks for. */
 struct lock_want {
-	uint64_t owner;    /* whose: locks_owner's number; 0: the open file's */
+	uint64_t owner;    /* whose: see locks_owner, locks_file_owner; 0: nobody's that can be told */
 	short type;
 	uint64_t from, to; /* both within */
 };
@@ -23,10 +23,19 @@ struct lock_want {
 /* The owner that TID's record locks have. */
 uint64_t locks_owner(pid_t tid);
 
+/* The owner that O has as an open file (F_OFD_SETLK). */
+uint64_t locks_file_owner(const struct ofd *o);
+
+/* Whether OWNER is an open file, and no process. */
+bool locks_is_file(uint64_t owner);
+
 /* Owner W->owner, process PID, has at the target what W says, of O's file, and asked through FD. F_UNLCK takes away. */
 void locks_set(struct ofd *o, const struct lock_want *w, pid_t tid, pid_t pid, int fd);
 
-/* Of which process the lock TYPE on exactly FROM…TO of N is that stands in the way of OWNER; 0: of none known. */
+/*
+ * Of which process the lock TYPE on exactly FROM…TO of N is that stands in the way of OWNER: the first of them, as
+ * the kernel has it. -1: of an open file; 0: of none known.
+ */
 pid_t locks_holder(const struct node *n, uint64_t owner, short type, uint64_t from, uint64_t to);
 
 /* Whether waiting for W on N would be for ever: whoever holds it waits, in the end, for W's owner. */

@@ -114,10 +114,11 @@ static UNUSED struct locker *locker_start(void)
 	l->busy = false;
 	l->pid = fork_clean();
 	if (!l->pid) {
-		for (int i = 0; i < locker_count; i++) {
-			close(lockers[i].to);
-			close(lockers[i].from);
-		}
+		for (size_t i = 0; i < COUNT(lockers); i++)
+			if (lockers[i].pid) {
+				close(lockers[i].to);
+				close(lockers[i].from);
+			}
 		close(to[1]);
 		close(from[0]);
 		obey_all(to[0], from[1]);
