@@ -24,19 +24,32 @@ struct locks *locks_new(void)
 	return l;
 }
 
+/*
+ * The file may be one that nobody can open any more (created with mode 0): then its first owner locks on the
+ * handle itself. A second one there, or the handle's own locks, would not conflict with that.
+ */
+static int lock_borrow(struct agent *a, struct lock_owner *o, struct handle *h)
+{
+	if (h->lent || h->own_locks || handle_get(a->handles, h->number, &o->lender))
+		return -ENOLCK;
+	h->lent = true;
+	o->fd = h->fd;
+	return 0;
+}
+
 /* As widely as it can be had: the next handle of this owner may be open for writing. */
-static int lock_open(struct lock_owner *o, const struct handle *h, bool read_only)
+static int lock_open(struct agent *a, struct lock_owner *o, struct handle *h)
 {
 	char proc[32];
 
 	snprintf(proc, sizeof(proc), "/proc/self/fd/%d", h->fd);
 	o->mode = O_RDWR;
-	o->fd = read_only ? -1 : open(proc, O_RDWR | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	o->fd = a->root.read_only ? -1 : open(proc, O_RDWR | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 	if (o->fd < 0) {
 		o->mode = h->flags & O_ACCMODE;
 		o->fd = open(proc, o->mode | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 	}
-	return o->fd < 0 ? -ENOLCK : 0;
+	return o->fd < 0 ? lock_borrow(a, o, h) : 0;
 }
 
 static struct lock_owner **lock_find(struct locks *l, const struct handle *h, uint64_t owner)
@@ -48,19 +61,23 @@ static struct lock_owner **lock_find(struct locks *l, const struct handle *h, ui
 	return p;
 }
 
-static void lock_drop(struct locks *l, struct lock_owner **p)
+static void lock_drop(struct agent *a, struct lock_owner **p)
 {
 	struct flock all = { .l_type = F_UNLCK, .l_whence = SEEK_SET };
 	struct lock_owner *o = *p;
 
-	if (o->waiters) { /* what they wait for must not conflict with what the owner locks next */
-		fcntl(o->fd, F_OFD_SETLK, &all);
-		o->handles = 0;
+	fcntl(o->fd, F_OFD_SETLK, &all);
+	o->handles = 0;
+	if (o->waiters) /* what they wait for must not conflict with what the owner locks next */
 		return;
-	}
 	*p = o->next;
-	l->count--;
-	close(o->fd);
+	a->locks->count--;
+	if (o->lender) {
+		o->lender->lent = false;
+		handle_put(a->handles, o->lender);
+	} else {
+		close(o->fd);
+	}
 	free(o);
 }
 
@@ -78,9 +95,9 @@ static int lock_note(struct lock_owner *o, const struct handle *h)
 	return 0;
 }
 
-static int lock_owner_get(struct locks *l, const struct handle *h, uint64_t owner, bool read_only,
-			  struct lock_owner **out)
+static int lock_owner_get(struct agent *a, struct handle *h, uint64_t owner, struct lock_owner **out)
 {
+	struct locks *l = a->locks;
 	struct lock_owner *o = *lock_find(l, h, owner);
 	int r;
 
@@ -94,7 +111,7 @@ static int lock_owner_get(struct locks *l, const struct handle *h, uint64_t owne
 	if (!o)
 		return -ENOLCK;
 	*o = (struct lock_owner){ .owner = owner, .dev = h->dev, .ino = h->ino, .next = l->owners };
-	r = lock_open(o, h, read_only);
+	r = lock_open(a, o, h);
 	if (r) {
 		free(o);
 		return r;
@@ -133,12 +150,11 @@ static int lock_fcntl(const rfs_Lock *req, int fd, struct flock *f)
 	return errno == EACCES ? -EAGAIN : -errno;
 }
 
-static int lock_as_owner(struct agent *a, const rfs_Lock *req, const struct handle *h, struct flock *f,
+static int lock_as_owner(struct agent *a, const rfs_Lock *req, struct handle *h, struct flock *f,
 			 struct lock_owner **waiter)
 {
-	struct locks *l = a->locks;
 	struct lock_owner *o;
-	int r = lock_owner_get(l, h, req->owner, a->root.read_only, &o);
+	int r = lock_owner_get(a, h, req->owner, &o);
 
 	if (!r && req->command == F_OFD_SETLK && o->mode != O_RDWR && req->type != F_UNLCK &&
 	    o->mode != (req->type == F_WRLCK ? O_WRONLY : O_RDONLY))
@@ -146,7 +162,7 @@ static int lock_as_owner(struct agent *a, const rfs_Lock *req, const struct hand
 	if (!r)
 		r = lock_fcntl(req, o->fd, f);
 	if (!r && req->command == F_OFD_SETLK && req->type == F_UNLCK && !req->start && !req->length)
-		lock_drop(l, lock_find(l, h, req->owner));
+		lock_drop(a, lock_find(a->locks, h, req->owner));
 	if (r == -EAGAIN && waiter) {
 		o->waiters++;
 		*waiter = o;
@@ -154,15 +170,20 @@ static int lock_as_owner(struct agent *a, const rfs_Lock *req, const struct hand
 	return r;
 }
 
-int lock_try(struct agent *a, const rfs_Lock *req, const struct handle *h, struct flock *f,
-	     struct lock_owner **waiter)
+static int lock_as_file(const rfs_Lock *req, struct handle *h, struct flock *f)
+{
+	if (h->lent)
+		return -ENOLCK;
+	h->own_locks = true;
+	return lock_fcntl(req, h->fd, f);
+}
+
+int lock_try(struct agent *a, const rfs_Lock *req, struct handle *h, struct flock *f, struct lock_owner **waiter)
 {
 	int r;
 
-	if (!req->owner)
-		return lock_fcntl(req, h->fd, f);
 	pthread_mutex_lock(&a->locks->lock);
-	r = lock_as_owner(a, req, h, f, waiter);
+	r = req->owner ? lock_as_owner(a, req, h, f, waiter) : lock_as_file(req, h, f);
 	pthread_mutex_unlock(&a->locks->lock);
 	return r;
 }
@@ -202,8 +223,9 @@ int op_lock(struct op *op)
 	return 0;
 }
 
-void locks_forget(struct locks *l, const struct handle *h)
+void locks_forget(struct agent *a, const struct handle *h)
 {
+	struct locks *l = a->locks;
 	struct lock_owner **p;
 	unsigned int i;
 	bool mine;
@@ -216,7 +238,7 @@ void locks_forget(struct locks *l, const struct handle *h)
 		for (i = 0; i < o->handles && !mine; i++)
 			mine = o->handle[i] == h->number;
 		if (mine)
-			lock_drop(l, p);
+			lock_drop(a, p);
 		if (*p == o)
 			p = &o->next;
 	}
@@ -238,7 +260,7 @@ int op_lock_release(struct op *op)
 		struct lock_owner *o = *p;
 
 		if (o->owner == req->owner && (!h || (o->dev == h->dev && o->ino == h->ino)))
-			lock_drop(l, p);
+			lock_drop(op->agent, p);
 		if (*p == o)
 			p = &o->next;
 	}

@@ -16,6 +16,7 @@ struct lock_owner {
 	ino_t ino;
 	int fd;
 	int mode;             /* its access mode */
+	struct handle *lender; /* a reference: FD is this handle's, as there could be no other. NULL: it is O's own */
 	unsigned int waiters; /* waits that go on on FD, which must stay open for them */
 	unsigned int handles;
 	uint64_t handle[LOCK_HANDLES];
@@ -43,8 +44,7 @@ void lock_wait_init(struct locks *l);
  * Does REQ through H without waiting; F is what fcntl(2) made of it. 0 or a negative errno: -EAGAIN when somebody
  * else has it. With WAITER, an owner that has to wait is put there and counted as a waiter.
  */
-int lock_try(struct agent *a, const rfs_Lock *req, const struct handle *h, struct flock *f,
-	     struct lock_owner **waiter);
+int lock_try(struct agent *a, const rfs_Lock *req, struct handle *h, struct flock *f, struct lock_owner **waiter);
 
 /* Takes a reference on the handle of REQ, if it may be locked as REQ says. 0 or a negative errno. */
 int lock_handle(struct agent *a, const rfs_Lock *req, struct handle **h);

@@ -341,7 +341,7 @@ int op_close(struct op *op)
 	if (r)
 		return r;
 	watch_forget(a->watcher, h);
-	locks_forget(a->locks, h);
+	locks_forget(a, h);
 	channel_cancel(a->channels, h);
 	bool noticed = h->channel;
 	handle_put(a->handles, h);

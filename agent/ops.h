@@ -126,7 +126,7 @@ int op_lock_release(struct op *op);
 struct locks *locks_new(void);
 
 /* Drops the locks of every owner that locked through H, which is being closed. */
-void locks_forget(struct locks *l, const struct handle *h);
+void locks_forget(struct agent *a, const struct handle *h);
 
 /* lock_wait.c */
 int op_lock_wait(struct op *op);

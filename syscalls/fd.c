@@ -166,6 +166,22 @@ static long set_status(struct ofd *o, int flags)
 	return CALL_CONTINUE;
 }
 
+static long refused(struct call *c, const char *why)
+{
+	c->note = why;
+	return -EINVAL;
+}
+
+/* fcntl_dirnotify() in a kernel whose administrator has switched it off, but for what is wrong in any kernel. */
+static long dir_notify(struct call *c, const struct ofd *o)
+{
+	if (!(c->arg[2] & ~(uint64_t)DN_MULTISHOT))
+		return 0;
+	if (!S_ISDIR(o->node->attr.mode))
+		return -ENOTDIR;
+	return refused(c, "F_NOTIFY is not emulated: use inotify");
+}
+
 long sys_fcntl(struct call *c)
 {
 	int fd = (int)c->arg[0], command = (int)c->arg[1];
@@ -202,9 +218,15 @@ long sys_fcntl(struct call *c)
 	case F_OFD_SETLKW:
 		return lock_fcntl(c, o, command);
 	case F_SETLEASE:
+		/* As a file system without leases (fs/libfs.c, simple_nosetlease()). */
+		return refused(c, "leases cannot be had on remote files: programs do without");
 	case F_GETLEASE:
+		return F_UNLCK;
 	case F_NOTIFY:
-		return call_unsupported(c, o->mount);
+		return dir_notify(c, o);
+	case F_ADD_SEALS:
+	case F_GET_SEALS:
+		return refused(c, "only memory files can be sealed");
 	default:
 		return CALL_CONTINUE;
 	}

@@ -48,7 +48,7 @@ static int add_fd_rules(scmp_filter_ctx ctx, const struct syscall_row *row)
 
 /* Commands that are about the file itself, so that a native placeholder must not answer them. */
 static const unsigned fcntl_any_fd[] = { F_GETLK, F_SETLK, F_SETLKW, F_OFD_GETLK, F_OFD_SETLK, F_OFD_SETLKW,
-					 F_SETLEASE, F_GETLEASE, F_NOTIFY };
+					 F_SETLEASE, F_GETLEASE, F_NOTIFY, F_ADD_SEALS, F_GET_SEALS };
 static const unsigned ioctl_any_fd[] = { FS_IOC_GETFLAGS, FS_IOC_SETFLAGS, FS_IOC_FSGETXATTR, FS_IOC_FSSETXATTR, FS_IOC_GETVERSION,
 					 FS_IOC_SETVERSION, FS_IOC_GETFSLABEL, FS_IOC_FIEMAP, FIGETBSZ, FIOQSIZE, FIBMAP,
 					 _IOR(0x15, 0, uint8_t[17]) /* FS_IOC_GETFSUUID */,
