@@ -165,7 +165,7 @@ static int wait_for_end(struct call *c, const struct ofd *o, struct lock_waiter 
 /* Has the agent wait for what REQ says, of W. 0 when it is held. */
 static int wait_lock(struct call *c, struct ofd *o, const struct lock_want *want, rfs_Request *req)
 {
-	struct lock_waiter w = { .node = o->node, .mount = o->mount, .want = *want };
+	struct lock_waiter w = { .node = o->node, .mount = o->mount, .call = c, .want = *want };
 	struct link_reply rep;
 	int rc;
 
@@ -208,6 +208,7 @@ long sys_flock(struct call *c)
 	if (o->flags & O_PATH)
 		return -EBADF;
 	ofd_ref(o);
+	locks_expel(o->node);
 	int rc = flock_ask(c, o, kind, kind != LOCK_UN && !(operation & LOCK_NB));
 	ofd_unref(o);
 	return rc;
@@ -281,6 +282,7 @@ long lock_fcntl(struct call *c, struct ofd *o, int command)
 		rc = -EINVAL;
 	if (!rc) {
 		want.owner = open_file ? locks_file_owner(o) : locks_owner(c->tid);
+		locks_expel(o->node);
 		locks_verify(o->node);
 		rc = get ? lock_get(c, o, &want, &l)
 			 : lock_set(c, o, &want, command == F_SETLKW || command == F_OFD_SETLKW);

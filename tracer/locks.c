@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "call.h"
 #include "link.h"
 #include "ranges.h"
 #include "rules.h"
@@ -39,6 +40,7 @@ struct hold {
 static struct hold *holds;
 static struct lock_waiter *waiters;
 static uint64_t last_ticket;
+static pthread_cond_t looked = PTHREAD_COND_INITIALIZER; /* a waiter has looked at its call, or has gone */
 static atomic_uint hold_count;
 static atomic_bool check_queued;
 
@@ -365,6 +367,7 @@ void locks_wait_end(struct lock_waiter *w)
 		p = &(*p)->next;
 	*p = w->next;
 	pthread_cond_destroy(&w->cond);
+	pthread_cond_broadcast(&looked);
 }
 
 void locks_wait_some(struct lock_waiter *w, long ns)
@@ -372,8 +375,26 @@ void locks_wait_some(struct lock_waiter *w, long ns)
 	uint64_t until = now_ns() + (uint64_t)ns;
 	struct timespec t = { .tv_sec = (time_t)(until / 1000000000), .tv_nsec = (long)(until % 1000000000) };
 
-	while (!w->done && pthread_cond_timedwait(&w->cond, &state_mutex, &t) != ETIMEDOUT)
+	pthread_cond_broadcast(&looked);
+	while (!w->done && !w->hurry && pthread_cond_timedwait(&w->cond, &state_mutex, &t) != ETIMEDOUT)
 		;
+	w->hurry = false;
+}
+
+void locks_expel(const struct node *n)
+{
+	struct lock_waiter *w = waiters;
+
+	while (w) {
+		if (w->node != n || !call_interrupted(w->call)) {
+			w = w->next;
+			continue;
+		}
+		w->hurry = true;
+		pthread_cond_signal(&w->cond);
+		state_wait(&looked);
+		w = waiters;
+	}
 }
 
 void locks_wait_ended(const struct mount *m, uint64_t ticket, int error)

@@ -76,19 +76,27 @@ struct lock_waiter {
 	struct lock_waiter *next;
 	const struct node *node;
 	const struct mount *mount;
+	const struct call *call;
 	struct lock_want want;
 	uint64_t ticket;
 	bool done; /* the agent's LockEnd came, with … */
 	int error; /* … this, positive; 0: it is held */
+	bool hurry; /* somebody waits for it to look at its call */
 	pthread_cond_t cond;
 };
 
-/* Makes W, of which the caller set node, mount and want, known under a new ticket; and unknown. */
+/* Makes W, of which the caller set node, mount, call and want, known under a new ticket; and unknown. */
 void locks_wait_begin(struct lock_waiter *w);
 void locks_wait_end(struct lock_waiter *w);
 
-/* Waits up to NS for the end of W. The lead must have been given up. */
+/* Waits up to NS for the end of W; then the caller looks whether its call still waits. The lead must have been given up. */
 void locks_wait_some(struct lock_waiter *w, long ns);
+
+/*
+ * Waits until who was killed or interrupted in waiting for a lock of N waits no longer, and holds nothing that it
+ * got too late. Before anything is asked of N's locks.
+ */
+void locks_expel(const struct node *n);
 
 /* The agent of M says that TICKET's wait has ended. */
 void locks_wait_ended(const struct mount *m, uint64_t ticket, int error);
