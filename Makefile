@@ -11,12 +11,12 @@ override CFLAGS += -std=gnu11 $(WARN) $(WERROR) $(SANITIZE) -fno-strict-aliasing
 override CPPFLAGS += -D_GNU_SOURCE -DVERSION='"$(VERSION)"' -DLIBEXECDIR='"$(LIBEXECDIR)"' \
 	-Iproto -Itracer -Isyscalls -I$(B)/proto
 
-proto_objs := proto/frame.o
+proto_objs := proto/frame.o proto/digest.o
 
 agent_objs := agent/main.o agent/serve.o agent/input.o agent/output.o agent/dispatch.o agent/handle.o \
 	agent/copy.o agent/lock_wait.o \
 	agent/channel.o agent/flow.o agent/socket.o \
-	agent/resolve.o agent/walk.o agent/attr.o agent/open.o agent/file.o agent/dir.o agent/stat.o agent/name.o agent/meta.o \
+	agent/resolve.o agent/walk.o agent/attr.o agent/open.o agent/file.o agent/digest.o agent/dir.o agent/stat.o agent/name.o agent/meta.o \
 	agent/ioctl.o agent/fhandle.o \
 	agent/subject.o agent/xattr.o agent/lock.o agent/umask.o agent/watch.o agent/promise.o agent/event.o agent/observe.o
 
@@ -28,7 +28,7 @@ tracer_objs := tracer/main.o tracer/options.o tracer/launch.o tracer/target.o tr
 	tracer/spawn.o tracer/filter.o tracer/loop.o tracer/stop.o tracer/stop_work.o tracer/pass.o tracer/regs.o tracer/task.o tracer/worker.o tracer/notify.o \
 	tracer/proclink.o \
 	tracer/call.o tracer/mem.o tracer/place.o tracer/rules.o tracer/cache.o tracer/ofd.o \
-	tracer/placeholder.o tracer/drain.o tracer/image.o tracer/sync.o tracer/push.o tracer/carrier.o tracer/watch.o tracer/elf.o tracer/exe.o $(log_objs)
+	tracer/placeholder.o tracer/drain.o tracer/image.o tracer/sync.o tracer/bring.o tracer/push.o tracer/carrier.o tracer/watch.o tracer/elf.o tracer/exe.o $(log_objs)
 
 syscalls_objs := syscalls/table.o syscalls/remote.o syscalls/open.o syscalls/io.o syscalls/stat.o \
 	syscalls/transfer.o syscalls/fsize.o syscalls/buffers.o syscalls/flow.o \

@@ -51,6 +51,7 @@ static const struct handler handlers[] = {
 	[rfs_Request_link_tag] = { "link", true, false, op_link, op_link_refuse },
 	[rfs_Request_symlink_tag] = { "symlink", true, true, op_symlink, op_symlink_refuse },
 	[rfs_Request_mknod_tag] = { "mknod", true, false, op_mknod, op_mknod_refuse },
+	[rfs_Request_digest_tag] = { "digest", false, false, op_digest, NULL },
 	[rfs_Request_copy_range_tag] = { "copy_range", true, false, op_copy_range, op_copy_refuse },
 	[rfs_Request_watch_tag] = { "watch", false, false, op_watch, NULL },
 	[rfs_Request_unwatch_tag] = { "unwatch", false, false, op_unwatch, NULL },
@@ -90,6 +91,8 @@ size_t dispatch_cost(const rfs_Request *req)
 
 	if (req->which_op == rfs_Request_read_tag)
 		size = req->op.read.size;
+	else if (req->which_op == rfs_Request_digest_tag)
+		size = (size_t)req->op.digest.pages * sizeof(uint64_t);
 	else if (req->which_op == rfs_Request_receive_tag)
 		size = req->op.receive.size;
 	else if (req->which_op == rfs_Request_list_tag)
@@ -107,7 +110,7 @@ size_t dispatch_cost(const rfs_Request *req)
 static bool dispatch_waits(const struct handler *h)
 {
 	return h->fn == op_sync || h->fn == op_sync_range || h->fn == op_syncfs || h->fn == op_copy_range ||
-	       h->fn == op_clone || h->fn == op_dedupe;
+	       h->fn == op_clone || h->fn == op_dedupe || h->fn == op_digest;
 }
 
 bool dispatch_is_quick(const rfs_Request *req)

@@ -30,6 +30,9 @@ int file_read(struct op *op, int fd, uint64_t offset, uint32_t size, int flags, 
 /* write(2) on a handle that cannot be written to: what is left of it under a read-only root. */
 int op_write_refuse(struct op *op);
 
+/* digest.c */
+int op_digest(struct op *op);
+
 /* dir.c */
 int op_list(struct op *op);
 

@@ -1,5 +1,6 @@
 #include "image.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -194,16 +195,13 @@ int image_reread(struct call *c, struct node *n, uint64_t off, uint64_t len)
 	return got < 0 ? (int)got : 0;
 }
 
-static long fill_piece(struct call *c, struct ofd *o, uint64_t handle, uint64_t off)
+static long fill_piece(struct call *c, struct ofd *o, uint64_t handle, uint64_t off, size_t len_max)
 {
 	sync_lock(o->node->image);
-	long len = reread_piece(c, o, handle, off, FRAME_MAX_PAYLOAD);
+	long len = reread_piece(c, o, handle, off, len_max);
 	sync_unlock(o->node->image);
 	return len;
 }
-
-/* How often a hole is looked for: a file may be far larger than what is in it. */
-#define HOLE_LOOK (16u << 20)
 
 /* Where the file's data goes on behind OFF, in whole pages; what is before is a hole in the image as well. */
 static uint64_t skip_hole(struct call *c, struct ofd *o, uint64_t handle, uint64_t off)
@@ -234,25 +232,107 @@ static uint64_t skip_hole(struct call *c, struct ofd *o, uint64_t handle, uint64
 	return to;
 }
 
-/* All of the file from OFF on. */
-static int fill_rest(struct call *c, struct ofd *o, uint64_t handle, uint64_t off)
+/* All of the file from OFF on; *END is where it ends. */
+static int read_rest(struct call *c, struct ofd *o, uint64_t handle, uint64_t off, uint64_t *end)
 {
-	struct image *i = o->node->image;
-	uint64_t version = o->node->own_version;
-	struct stat st;
 	long len;
 
 	do {
-		len = fill_piece(c, o, handle, off);
+		len = fill_piece(c, o, handle, off, FRAME_MAX_PAYLOAD);
 		off += len > 0 ? (uint64_t)len : 0;
-		if (len > 0 && off % HOLE_LOOK == 0)
-			off = skip_hole(c, o, handle, off);
 	} while (len == -EAGAIN || len == FRAME_MAX_PAYLOAD);
-	if (len < 0 || fstat(i->fd, &st) < 0)
-		return len < 0 ? (int)len : -errno;
+	*end = off;
+	return len < 0 ? (int)len : 0;
+}
+
+/* The digest that the page of I at OFF has, or should have. */
+static uint64_t page_digest(const struct image *i, uint64_t off)
+{
+	uint8_t page[SYNC_PAGE];
+	uint64_t digest;
+
+	if (i->fresh)
+		return 0;
+	if (i->sync && sync_known(i, off, &digest))
+		return digest;
+	ssize_t n = pread(i->fd, page, SYNC_PAGE, (off_t)off);
+	return digest_page(page, n > 0 ? (size_t)n : 0);
+}
+
+/* Reads what differs among COUNT pages from OFF. */
+static int read_differing(struct call *c, struct ofd *o, uint64_t handle, const uint8_t *digests, size_t count, uint64_t off)
+{
+	const size_t most = FRAME_MAX_PAYLOAD / SYNC_PAGE;
+	long len = 0;
+
+	for (size_t at = 0, end; at < count && len >= 0; at = end) {
+		uint64_t digest;
+
+		for (end = at; end < count && end - at < most; end++) {
+			memcpy(&digest, digests + end * sizeof(digest), sizeof(digest));
+			if (le64toh(digest) == page_digest(o->node->image, off + end * SYNC_PAGE))
+				break;
+		}
+		while (end > at && (len = fill_piece(c, o, handle, off + at * SYNC_PAGE, (end - at) * SYNC_PAGE)) == -EAGAIN)
+			;
+		end += end == at;
+	}
+	return len < 0 ? (int)len : 0;
+}
+
+static bool is_all_zero(const uint8_t *digests, size_t count)
+{
+	return count && is_zero(digests, count * sizeof(uint64_t));
+}
+
+/* The same as read_rest for a large file, by what has changed. */
+static int compare_rest(struct call *c, struct ofd *o, uint64_t handle, uint64_t off, uint64_t *end)
+{
+	rfs_Request req = { .which_op = rfs_Request_digest_tag,
+			    .op.digest = { .handle = handle, .pages = DIGEST_MAX } };
+	size_t count;
+
+	off -= off % SYNC_PAGE;
+	do {
+		struct link_reply rep;
+
+		req.op.digest.offset = off;
+		int rc = call_rpc(c, o->mount, &req, NULL, 0, &rep);
+		if (rc)
+			return rc;
+		count = rep.payload_len / sizeof(uint64_t);
+		rc = rep.msg.which_op != rfs_Reply_digest_tag || count > DIGEST_MAX ? -EPROTO : 0;
+		*end = rep.msg.op.digest.size;
+		rc = rc ? rc : read_differing(c, o, handle, rep.payload, count, off);
+		bool hole = !rc && is_all_zero(rep.payload, count);
+		link_reply_free(&rep);
+		if (rc)
+			return rc;
+		off += DIGEST_MAX * (uint64_t)SYNC_PAGE;
+		/* A file may be far larger than what is in it. */
+		if (hole && off < *end)
+			off = skip_hole(c, o, handle, off);
+	} while (count == DIGEST_MAX);
+	return 0;
+}
+
+static int fill_rest(struct call *c, struct ofd *o, uint64_t handle, uint64_t off)
+{
+	struct image *i = o->node->image;
+	uint64_t version = o->node->own_version, end;
+	struct stat st;
+
+	int rc = fstat(i->fd, &st) < 0 ? -errno : 0;
+	/* Our own changes are told of as well: a large file must not be read again for each of them. */
+	if (!rc && st.st_size > FRAME_MAX_PAYLOAD)
+		rc = compare_rest(c, o, handle, off, &end);
+	else if (!rc)
+		rc = read_rest(c, o, handle, off, &end);
+	if (rc || fstat(i->fd, &st) < 0)
+		return rc ? rc : -errno;
 	/* Where we wrote or truncated it meanwhile, the image's size is right. */
 	bool ours = o->node->own_version != version || (i->sync && sync_has_grown(i));
-	return ours && off <= (uint64_t)st.st_size ? 0 : image_resize(i, off);
+	return ours && end <= (uint64_t)st.st_size ? 0 : image_resize(i, end);
 }
 
 static bool is_current(const struct ofd *o)

@@ -28,7 +28,8 @@ struct node {
 	uint64_t version;  /* grows with every change seen: our own writes and the agent's pushes */
 	uint64_t own_version; /* grows with our own writes only */
 	int writers;       /* own changes on their way to the agent */
-	bool refreshing;   /* the refresh thread has it queued */
+	bool refreshing;   /* the refresh thread has it queued … */
+	uint64_t refresh_ns; /* … not before this, now_ns() */
 	struct image *image; /* of a file that is not a directory; NULL before its first placeholder */
 	struct ofd *ofds;
 

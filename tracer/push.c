@@ -15,9 +15,13 @@
 #include "ofd.h"
 #include "rules.h"
 #include "state.h"
+#include "util.h"
 #include "watch.h"
 
 #define MISSED 256
+/* Bringing a file up to date may take one part in this of the time. */
+#define REFRESH_SHARE 4
+#define REFRESH_WAIT_US 2000
 
 static struct { const struct mount *mount; uint64_t handle; } missed[MISSED];
 static unsigned missed_at;
@@ -113,10 +117,27 @@ static void find_refreshing(struct ofd *o, void *arg)
 {
 	struct ofd **found = arg;
 
-	if (!o->node->refreshing)
+	if (!o->node->refreshing || o->node->refresh_ns > now_ns())
 		return;
 	if (!*found && (o->flags & O_ACCMODE) != O_WRONLY && !(o->flags & O_PATH))
 		*found = o;
+}
+
+static void find_waiting(struct ofd *o, void *arg)
+{
+	*(bool *)arg |= o->node->refreshing && o->node->refresh_ns > now_ns();
+}
+
+/* A large file that changes all the time must not be looked at all the time. */
+static void refresh(struct ofd *o)
+{
+	uint64_t start = now_ns();
+
+	ofd_ref(o);
+	o->node->refreshing = false;
+	image_fill(NULL, o);
+	o->node->refresh_ns = now_ns() + (now_ns() - start) * REFRESH_SHARE;
+	ofd_unref(o);
 }
 
 static void *refresh_thread(void *arg)
@@ -124,18 +145,20 @@ static void *refresh_thread(void *arg)
 	state_lock();
 	for (;;) {
 		struct ofd *o = NULL;
+		bool waiting = false;
 
 		while (!any_work)
 			pthread_cond_wait(&work, &state_mutex);
 		ofd_each(find_refreshing, &o);
-		if (!o) {
-			any_work = false;
+		if (o) {
+			refresh(o);
 			continue;
 		}
-		ofd_ref(o);
-		o->node->refreshing = false;
-		image_fill(NULL, o);
-		ofd_unref(o);
+		ofd_each(find_waiting, &waiting);
+		any_work = waiting;
+		state_unlock();
+		usleep(waiting ? REFRESH_WAIT_US : 0);
+		state_lock();
 	}
 	return arg;
 }

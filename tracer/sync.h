@@ -12,12 +12,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "digest.h"
+
 struct call;
 struct image;
 struct mount;
 struct ofd;
 
-#define SYNC_PAGE 4096u
+#define SYNC_PAGE DIGEST_PAGE
 
 /*
  * Lets the kernel write O from now on: fills its image, which is watched for writes. 0, or a negative
@@ -70,6 +72,9 @@ void sync_resize(struct image *i, uint64_t size);
 
 /* The file and I are SIZE bytes long now. */
 void sync_resized(struct image *i, uint64_t size);
+
+/* *DIGEST is that of the page at OFF of I as the agent has it; false when that is not known. */
+bool sync_known(const struct image *i, uint64_t off, uint64_t *digest);
 
 /* True when the page of I at OFF, or LEN bytes of it, are as the agent has them. */
 bool sync_is_clean(const struct image *i, const uint8_t *page, size_t len, uint64_t off);

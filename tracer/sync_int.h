@@ -1,0 +1,34 @@
+/* Between sync.c, which knows who writes natively and when to look, and bring.c, which knows the pages. */
+#ifndef TRACER_SYNC_INT_H
+#define TRACER_SYNC_INT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "sync.h"
+
+struct sync {
+	uint64_t *pages;  /* digest of each page that the agent has */
+	size_t page_count;
+	uint64_t size;    /* the file's size, as the agent has it */
+	bool size_unsure; /* it was changed while a flush was under way */
+	int writers;      /* ofds that write natively or are mapped … */
+	int mapped;       /* … and those of them whose stores nobody tells of */
+	bool dirty, closed;
+	bool whole;       /* look at all of it, not only at what was added */
+	bool bringing;    /* what was told is on its way */
+	int error;        /* of an earlier flush, not yet returned by a call */
+	uint64_t due_ns;  /* when to look for stores next */
+};
+
+/* Takes I, which begins to be written natively, for what the agent has. 0 or a negative errno. */
+int bring_snapshot(struct image *i);
+
+/*
+ * Brings what differs in LEN bytes from OFF (LEN UINT64_MAX: to the end) of O's image, which is locked, to the
+ * agent through O. Without ALL a file that has grown is looked at from its former end only. 0 or a negative errno.
+ */
+int bring_changes(struct call *c, struct ofd *o, uint64_t off, uint64_t len, bool all);
+
+#endif
