@@ -130,6 +130,7 @@ static long utimes_place(struct call *c, const struct place *p, const struct tim
 					   .mtime_nsec = wire_nsec(&t[1]) } };
 
 	place_where(p, &req.op.utimes.where);
+	sync_all(c, p->mount); /* what was stored before must not move the times after */
 	return aim_change(c, p, &req, NULL, 0);
 }
 
