@@ -165,6 +165,9 @@ static long do_read(struct call *c, struct buffers *b, int64_t off, unsigned fla
 		return CALL_CONTINUE; /* a FIFO refuses it */
 	if (o->channel)
 		return flow_read(c, o, b, off);
+	/* Before the kernel says EISDIR: where a listing has ended, offsets may end as well. */
+	if (S_ISDIR(o->node->attr.mode) && io_verify(off == AT_POS ? o->list_cookie : off, b->total))
+		return -EINVAL;
 	if (!io_is_ours(o, false) || off < AT_POS)
 		return CALL_CONTINUE;
 	/* Nothing to be moved is not even looked at: no flag is wrong then. */
@@ -371,6 +374,20 @@ static long seek_file(struct call *c, struct ofd *o, int64_t off, int whence)
 	return off < PLAIN_OFFSET ? off : seek_remote(c, o, off, SEEK_SET);
 }
 
+/* The image of a native file has holes of its own: the target's count, and the kernel is put there. */
+static long seek_native(struct call *c, struct ofd *o, int64_t off, int whence)
+{
+	CLEANUP_FD int fd = call_get_fd(c, (int)c->arg[0]);
+
+	if (fd < 0)
+		return fd;
+	ofd_ref(o);
+	long to = sync_flush(c, o->image, 0, UINT64_MAX);
+	to = to ? to : seek_remote(c, o, off, whence);
+	ofd_unref(o);
+	return to < 0 ? to : lseek(fd, to, SEEK_SET) < 0 ? -errno : to;
+}
+
 long sys_lseek(struct call *c)
 {
 	struct ofd *o = ofd_by_fd(c->tid, (int)c->arg[0]);
@@ -382,6 +399,8 @@ long sys_lseek(struct call *c)
 	call_remote(c, o->mount);
 	if (o->flags & O_PATH)
 		return -EBADF;
+	if (o->io == OFD_NATIVE && (whence == SEEK_DATA || whence == SEEK_HOLE))
+		return seek_native(c, o, off, (int)whence);
 	if (o->io == OFD_NATIVE || whence > SEEK_HOLE)
 		return CALL_CONTINUE;
 	if (o->channel)

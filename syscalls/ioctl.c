@@ -28,7 +28,7 @@ static long readable_bytes(struct call *c, struct ofd *o)
 {
 	rfs_Attr attr;
 	int rc = remote_attr(c, o, &attr);
-	int left = rc || attr.size < o->pos ? 0 : (int)(attr.size - o->pos);
+	int left = rc ? 0 : (int)(attr.size - o->pos); /* file_ioctl() cuts it like this, behind the end as well */
 
 	return rc ? rc : call_write(c, c->arg[2], &left, sizeof(left));
 }

@@ -13,7 +13,7 @@ enum syscall_class {
 	CLASS_ANY,    /* always notified: what it works on does not show in its arguments */
 	CLASS_FD,     /* notified when an A_FD argument is in the range of emulated remote descriptors */
 	CLASS_ANYFD,  /* always notified: a remote file with a native placeholder at a low number must be emulated too */
-	CLASS_FCNTL,  /* fcntl and ioctl: as CLASS_FD, but commands that a file system answers (locks, flags) as CLASS_ANYFD */
+	CLASS_FCNTL,  /* fcntl, ioctl, lseek: as CLASS_FD, but what a file system answers (locks, flags, holes) as CLASS_ANYFD */
 	CLASS_LIMIT,  /* notified when the resource is RLIMIT_NOFILE: the top numbers belong to us */
 	CLASS_TRACE,  /* a ptrace stop: arguments are rewritten */
 	CLASS_NOSYS,  /* ENOSYS from the filter: programs must fall back */

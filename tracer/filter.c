@@ -54,23 +54,38 @@ static const unsigned ioctl_any_fd[] = { FS_IOC_GETFLAGS, FS_IOC_SETFLAGS, FS_IO
 					 _IOR(0x15, 0, uint8_t[17]) /* FS_IOC_GETFSUUID */,
 					 _IOR(0x15, 1, uint8_t[129]) /* FS_IOC_GETFSSYSFSPATH */ };
 
-/* Those of ROW, which is fcntl or ioctl. */
-static const unsigned *trapped_commands(const struct syscall_row *row, size_t *count)
-{
-	bool is_ioctl = row->args[1] == A_IOCTL;
+/* Where data and holes are, an image does not know. */
+static const unsigned lseek_any_fd[] = { SEEK_DATA, SEEK_HOLE };
 
-	*count = is_ioctl ? sizeof(ioctl_any_fd) / sizeof(*ioctl_any_fd) : sizeof(fcntl_any_fd) / sizeof(*fcntl_any_fd);
-	return is_ioctl ? ioctl_any_fd : fcntl_any_fd;
+#define COUNT(array) (sizeof(array) / sizeof(*(array)))
+
+static const struct commands {
+	enum arg_kind kind; /* of the argument that tells */
+	unsigned at;
+	const unsigned *values;
+	size_t count;
+} commands[] = {
+	{ A_FCNTL_CMD, 1, fcntl_any_fd, COUNT(fcntl_any_fd) },
+	{ A_IOCTL, 1, ioctl_any_fd, COUNT(ioctl_any_fd) },
+	{ A_WHENCE, 2, lseek_any_fd, COUNT(lseek_any_fd) },
+};
+
+static const struct commands *trapped_commands(const struct syscall_row *row)
+{
+	const struct commands *c = commands;
+
+	while (row->args[c->at] != c->kind)
+		c++;
+	return c;
 }
 
 static int add_fcntl_rules(scmp_filter_ctx ctx, const struct syscall_row *row)
 {
-	size_t count;
-	const unsigned *commands = trapped_commands(row, &count);
+	const struct commands *c = trapped_commands(row);
 	int rc = add_fd_rules(ctx, row);
 
-	for (size_t i = 0; i < count && !rc; i++)
-		rc = seccomp_rule_add(ctx, TRAPPED, row->nr, 1, SCMP_CMP(1, SCMP_CMP_MASKED_EQ, UINT32_MAX, commands[i]));
+	for (size_t i = 0; i < c->count && !rc; i++)
+		rc = seccomp_rule_add(ctx, TRAPPED, row->nr, 1, SCMP_CMP(c->at, SCMP_CMP_MASKED_EQ, UINT32_MAX, c->values[i]));
 	return rc;
 }
 
@@ -184,11 +199,10 @@ static bool has_emulated_fd(const struct syscall_row *row, const uint64_t *arg)
 
 static bool has_trapped_command(const struct syscall_row *row, const uint64_t *arg)
 {
-	size_t count;
-	const unsigned *commands = trapped_commands(row, &count);
+	const struct commands *c = trapped_commands(row);
 
-	for (size_t i = 0; i < count; i++)
-		if ((unsigned)arg[1] == commands[i])
+	for (size_t i = 0; i < c->count; i++)
+		if ((unsigned)arg[c->at] == c->values[i])
 			return true;
 	return false;
 }

@@ -215,7 +215,7 @@ int placeholder_dir(struct ofd *o)
 	snprintf(name, sizeof(name), "%s%llu", dir_stem, (unsigned long long)++serial);
 	if (mkdir(name, 0700) < 0)
 		return -errno;
-	int fd = open(name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | (o->flags & (O_NONBLOCK | O_NOATIME)));
+	int fd = open(name, O_RDONLY | O_CLOEXEC | (o->flags & ((KEEP_FLAGS & ~(O_ACCMODE | O_DIRECT)) | O_DIRECTORY | O_NOFOLLOW)));
 	/* Who may enter is the target's business; the task may have another user than we have. */
 	int rc = fd < 0 || fchmod(fd, 0711) < 0 ? -errno : make_sole(o, fd);
 	/* Nameless from here on: a supervisor that is killed leaves nothing behind. */

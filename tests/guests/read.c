@@ -1,4 +1,6 @@
 /* read, pread64, readv, preadv, preadv2: lengths, offsets, end of file, errors. */
+#include <sys/ioctl.h>
+
 #include "guest.h"
 
 static char buf[1 << 17];
@@ -176,6 +178,41 @@ static void wrong_descriptors(void)
 	SHOW(sys(read, fd, buf, 10));
 }
 
+/* What is left, which is less than nothing behind the end. */
+static void left(int flags)
+{
+	static const long offsets[] = { 0, 5, 13, 14, 5000, 1L << 33 };
+	int fd = SHOWFD(sys(open, P("hello.txt"), flags)), n;
+
+	section("left %o", flags);
+	for (size_t i = 0; i < COUNT(offsets); i++) {
+		sys(lseek, fd, offsets[i], SEEK_SET);
+		SHOW(sys(ioctl, fd, FIONREAD, &n));
+		printf("%ld: %d\n", offsets[i], n);
+	}
+	close(fd);
+}
+
+/* A directory is none to be read; at its end there is no room for offsets even. */
+static void directory(const char *name)
+{
+	static char buf[65536];
+	int fd = SHOWFD(sys(open, P(name), O_RDONLY | O_APPEND));
+
+	section("directory %s", name);
+	SHOW(sys(read, fd, buf, 10));
+	while (sys(getdents64, fd, buf, sizeof(buf)) > 0)
+		;
+	SHOW(sys(read, fd, buf, 10));
+	SHOW(sys(read, fd, buf, 0));
+	SHOW(sys(pread64, fd, buf, 10, 0));
+	SHOW(sys(pread64, fd, buf, 10, LONG_MAX));
+	SHOW(sys(dup2, fd, 71));
+	printf("flags %o\n", fcntl(71, F_GETFL));
+	close(71);
+	close(fd);
+}
+
 int main(int argc, char **argv)
 {
 	guest_init(argc, argv);
@@ -184,5 +221,9 @@ int main(int argc, char **argv)
 	positioned();
 	vectors();
 	wrong_descriptors();
+	left(O_RDONLY);
+	left(O_RDWR);
+	directory("dir");
+	directory("dir/empty");
 	return 0;
 }

@@ -16,6 +16,43 @@ static void map_of(const char *name, int flags)
 	close(fd);
 }
 
+/* At a low number, where the kernel has the file's bytes, but not its holes. */
+static void low(int flags)
+{
+	char buf[100] = "";
+	int fd = SHOWFD(sys(open, P("little"), flags));
+
+	section("low %o", flags);
+	SHOW(sys(dup2, fd, 70));
+	for (long off = 0; off <= 40960; off += 4095) {
+		printf("at %ld: ", off);
+		SHOW(sys(lseek, 70, off, SEEK_DATA));
+		SHOW(sys(read, 70, buf, 1));
+		SHOW(sys(lseek, 70, off, SEEK_HOLE));
+		SHOW(sys(lseek, fd, 0, SEEK_CUR));
+	}
+	if (flags == O_RDWR) {
+		SHOW(sys(pwrite64, 70, "written", 7, 30000));
+		SHOW(sys(lseek, 70, 20480, SEEK_DATA));
+		SHOW(sys(lseek, 70, 30000, SEEK_HOLE));
+	}
+	close(70);
+	close(fd);
+}
+
+static void little(void)
+{
+	int fd = SHOWFD(sys(open, P("little"), O_RDWR | O_CREAT, 0600));
+
+	SHOW(sys(pwrite64, fd, "zeros", 6, 8192));
+	SHOW(sys(pwrite64, fd, "", 1, 16384));
+	SHOW(sys(ftruncate, fd, 40000));
+	SHOW(sys(fsync, fd));
+	close(fd);
+	low(O_RDONLY);
+	low(O_RDWR);
+}
+
 int main(int argc, char **argv)
 {
 	static char buf[70000];
@@ -35,5 +72,6 @@ int main(int argc, char **argv)
 	SHOW(sys(pread64, fd, buf, sizeof(buf), (1 << 20) - 3));
 	show_data("middle", buf, sizeof(buf));
 	close(fd);
+	little();
 	return 0;
 }
