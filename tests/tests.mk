@@ -10,7 +10,7 @@ go_names := $(filter-out common,$(basename $(notdir $(wildcard tests/guests/go/*
 unit_names := $(basename $(notdir $(wildcard tests/unit/test_*.c)))
 
 guest_programs := $(addprefix $(G)/glibc/,$(guest_names)) $(addprefix $(G)/dyn/,$(guest_names)) \
-	$(addprefix $(G)/race/,$(race_names)) $(G)/without
+	$(addprefix $(G)/race/,$(race_names)) $(G)/without $(G)/int80
 # What a machine without musl or Go cannot build is skipped by name when the tests run.
 ifneq ($(shell command -v musl-gcc),)
 guest_programs += $(addprefix $(G)/musl/,$(guest_names))
@@ -26,6 +26,10 @@ $(G)/glibc/%: tests/guests/%.c $(guest_headers)
 $(G)/race/%: tests/race/%.c tests/guests/guest.h
 	@mkdir -p $(@D)
 	$(CC) $(GUEST_CFLAGS) -static -o $@ $<
+
+$(G)/int80: tests/e2e/int80.c
+	@mkdir -p $(@D)
+	$(CC) $(GUEST_CFLAGS) -o $@ $<
 
 $(G)/without: tests/e2e/without.c
 	@mkdir -p $(@D)

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "drain.h"
+#include "log.h"
 #include "mem.h"
 #include "notify.h"
 #include "ofd.h"
@@ -54,14 +55,23 @@ static bool may_wait(const struct syscall_row *row)
 	       (row->class == CLASS_PATH && (row->args[1] == A_OFLAGS || row->args[2] == A_OFLAGS));
 }
 
+static long refuse_unknown(struct call *c)
+{
+	static atomic_flag told = ATOMIC_FLAG_INIT;
+
+	c->note = c->foreign ? "a 32-bit call" : "unknown to remotefs-trace";
+	if (c->foreign && !atomic_flag_test_and_set(&told))
+		log_error("process %d: a 32-bit system call (int 0x80) was refused: only those of x86-64 can be trapped; "
+			  "use a 64-bit build", (int)c->tid);
+	return -ENOSYS;
+}
+
 long call_dispatch(struct call *c)
 {
 	long result;
 
-	if (!c->row) {
-		c->note = "unknown to remotefs-trace";
-		return -ENOSYS;
-	}
+	if (!c->row)
+		return refuse_unknown(c);
 	state_lock();
 	/* What was written natively, and descriptors that were closed, happened before this call. */
 	if (sync_active() || watch_any() || c->row->class != CLASS_PATH)

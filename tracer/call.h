@@ -33,8 +33,9 @@ enum call_route {
 };
 
 struct call {
-	const struct syscall_row *row; /* NULL for a number beyond the table */
+	const struct syscall_row *row; /* NULL for a number beyond the table, and for a foreign call */
 	int nr;
+	bool foreign; /* made as a 32-bit program would (int 0x80): the number is of another table */
 	pid_t tid;
 	uint64_t arg[6];
 	uint64_t cookie;   /* the notification's id */

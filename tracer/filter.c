@@ -29,6 +29,9 @@
  */
 #define TRAPPED SCMP_ACT_TRACE(1)
 #define RET_TRAPPED (SECCOMP_RET_TRACE | 1)
+/* A call of another architecture, which is to be refused aloud. */
+#define FOREIGN SCMP_ACT_TRACE(FILTER_FOREIGN)
+#define RET_FOREIGN (SECCOMP_RET_TRACE | FILTER_FOREIGN)
 
 /* Numbers up to here have rules of their own; above, three instructions in front trap them all. */
 #define LAST_NR 511
@@ -126,7 +129,7 @@ static int add_rules(scmp_filter_ctx ctx)
 {
 	int rc = seccomp_attr_set(ctx, SCMP_FLTATR_CTL_OPTIMIZE, 2);
 
-	rc = rc ? rc : seccomp_attr_set(ctx, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_ERRNO(ENOSYS));
+	rc = rc ? rc : seccomp_attr_set(ctx, SCMP_FLTATR_ACT_BADARCH, FOREIGN);
 	for (int nr = 0; nr <= LAST_NR && !rc; nr++) {
 		const struct syscall_row *row = table_row(nr);
 
@@ -179,9 +182,9 @@ int filter_install(const struct sock_fprog *program, bool notify)
 
 	if (!notify)
 		return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, program) < 0 ? -errno : 0;
-	for (unsigned i = 0; i < program->len; i++)
-		if (program->filter[i].code == (BPF_RET | BPF_K) && program->filter[i].k == RET_TRAPPED)
-			program->filter[i].k = SECCOMP_RET_USER_NOTIF;
+	for (struct sock_filter *f = program->filter; f < program->filter + program->len; f++)
+		if (f->code == (BPF_RET | BPF_K) && (f->k == RET_TRAPPED || f->k == RET_FOREIGN))
+			f->k = SECCOMP_RET_USER_NOTIF;
 	fd = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV, program);
 	/* Before 5.19 a signal restarts a call that was already being answered. */
 	if (fd < 0 && errno == EINVAL)

@@ -14,6 +14,9 @@
  */
 int filter_build(struct sock_fprog *program);
 
+/* The message of a seccomp stop at a call of another architecture (int 0x80). */
+#define FILTER_FOREIGN 2
+
 /*
  * Installs PROGRAM on the calling thread. With NOTIFY emulated calls are notified, and the result is the
  * listener; else they are ptrace stops, and it is 0. A negative errno: -EBUSY when a filter above has a

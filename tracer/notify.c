@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/audit.h>
 #include <linux/seccomp.h>
 #include <poll.h>
 #include <pthread.h>
@@ -81,8 +82,10 @@ static long serve_injected(struct call *c, const struct stop_install *wanted)
 static void serve(const struct seccomp_notif *req, struct seccomp_notif_resp *resp)
 {
 	struct stop_install wanted;
-	struct call c = { .row = table_row(req->data.nr),
+	bool foreign = req->data.arch != AUDIT_ARCH_X86_64;
+	struct call c = { .row = foreign ? NULL : table_row(req->data.nr),
 			  .nr = req->data.nr,
+			  .foreign = foreign,
 			  .tid = (pid_t)req->pid,
 			  .cookie = req->id,
 			  .expected = CALL_CONTINUE,

@@ -210,7 +210,7 @@ bool stop_apply(void)
 }
 
 /* The program's own call; NULL when the task was killed meanwhile. */
-static struct stop *stop_new(pid_t tid)
+static struct stop *stop_new(pid_t tid, bool foreign)
 {
 	struct user_regs_struct r;
 
@@ -225,16 +225,17 @@ static struct stop *stop_new(pid_t tid)
 	s->call.stop = s;
 	s->call.tid = tid;
 	s->call.nr = regs_call(&r, s->call.arg);
-	s->call.row = table_row(s->call.nr);
+	s->call.foreign = foreign;
+	s->call.row = foreign ? NULL : table_row(s->call.nr);
 	s->call.start_ns = now_ns();
 	s->call.expected = CALL_CONTINUE;
 	return s;
 }
 
 /* T is at the entry of a call that is emulated. */
-static int trap(struct task *t)
+static int trap(struct task *t, bool foreign)
 {
-	t->stop = stop_new(t->tid);
+	t->stop = stop_new(t->tid, foreign);
 	if (t->stop)
 		worker_submit(&t->stop->job);
 	return STOP_STAY;
@@ -251,14 +252,15 @@ static int pick(struct task *t)
 		die("cannot trap system calls: the kernel has neither seccomp filters nor PTRACE_GET_SYSCALL_INFO (Linux 5.3)");
 	if (rc < 0 || info.op != PTRACE_SYSCALL_INFO_ENTRY)
 		return go_on();
+	if (info.arch != AUDIT_ARCH_X86_64)
+		return trap(t, true);
 	const struct syscall_row *row = table_row((int)info.entry.nr);
-	bool absent = info.arch != AUDIT_ARCH_X86_64 || (row && row->class == CLASS_NOSYS);
 	uint64_t arg[6];
 	for (int i = 0; i < 6; i++)
 		arg[i] = info.entry.args[i];
-	if (!absent)
-		return filter_traps(row, arg) ? trap(t) : go_on();
-	struct stop *s = stop_new(t->tid);
+	if (!row || row->class != CLASS_NOSYS)
+		return filter_traps(row, arg) ? trap(t, false) : go_on();
+	struct stop *s = stop_new(t->tid, false);
 	if (s)
 		skip(s, -ENOSYS);
 	return STOP_STAY;
@@ -266,10 +268,13 @@ static int pick(struct task *t)
 
 int stop_seccomp(pid_t tid)
 {
+	unsigned long message = 0;
+
+	ptrace(PTRACE_GETEVENTMSG, tid, 0, &message);
 	task_lock();
 	struct task *t = task_get(tid);
 	/* Ours, when the filter sees it again. */
-	int request = t->stop ? PTRACE_SYSCALL : trap(t);
+	int request = t->stop ? PTRACE_SYSCALL : trap(t, message == FILTER_FOREIGN);
 	task_unlock();
 	return request;
 }

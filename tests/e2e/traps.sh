@@ -68,3 +68,15 @@ if [ "$(id -u)" -eq 0 ]; then
 else
 	skip "a task of another user" root
 fi
+
+# ENOSYS (38) both times, and one line.
+for how in "by notification" "by stops" "by every stop"; do
+	case $how in
+	"by notification") command=("$RT") ;;
+	"by stops") command=("$RT" --trap=ptrace) ;;
+	*) command=("$without" filter "$RT") ;;
+	esac
+	got=$(within 20 "${command[@]}" --mode write --mount "$T=dir//:$T" -- "$GUESTS/int80" 2>"$work/err")
+	equal "int 0x80, $how" "-38 -38" "$(echo $got)"
+	equal "int 0x80, $how: says so once" 1 "$(grep -c "a 32-bit system call (int 0x80) was refused: .*use a 64-bit build" "$work/err")"
+done

@@ -65,6 +65,7 @@ int main(int argc, char **argv)
 
 	if (argc < 3)
 		return fail("usage: without FEATURE[=ERRNO][,...] COMMAND...", EINVAL);
+	seccomp_attr_set(ctx, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_ALLOW);
 	/* Root keeps what no_new_privs would take, as we do. */
 	if (geteuid() == 0)
 		seccomp_attr_set(ctx, SCMP_FLTATR_CTL_NNP, 0);
