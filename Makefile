@@ -24,14 +24,14 @@ log_objs := tracer/log.o tracer/log_text.o tracer/log_flags.o tracer/log_names.o
 	tracer/log_struct.o tracer/log_array.o tracer/log_trace.o tracer/stats.o
 
 tracer_objs := tracer/main.o tracer/options.o tracer/launch.o tracer/target.o tracer/link.o tracer/stream.o \
-	tracer/shadow.o tracer/channel.o tracer/locks.o tracer/ranges.o \
+	tracer/shadow.o tracer/channel.o tracer/relay.o tracer/locks.o tracer/ranges.o \
 	tracer/spawn.o tracer/filter.o tracer/loop.o tracer/stop.o tracer/stop_work.o tracer/pass.o tracer/regs.o tracer/task.o tracer/worker.o tracer/notify.o \
 	tracer/proclink.o \
 	tracer/call.o tracer/mem.o tracer/place.o tracer/rules.o tracer/cache.o tracer/ofd.o \
 	tracer/placeholder.o tracer/drain.o tracer/image.o tracer/sync.o tracer/bring.o tracer/push.o tracer/carrier.o tracer/watch.o tracer/elf.o tracer/exe.o $(log_objs)
 
 syscalls_objs := syscalls/table.o syscalls/remote.o syscalls/open.o syscalls/io.o syscalls/stat.o \
-	syscalls/transfer.o syscalls/fsize.o syscalls/buffers.o syscalls/flow.o \
+	syscalls/transfer.o syscalls/fsize.o syscalls/buffers.o syscalls/flow.o syscalls/socket.o \
 	syscalls/aio.o syscalls/aio_ring.o syscalls/flush.o syscalls/clone.o \
 	syscalls/dir.o syscalls/name.o syscalls/apart.o syscalls/fd.o syscalls/map.o syscalls/copy.o syscalls/lock.o \
 	syscalls/ioctl.o syscalls/fhandle.o syscalls/mount.o \

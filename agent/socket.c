@@ -45,6 +45,19 @@ static int socket_opened(struct op *op, int fd)
 	return r;
 }
 
+/* What the kernel calls FD's own end, or its peer's, is the reply's payload: a path, or nothing. */
+static void socket_tell_name(struct op *op, int fd, bool peer)
+{
+	struct sockaddr_un un = { 0 };
+	socklen_t len = sizeof(un);
+
+	if ((peer ? getpeername(fd, (struct sockaddr *)&un, &len) : getsockname(fd, (struct sockaddr *)&un, &len)) ||
+	    len > sizeof(un))
+		return;
+	op->out = (uint8_t *)strndup(un.sun_path, sizeof(un.sun_path));
+	op->out_len = op->out ? strlen((char *)op->out) : 0;
+}
+
 static int socket_connect(const struct place *p, uint32_t type)
 {
 	struct sockaddr_un name = { .sun_family = AF_UNIX };
@@ -71,6 +84,8 @@ int op_connect(struct op *op)
 
 	r = r ? r : socket_connect(&p, req->type);
 	place_put(&p);
+	if (r >= 0)
+		socket_tell_name(op, r, true);
 	return socket_opened(op, r);
 }
 
@@ -106,6 +121,8 @@ int op_bind(struct op *op)
 
 	r = r ? r : socket_bind(&p, req);
 	place_put(&p);
+	if (r >= 0)
+		socket_tell_name(op, r, false);
 	return socket_opened(op, r);
 }
 

@@ -60,7 +60,7 @@ static long read_fifo(struct call *c, struct ofd *o, struct buffers *b)
 
 	do
 		n = read_now(c, o, b, b->total, -1);
-	while (n == -EAGAIN && waits(o) && !(rc = channel_wait(c, o->channel, POLLIN | POLLHUP)));
+	while (n == -EAGAIN && waits(o) && !(rc = channel_wait(c, o->channel, POLLIN | POLLHUP, -1)));
 	return rc ? rc : n;
 }
 
@@ -103,7 +103,7 @@ static long write_piece(struct call *c, struct ofd *o, const uint8_t *data, size
 	while (done < len) {
 		long n = channel_send(c, o->channel, data + done, len - done, off < 0 ? off : off + (int64_t)done);
 		if (n == -EAGAIN && waits(o)) {
-			n = channel_wait(c, o->channel, POLLOUT | POLLERR);
+			n = channel_wait(c, o->channel, POLLOUT | POLLERR, -1);
 			if (!n)
 				continue;
 		}

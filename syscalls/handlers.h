@@ -7,6 +7,7 @@
 #define SYSCALL_HANDLERS(X) \
 	X(sys_readahead) X(sys_fadvise64) X(sys_sync_file_range) X(sys_syncfs) X(sys_cachestat) X(sys_sync) \
 	X(sys_io_submit) X(sys_io_getevents) X(sys_io_pgetevents) X(sys_io_destroy) \
+	X(sys_connect) X(sys_bind) X(sys_listen) X(sys_getsockname) X(sys_getpeername) \
 	X(sys_read) X(sys_write) X(sys_open) X(sys_close) X(sys_stat) X(sys_fstat) X(sys_lstat) \
 	X(sys_lseek) X(sys_mmap) X(sys_msync) X(sys_ioctl) X(sys_pread64) X(sys_pwrite64) X(sys_readv) \
 	X(sys_writev) X(sys_access) X(sys_dup) X(sys_dup2) X(sys_sendfile) X(sys_copy_file_range) X(sys_splice) X(sys_tee) X(sys_vmsplice) X(sys_execve) X(sys_fcntl) X(sys_flock) \

@@ -51,7 +51,9 @@ void state_wait_ms(pthread_cond_t *cond, int ms)
  */
 static bool may_wait(const struct syscall_row *row)
 {
-	return (row->class == CLASS_FCNTL && row->args[1] == A_FCNTL_CMD) || (row->class == CLASS_ANYFD && row->args[1] == A_FLOCK_OP) ||
+	if (row->class == CLASS_ANYFD)
+		return row->args[1] == A_FLOCK_OP || row->args[1] == A_SOCKADDR;
+	return (row->class == CLASS_FCNTL && row->args[1] == A_FCNTL_CMD) ||
 	       (row->class == CLASS_PATH && (row->args[1] == A_OFLAGS || row->args[2] == A_OFLAGS));
 }
 

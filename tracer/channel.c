@@ -101,13 +101,19 @@ static int wait_over(struct call *c, const struct channel *ch)
 	return c && call_interrupted(c) ? -ERESTARTSYS : 0;
 }
 
-int channel_wait(struct call *c, struct channel *ch, uint32_t events)
+int channel_wait(struct call *c, struct channel *ch, uint32_t events, int ms)
 {
+	uint64_t until = now_ns() + (uint64_t)(ms > 0 ? ms : 0) * 1000000;
 	int rc = 0;
 
 	channel_ref(ch);
-	while (!(ch->ready & events) && !(rc = wait_over(c, ch)))
+	while (!(ch->ready & events) && !(rc = wait_over(c, ch))) {
+		if (ms >= 0 && now_ns() >= until) {
+			rc = -ETIMEDOUT;
+			break;
+		}
 		state_wait_ms(&news, LOOK_MS);
+	}
 	channel_unref(ch);
 	return rc;
 }

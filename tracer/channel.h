@@ -58,9 +58,9 @@ long channel_send(struct call *c, struct channel *ch, const void *data, size_t l
 long channel_control(struct call *c, struct channel *ch, uint32_t what, int64_t value);
 
 /*
- * Waits until one of EVENTS is ready. 0; -ERESTARTSYS when C (if there is one) is interrupted; -EIO when the target is
- * being left.
+ * Waits until one of EVENTS is ready, for MS milliseconds at most (-1: for ever). 0; -ETIMEDOUT; -ERESTARTSYS when C (if
+ * there is one) is interrupted; -EIO when the target is being left.
  */
-int channel_wait(struct call *c, struct channel *ch, uint32_t events);
+int channel_wait(struct call *c, struct channel *ch, uint32_t events, int ms);
 
 #endif

@@ -344,6 +344,9 @@ static void decode_arg(struct decoding *d, int i)
 	case A_IOCTL_ARG:
 		decode_ioctl_arg(d, (uint32_t)c->arg[i - 1], v);
 		break;
+	case A_SOCKADDR:
+		decode_sockaddr(d, v, next);
+		break;
 	case A_PTR:
 		decode_address(d, v);
 		break;

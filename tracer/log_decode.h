@@ -53,6 +53,7 @@ void decode_open_how(struct decoding *d, uint64_t addr, uint64_t size);
 void decode_timespecs(struct decoding *d, uint64_t addr);
 void decode_timevals(struct decoding *d, uint64_t addr);
 void decode_utimbuf(struct decoding *d, uint64_t addr);
+void decode_sockaddr(struct decoding *d, uint64_t addr, uint64_t len);
 void decode_rlimit(struct decoding *d, uint64_t addr);
 void decode_flock(struct decoding *d, uint64_t addr, bool out);
 void decode_dents(struct decoding *d, uint64_t addr);

@@ -3,11 +3,15 @@
 #include <inttypes.h>
 #include <linux/openat2.h>
 #include <linux/stat.h>
+#include <stddef.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/time.h>
+#include <sys/un.h>
 #include <sys/vfs.h>
 #include <time.h>
 #include <utime.h>
@@ -219,5 +223,23 @@ void decode_flock(struct decoding *d, uint64_t addr, bool out)
 	text_format(d->t, ", l_start=%ld, l_len=%ld", (long)lock.l_start, (long)lock.l_len);
 	if (out)
 		text_format(d->t, ", l_pid=%d", (int)lock.l_pid);
+	text_add(d->t, "}");
+}
+
+void decode_sockaddr(struct decoding *d, uint64_t addr, uint64_t len)
+{
+	struct sockaddr_un un = { 0 };
+	size_t at = offsetof(struct sockaddr_un, sun_path);
+
+	if (len <= at || len > sizeof(un) || !fetch(d, addr, &un, len))
+		return;
+	if (un.sun_family != AF_UNIX) {
+		text_format(d->t, "{sa_family=%d, ...}", un.sun_family);
+		return;
+	}
+	text_add(d->t, "{sa_family=AF_UNIX, sun_path=");
+	if (!un.sun_path[0])
+		text_add(d->t, "@");
+	text_quote(d->t, un.sun_path + !un.sun_path[0], un.sun_path[0] ? strnlen(un.sun_path, len - at) : len - at - 1, "");
 	text_add(d->t, "}");
 }

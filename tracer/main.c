@@ -28,6 +28,7 @@
 #include "options.h"
 #include "placeholder.h"
 #include "push.h"
+#include "relay.h"
 #include "rules.h"
 #include "spawn.h"
 #include "state.h"
@@ -168,8 +169,13 @@ static void finish_links(void)
 	struct mount *const *mounts = rules_mounts(&count);
 
 	state_lock();
-	if (!loop_aborted())
+	if (!loop_aborted()) {
 		drain_all();
+		unsigned left = relay_finish(GOODBYE_MS);
+		if (left)
+			log_error("%u connections to remote sockets: what the program sent last was not taken there within %d s, and is lost",
+				  left, GOODBYE_MS / 1000);
+	}
 	for (size_t i = 0; i < count; i++)
 		mounts[i]->closing = true;
 	state_unlock();
