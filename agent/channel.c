@@ -29,6 +29,8 @@ struct channel {
 	bool pending;  /* the other end is to be waited for */
 	bool opening;  /* a thread does that … */
 	bool cancelled;
+	bool given_up; /* … and is to end */
+	bool came;     /* … and need not go on: the other end has been there */
 	pthread_t opener;
 	bool watched;
 	uint32_t told; /* what the client was told last */
@@ -41,6 +43,7 @@ struct channels {
 	pthread_cond_t changed; /* an opener has ended */
 	unsigned int openers;
 	uint64_t serial;
+	bool restless; /* an opener is to be interrupted, and may have been just short of the system call */
 	struct channel *watched;
 	void (*send)(void *arg, const rfs_Ready *r);
 	void *send_arg;
@@ -122,9 +125,24 @@ static void channel_push(struct channels *cs, struct handle *h, int error)
 	cs->send(cs->send_arg, &r);
 }
 
+/*
+ * A reader that waits has the FIFO open already (that is what a writer waits for), so a writer who has come and gone before the
+ * opener was in open(2) is seen here, by what he left or by his hanging up.
+ */
+static void channel_look_pending(struct channels *cs, struct channel *ch)
+{
+	ch->came |= (channel_poll(ch->handle) & (POLLIN | POLLHUP)) != 0;
+	if (ch->came && ch->opening) {
+		pthread_kill(ch->opener, SIGUSR1);
+		cs->restless = true;
+	}
+}
+
 static void channel_look(struct channels *cs, struct channel *ch)
 {
-	if (channel_poll(ch->handle) != ch->told)
+	if (ch->pending)
+		channel_look_pending(cs, ch);
+	else if (channel_poll(ch->handle) != ch->told)
 		channel_push(cs, ch->handle, 0);
 }
 
@@ -166,6 +184,20 @@ static int channel_watch(struct channels *cs, struct handle *h)
 	return 0;
 }
 
+/* The lock is held. Nothing that epoll_wait has returned is left over: it is called under the lock. */
+static void channel_unwatch(struct channels *cs, struct handle *h)
+{
+	struct channel **p = &cs->watched;
+
+	while (*p && *p != h->channel)
+		p = &(*p)->next;
+	if (!*p)
+		return;
+	*p = h->channel->next;
+	epoll_ctl(cs->epoll, EPOLL_CTL_DEL, h->fd, NULL);
+	h->channel->watched = false;
+}
+
 /* ---- */
 
 void channel_settle(struct channels *cs, struct handle *h, rfs_ChannelReply *reply)
@@ -186,10 +218,18 @@ static void *channels_main(void *channels)
 {
 	struct channels *cs = channels;
 	struct pollfd p = { .fd = cs->epoll, .events = POLLIN };
+	int timeout = -1;
 
 	for (;;) {
-		if (poll(&p, 1, -1) > 0)
-			channel_settle(cs, NULL, NULL);
+		poll(&p, 1, timeout);
+		pthread_mutex_lock(&cs->lock);
+		channel_events(cs);
+		timeout = cs->restless ? 5 : -1;
+		cs->restless = false;
+		for (struct channel *ch = timeout > 0 ? cs->watched : NULL; ch; ch = ch->next)
+			if (ch->pending)
+				channel_look_pending(cs, ch);
+		pthread_mutex_unlock(&cs->lock);
 	}
 	return NULL;
 }
@@ -223,7 +263,10 @@ static void opener_done(struct channels *cs, struct handle *h, int fd)
 {
 	struct channel *ch = h->channel;
 
-	if (fd >= 0 && dup3(fd, h->fd, O_CLOEXEC) < 0)
+	channel_unwatch(cs, h);
+	if (ch->came && fd < 0)
+		fd = h->fd;
+	else if (fd >= 0 && dup3(fd, h->fd, O_CLOEXEC) < 0)
 		fd = -errno;
 	ch->pending = fd < 0;
 	if (fd >= 0)
@@ -238,16 +281,16 @@ static void *opener_main(void *arg)
 {
 	struct opener o = *(struct opener *)arg;
 	int fd = -EINTR;
-	bool cancelled;
+	bool over;
 
 	free(arg);
 	do {
 		pthread_mutex_lock(&o.channels->lock);
-		cancelled = o.handle->channel->cancelled;
+		over = o.handle->channel->given_up || o.handle->channel->came;
 		pthread_mutex_unlock(&o.channels->lock);
-		if (!cancelled)
+		if (!over)
 			fd = channel_open(o.handle->fd, o.handle->flags & O_ACCMODE);
-	} while (fd == -EINTR && !cancelled);
+	} while (fd == -EINTR && !over);
 	pthread_mutex_lock(&o.channels->lock);
 	opener_done(o.channels, o.handle, fd);
 	if (fd >= 0)
@@ -299,7 +342,10 @@ int channel_start(struct channels *cs, struct handle *h, rfs_ChannelReply *reply
 	int r;
 
 	pthread_mutex_lock(&cs->lock);
-	r = h->channel->pending ? opener_start(cs, h) : channel_watch(cs, h);
+	r = h->channel->pending ? opener_start(cs, h) : 0;
+	/* O_PATH, of a writer, cannot be watched, and need not. */
+	if (!r && (!h->channel->pending || (h->flags & O_ACCMODE) == O_RDONLY))
+		r = channel_watch(cs, h);
 	reply->pending = h->channel->pending;
 	if (!r && !reply->pending) {
 		reply->ready = h->channel->told = channel_poll(h);
@@ -309,28 +355,12 @@ int channel_start(struct channels *cs, struct handle *h, rfs_ChannelReply *reply
 	return r;
 }
 
-/* The lock is held. Nothing that epoll_wait has returned is left over: it is called under the lock. */
-static void channel_unwatch(struct channels *cs, struct handle *h)
-{
-	struct channel **p = &cs->watched;
-
-	while (*p && *p != h->channel)
-		p = &(*p)->next;
-	if (!*p)
-		return;
-	*p = h->channel->next;
-	epoll_ctl(cs->epoll, EPOLL_CTL_DEL, h->fd, NULL);
-	h->channel->watched = false;
-}
-
-void channel_cancel(struct channels *cs, struct handle *h)
+/* The lock is held. */
+static void opener_stop(struct channels *cs, struct handle *h)
 {
 	struct timespec t;
 
-	if (!h->channel)
-		return;
-	pthread_mutex_lock(&cs->lock);
-	h->channel->cancelled = true;
+	h->channel->given_up = true;
 	/* Again and again: the thread may have been just short of the system call. */
 	while (h->channel->opening) {
 		pthread_kill(h->channel->opener, SIGUSR1);
@@ -342,6 +372,26 @@ void channel_cancel(struct channels *cs, struct handle *h)
 		}
 		pthread_cond_timedwait(&cs->changed, &cs->lock, &t);
 	}
+}
+
+int channel_give_up(struct channels *cs, struct handle *h)
+{
+	int r;
+
+	pthread_mutex_lock(&cs->lock);
+	opener_stop(cs, h);
+	r = h->channel->pending ? -EINTR : 0;
+	pthread_mutex_unlock(&cs->lock);
+	return r;
+}
+
+void channel_cancel(struct channels *cs, struct handle *h)
+{
+	if (!h->channel)
+		return;
+	pthread_mutex_lock(&cs->lock);
+	h->channel->cancelled = true;
+	opener_stop(cs, h);
 	channel_unwatch(cs, h);
 	pthread_mutex_unlock(&cs->lock);
 }

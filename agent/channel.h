@@ -40,6 +40,9 @@ bool channel_serves(mode_t type, dev_t rdev);
 /* Frees what channel_make made: H is closed. */
 void channel_free(struct handle *h);
 
+/* Ends the wait for H's other end, if it is not over. 0, or -EINTR: it was ended. */
+int channel_give_up(struct channels *cs, struct handle *h);
+
 /* H is being closed: an open that still waits is given up, and nobody is told of it any more. */
 void channel_cancel(struct channels *cs, struct handle *h);
 

@@ -108,7 +108,7 @@ int op_send(struct op *op)
 	return flow_reply(op, h, n < 0 ? -errno : n);
 }
 
-static int64_t flow_control(struct handle *h, uint32_t what, int64_t value)
+static int64_t flow_control(struct op *op, struct handle *h, uint32_t what, int64_t value)
 {
 	int r = -1, there;
 
@@ -126,6 +126,8 @@ static int64_t flow_control(struct handle *h, uint32_t what, int64_t value)
 	case rfs_Controls_SHUTDOWN:
 		r = shutdown(h->fd, (int)value);
 		break;
+	case rfs_Controls_GIVE_UP:
+		return channel_give_up(op->agent->channels, h);
 	case rfs_Controls_LISTEN:
 		r = listen(h->fd, (int)value);
 		break;
@@ -139,5 +141,5 @@ int op_control(struct op *op)
 	struct handle *h;
 	int r = flow_get(op, req->handle, &h);
 
-	return r ? r : flow_reply(op, h, flow_control(h, req->what, req->value));
+	return r ? r : flow_reply(op, h, flow_control(op, h, req->what, req->value));
 }

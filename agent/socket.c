@@ -133,17 +133,22 @@ int op_bind_refuse(struct op *op)
 	return socket_opened(op, r == -EEXIST ? -EADDRINUSE : r);
 }
 
+/* The answer is about the listener: what is ready there now decides whether it is asked again. */
 int op_accept(struct op *op)
 {
+	rfs_ChannelReply *reply = &op->reply->op.channel;
 	struct handle *h;
-	int r = handle_get(op->agent->handles, op->req->op.accept.listener, &h);
+	int fd, r = handle_get(op->agent->handles, op->req->op.accept.listener, &h);
 
 	if (r)
 		return socket_opened(op, r);
-	r = h->channel && S_ISSOCK(h->type) ? accept4(h->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC) : -1;
-	if (r < 0)
-		r = h->channel && S_ISSOCK(h->type) ? -errno : -EINVAL;
-	channel_settle(op->agent->channels, h, NULL);
+	fd = h->channel && S_ISSOCK(h->type) ? accept4(h->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC) : -EINVAL;
+	if (fd == -1)
+		fd = -errno;
+	reply->result = socket_opened(op, fd);
+	op->reply->which_op = rfs_Reply_channel_tag;
+	if (h->channel)
+		channel_settle(op->agent->channels, h, reply);
 	handle_put(op->agent->handles, h);
-	return socket_opened(op, r);
+	return 0;
 }

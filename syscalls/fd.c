@@ -114,7 +114,7 @@ static long dup_onto_emulated(struct call *c, const struct ofd *o, int from, int
 	return CALL_CONTINUE;
 }
 
-static long dup_to(struct call *c, int from, int to)
+static long dup_to(struct call *c, int from, int to, bool cloexec)
 {
 	struct ofd *o = ofd_by_fd(c->tid, from);
 
@@ -123,6 +123,8 @@ static long dup_to(struct call *c, int from, int to)
 	if (!o || to < 0)
 		return CALL_CONTINUE;
 	call_remote(c, o->mount);
+	if (o->channel)
+		return flow_put_low(c, o, to, cloexec);
 	ofd_ref(o);
 	int rc = make_native(c, o, from);
 	if (!rc) {
@@ -140,14 +142,14 @@ static long dup_to(struct call *c, int from, int to)
 
 long sys_dup2(struct call *c)
 {
-	return dup_to(c, (int)c->arg[0], (int)c->arg[1]);
+	return dup_to(c, (int)c->arg[0], (int)c->arg[1], false);
 }
 
 long sys_dup3(struct call *c)
 {
 	if ((int)c->arg[0] == (int)c->arg[1] || c->arg[2] & ~(uint64_t)O_CLOEXEC)
 		return CALL_CONTINUE; /* EINVAL */
-	return dup_to(c, (int)c->arg[0], (int)c->arg[1]);
+	return dup_to(c, (int)c->arg[0], (int)c->arg[1], c->arg[2] & O_CLOEXEC);
 }
 
 /* What open was told, less what only open cares for. The placeholder could not be opened with all of it. */

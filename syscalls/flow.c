@@ -4,7 +4,10 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 
 #include "buffers.h"
@@ -12,8 +15,12 @@
 #include "channel.h"
 #include "frame.h"
 #include "link.h"
+#include "log.h"
 #include "ofd.h"
+#include "pump.h"
 #include "util.h"
+
+#define BACK_MS 100
 
 int flow_open(struct call *c, struct ofd *o)
 {
@@ -44,13 +51,24 @@ static bool waits(const struct ofd *o)
 static long read_now(struct call *c, struct ofd *o, struct buffers *b, size_t size, int64_t off)
 {
 	struct link_reply rep;
-	long n = channel_receive(c, o->channel, size, off, &rep);
+	long n = ofd_take(c, o, size, off, &rep);
 
 	if (n > 0)
 		n = buffers_copy(c, b, rep.payload, (size_t)n, true);
 	if (n >= 0)
 		link_reply_free(&rep);
 	return n;
+}
+
+/* Bytes that are put back are not the target's to tell of: they are looked for now and then. */
+static int wait_readable(struct call *c, struct ofd *o)
+{
+	int rc;
+
+	do
+		rc = channel_wait(c, o->channel, POLLIN | POLLHUP, BACK_MS);
+	while (rc == -ETIMEDOUT && !o->node->back_len);
+	return rc == -ETIMEDOUT ? 0 : rc;
 }
 
 static long read_fifo(struct call *c, struct ofd *o, struct buffers *b)
@@ -60,8 +78,13 @@ static long read_fifo(struct call *c, struct ofd *o, struct buffers *b)
 
 	do
 		n = read_now(c, o, b, b->total, -1);
-	while (n == -EAGAIN && waits(o) && !(rc = channel_wait(c, o->channel, POLLIN | POLLHUP, -1)));
-	return rc ? rc : n;
+	while (n == -EAGAIN && waits(o) && !(rc = wait_readable(c, o)));
+	/* What came before the signal counts. */
+	if (rc == -ERESTARTSYS) {
+		n = read_now(c, o, b, b->total, -1);
+		n = n == -EAGAIN ? rc : n;
+	}
+	return rc == -EIO ? rc : n;
 }
 
 static long read_device(struct call *c, struct ofd *o, struct buffers *b, int64_t off)
@@ -100,7 +123,7 @@ static long write_piece(struct call *c, struct ofd *o, const uint8_t *data, size
 {
 	size_t done = 0;
 
-	while (done < len) {
+	do {
 		long n = channel_send(c, o->channel, data + done, len - done, off < 0 ? off : off + (int64_t)done);
 		if (n == -EAGAIN && waits(o)) {
 			n = channel_wait(c, o->channel, POLLOUT | POLLERR, -1);
@@ -112,28 +135,28 @@ static long write_piece(struct call *c, struct ofd *o, const uint8_t *data, size
 		if (n <= 0)
 			return done ? (long)done : n;
 		done += (size_t)n;
-	}
+	} while (done < len);
 	return (long)done;
 }
 
 static long write_all(struct call *c, struct ofd *o, struct buffers *b, int64_t off)
 {
 	size_t room = b->total < FRAME_MAX_PAYLOAD ? b->total : FRAME_MAX_PAYLOAD, total = 0;
-	CLEANUP_FREE uint8_t *data = xcalloc(1, room);
+	CLEANUP_FREE uint8_t *data = xcalloc(1, room + 1);
 
-	while (total < b->total) {
+	do {
 		size_t len = b->total - total < room ? b->total - total : room;
 		ssize_t got = buffers_copy(c, b, data, len, false);
 		long n = got;
 
-		if (got > 0)
+		if (got > 0 || !b->total)
 			n = write_piece(c, o, data, (size_t)got, off < 0 ? off : off + (int64_t)total);
 		if (n < 0)
 			return total ? (long)total : n;
 		total += (size_t)n;
 		if ((size_t)n < len)
 			break;
-	}
+	} while (total < b->total);
 	return (long)total;
 }
 
@@ -141,7 +164,7 @@ long flow_write(struct call *c, struct ofd *o, struct buffers *b, int64_t off)
 {
 	if (!is_ours(o, true, off))
 		return CALL_CONTINUE;
-	if (!b->total)
+	if (!b->total && o->shadow)
 		return 0;
 	ofd_ref(o);
 	long n = write_all(c, o, b, off);
@@ -182,10 +205,45 @@ long flow_pipe_size(struct call *c, struct ofd *o, int command)
 	return control(c, o, rfs_Controls_SET_SIZE, (unsigned)c->arg[2]);
 }
 
-long flow_readable(struct call *c, struct ofd *o)
+/* Numbers of the memory devices: Documentation/admin-guide/devices.txt. */
+enum { DEVICE_NULL = 3, DEVICE_ZERO = 5, DEVICE_FULL = 7, DEVICE_RANDOM = 8, DEVICE_URANDOM = 9 };
+
+long flow_ioctl(struct call *c, struct ofd *o, unsigned request)
 {
+	unsigned minor = o->node->attr.rdev_minor;
+
+	/* random_ioctl() of drivers/char/random.c knows no other errno, where everybody else says ENOTTY. */
+	if (!o->shadow && (minor == DEVICE_RANDOM || minor == DEVICE_URANDOM) && request != FIONBIO && request != FIOCLEX &&
+	    request != FIONCLEX && request != FIOASYNC)
+		return -EINVAL;
+	if (!o->shadow || request != FIONREAD)
+		return CALL_CONTINUE;
 	long n = control(c, o, rfs_Controls_READABLE, 0);
 	int there = (int)n;
-
 	return n < 0 ? n : call_write(c, c->arg[2], &there, sizeof(there));
+}
+
+/* These do the same on every machine. */
+static int open_twin(const struct ofd *o)
+{
+	static const char *const names[] = { [DEVICE_NULL] = "null", [DEVICE_ZERO] = "zero", [DEVICE_FULL] = "full",
+					     [DEVICE_RANDOM] = "random", [DEVICE_URANDOM] = "urandom" };
+	unsigned minor = o->node->attr.rdev_minor;
+	char path[32];
+
+	if (minor >= sizeof(names) / sizeof(*names) || !names[minor])
+		return -ENXIO;
+	snprintf(path, sizeof(path), "/dev/%s", names[minor]);
+	int fd = open(path, (o->flags & (O_ACCMODE | O_APPEND | O_NONBLOCK)) | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
+long flow_put_low(struct call *c, struct ofd *o, int to, bool cloexec)
+{
+	CLEANUP_FD int fd = o->shadow ? pump_start(o) : open_twin(o);
+
+	if (fd >= 0)
+		return call_install_fd(c, fd, to, cloexec);
+	log_error("%s: cannot be put at descriptor %d: %s", o->path, to, strerror(-fd));
+	return -EMFILE; /* of what dup2 may say, the nearest */
 }

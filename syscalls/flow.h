@@ -2,6 +2,7 @@
 #ifndef SYSCALLS_FLOW_H
 #define SYSCALLS_FLOW_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct buffers;
@@ -21,8 +22,14 @@ long flow_write(struct call *c, struct ofd *o, struct buffers *b, int64_t off);
 /* lseek(2) of a device. */
 long flow_seek(struct call *c, struct ofd *o, int64_t off, unsigned whence);
 
-/* F_GETPIPE_SZ, F_SETPIPE_SZ; FIONREAD. */
+/* F_GETPIPE_SZ, F_SETPIPE_SZ; ioctl(2). */
 long flow_pipe_size(struct call *c, struct ofd *o, int command);
-long flow_readable(struct call *c, struct ofd *o);
+long flow_ioctl(struct call *c, struct ofd *o, unsigned request);
+
+/*
+ * Puts O at the number TO, below FD_BASE, where nothing is trapped: a pipe with a pump behind it, or the device of the same
+ * number here. What dup2(2) is to answer.
+ */
+long flow_put_low(struct call *c, struct ofd *o, int to, bool cloexec);
 
 #endif

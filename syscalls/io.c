@@ -442,6 +442,8 @@ long sys_ftruncate(struct call *c)
 	call_remote(c, o->mount);
 	if (o->flags & O_PATH)
 		return length < 0 ? -EINVAL : -EBADF;
+	if (o->channel)
+		return -EINVAL;
 	/* What is wrong with the descriptor or the length is wrong with the placeholder too. */
 	if (length < 0 || (o->flags & O_ACCMODE) == O_RDONLY || !S_ISREG(o->node->attr.mode))
 		return CALL_CONTINUE;

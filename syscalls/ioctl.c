@@ -157,8 +157,8 @@ long sys_ioctl(struct call *c)
 	long rc = aim_fd(c, (int)c->arg[0], &p);
 	if (rc)
 		return rc;
-	if (request == FIONREAD && o->shadow)
-		return flow_readable(c, o);
+	if (o->channel)
+		return flow_ioctl(c, o, request);
 	if (request == FIONREAD && S_ISREG(o->node->attr.mode) && o->io == OFD_EMULATED)
 		return readable_bytes(c, o);
 	if (!is_for_file_system(request))

@@ -41,6 +41,8 @@ long sys_mmap(struct call *c)
 	call_remote(c, o->mount);
 	if (o->flags & O_PATH)
 		return -EBADF;
+	if (o->channel && !o->shadow)
+		return -ENODEV; /* of null and the like; zero's pages are not served */
 	if (is_refused(o, c->arg[1], prot, flags, c->arg[5]))
 		return CALL_CONTINUE;
 	ofd_ref(o);

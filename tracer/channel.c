@@ -8,6 +8,7 @@
 #include "call.h"
 #include "frame.h"
 #include "link.h"
+#include "ofd.h"
 #include "rules.h"
 #include "state.h"
 #include "util.h"
@@ -134,6 +135,9 @@ int channel_start(struct call *c, struct channel *ch)
 	/* What has happened counts, even if a signal came as well. */
 	while (ch->pending && !(rc = wait_over(c, ch)))
 		state_wait_ms(&news, LOOK_MS);
+	/* A signal and the other end: what came first, the target knows. */
+	if (rc == -ERESTARTSYS && channel_control(c, ch, rfs_Controls_GIVE_UP, 0) == 0)
+		rc = 0;
 	return rc ? rc : ch->error;
 }
 
@@ -175,4 +179,55 @@ long channel_control(struct call *c, struct channel *ch, uint32_t what, int64_t 
 	if (n >= 0)
 		link_reply_free(&rep);
 	return n;
+}
+
+int channel_accept(struct channel *ch, uint64_t handle)
+{
+	rfs_Request req = { .which_op = rfs_Request_accept_tag, .op.accept = { .listener = ch->handle, .handle = handle } };
+	struct link_reply rep;
+	long n = ask(NULL, ch, &req, NULL, 0, &rep);
+
+	if (n >= 0)
+		link_reply_free(&rep);
+	return n < 0 ? (int)n : 0;
+}
+
+/* ---- what was taken and not read ---- */
+
+/* Those who poll the FIFO find it readable, or no longer. */
+static void show_back(struct node *n)
+{
+	for (struct ofd *o = n->ofds; o; o = o->next_of_node)
+		if (o->channel && o->channel->changed)
+			o->channel->changed(o->channel, o->channel->arg);
+	pthread_cond_broadcast(&news);
+}
+
+void ofd_put_back(struct ofd *o, const void *data, size_t len)
+{
+	struct node *n = o->node;
+
+	/* In front: it was taken before what others have put back since. */
+	n->back = xrealloc(n->back, n->back_len + len);
+	memmove(n->back + len, n->back, n->back_len);
+	memcpy(n->back, data, len);
+	n->back_len += len;
+	show_back(n);
+}
+
+long ofd_take(struct call *c, struct ofd *o, size_t size, int64_t offset, struct link_reply *rep)
+{
+	struct node *n = o->node;
+	size_t len = n->back_len < size ? n->back_len : size;
+
+	if (!len)
+		return channel_receive(c, o->channel, size, offset, rep);
+	memset(rep, 0, sizeof(*rep));
+	rep->payload = xcalloc(1, len);
+	rep->payload_len = len;
+	memcpy(rep->payload, n->back, len);
+	n->back_len -= len;
+	memmove(n->back, n->back + len, n->back_len);
+	show_back(n);
+	return (long)len;
 }

@@ -14,6 +14,7 @@
 struct call;
 struct mount;
 struct link_reply;
+struct ofd;
 
 struct channel {
 	struct channel *next;
@@ -51,11 +52,22 @@ int channel_start(struct call *c, struct channel *ch);
  */
 long channel_receive(struct call *c, struct channel *ch, size_t size, int64_t offset, struct link_reply *rep);
 
+/*
+ * The same of the FIFO O, where what was put back comes first. OFFSET is a device's.
+ */
+long ofd_take(struct call *c, struct ofd *o, size_t size, int64_t offset, struct link_reply *rep);
+
+/* LEN bytes that were taken from the FIFO O and that its reader has left are for the next one. */
+void ofd_put_back(struct ofd *o, const void *data, size_t len);
+
 /* Hands over what there is room for of LEN bytes: how many, or a negative errno. */
 long channel_send(struct call *c, struct channel *ch, const void *data, size_t len, int64_t offset);
 
 /* Does WHAT (rfs_Controls) with VALUE: its result or a negative errno. */
 long channel_control(struct call *c, struct channel *ch, uint32_t what, int64_t value);
+
+/* accept(2) of the listener CH: the connection is HANDLE from now on. 0 or a negative errno. */
+int channel_accept(struct channel *ch, uint64_t handle);
 
 /*
  * Waits until one of EVENTS is ready, for MS milliseconds at most (-1: for ever). 0; -ETIMEDOUT; -ERESTARTSYS when C (if

@@ -28,6 +28,7 @@
 #include "options.h"
 #include "placeholder.h"
 #include "push.h"
+#include "pump.h"
 #include "relay.h"
 #include "rules.h"
 #include "spawn.h"
@@ -171,9 +172,9 @@ static void finish_links(void)
 	state_lock();
 	if (!loop_aborted()) {
 		drain_all();
-		unsigned left = relay_finish(GOODBYE_MS);
+		unsigned left = relay_finish(GOODBYE_MS) + pump_finish(GOODBYE_MS);
 		if (left)
-			log_error("%u connections to remote sockets: what the program sent last was not taken there within %d s, and is lost",
+			log_error("%u remote sockets or FIFOs: what the program wrote last was not taken there within %d s, and is lost",
 				  left, GOODBYE_MS / 1000);
 	}
 	for (size_t i = 0; i < count; i++)

@@ -15,6 +15,7 @@
 #include "image.h"
 #include "link.h"
 #include "locks.h"
+#include "log.h"
 #include "placeholder.h"
 #include "rules.h"
 #include "shadow.h"
@@ -97,6 +98,10 @@ static void node_put(struct node *n)
 	*slot = n->next;
 	if (n->image)
 		placeholder_free(n->image);
+	if (n->back_len)
+		log_error("%zu bytes that were read ahead from a remote FIFO were not read by the program, and are lost: redirect it to one reader",
+			  n->back_len);
+	free(n->back);
 	free(n->data);
 	free(n);
 }

@@ -39,6 +39,9 @@ struct node {
 	size_t data_len;
 	bool data_valid;
 	bool data_eof; /* the file ends where data does */
+
+	uint8_t *back;  /* of a FIFO: bytes that were taken from it and that nobody read */
+	size_t back_len;
 };
 
 enum ofd_io {

@@ -436,8 +436,7 @@ static bool is_there(const struct relay *r)
 /* The next connection at the target becomes one here. False: the program has closed its socket. */
 static bool pass_on(struct relay *r)
 {
-	rfs_Request req = { .which_op = rfs_Request_accept_tag, .op.accept.listener = r->handle };
-	struct link_reply rep;
+	uint64_t handle = link_new_handle(r->mount->link);
 	int fd = knock(r, r->type);
 
 	if (fd < 0) {
@@ -446,15 +445,14 @@ static bool pass_on(struct relay *r)
 		state_wait_ms(&ended, RETRY_MS);
 		return true;
 	}
-	req.op.accept.handle = link_new_handle(r->mount->link);
-	int rc = call_rpc(NULL, r->mount, &req, NULL, 0, &rep);
+	int rc = channel_accept(r->channel, handle);
 	if (rc) {
 		close(fd);
-		r->channel->ready &= ~(uint32_t)POLLIN;
-		return rc == -EAGAIN || rc == -EMFILE || rc == -ENFILE;
+		if (rc != -EAGAIN)
+			state_wait_ms(&ended, RETRY_MS); /* want of descriptors there */
+		return rc != -EIO;
 	}
-	link_reply_free(&rep);
-	struct relay *c = relay_new(r->mount, req.op.accept.handle, r->type);
+	struct relay *c = relay_new(r->mount, handle, r->type);
 	c->fd = fd;
 	run(c);
 	return true;

@@ -123,6 +123,8 @@ static int level_for(const struct ofd *o, uint32_t ready)
 void shadow_show(struct ofd *o, uint32_t ready)
 {
 	struct shadow *s = o->shadow;
+
+	ready |= o->node->back_len ? POLLIN : 0;
 	bool shut = ready & (only_writes(o) ? POLLERR : POLLHUP);
 
 	if (!shut && s->end < 0)

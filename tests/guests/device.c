@@ -1,0 +1,95 @@
+/* Character devices in the tree, where the user may make some: null, zero, full, random, urandom. */
+#include <sys/ioctl.h>
+#include <sys/sysmacros.h>
+
+#include "guest.h"
+
+static char buf[3 << 20];
+
+static const char *make(const char *name, unsigned ma, unsigned mi, mode_t type)
+{
+	SHOW(sys(mknod, P(name), type | 0666, makedev(ma, mi)));
+	return name;
+}
+
+static bool all(const char *p, size_t n, char c)
+{
+	while (n && *p == c) {
+		p++;
+		n--;
+	}
+	return !n;
+}
+
+static void try(const char *name, int flags)
+{
+	struct iovec v[2] = { { buf, 10 }, { buf + 100, 20 } };
+	int fd;
+	long n;
+
+	section("%s %o", name, flags);
+	fd = SHOWFD(sys(open, P(name), flags));
+	if (fd < 0)
+		return;
+	stat_fd("open", fd);
+	memset(buf, 'x', sizeof(buf));
+	n = SHOW(sys(read, fd, buf, 100));
+	printf("zeros: %d, as it was: %d\n", n > 0 && all(buf, (size_t)n, 0), all(buf, 100, 'x'));
+	n = SHOW(sys(read, fd, buf, sizeof(buf)));
+	printf("zeros: %d\n", n > 0 && all(buf, (size_t)n, 0));
+	SHOW(sys(readv, fd, v, 2));
+	SHOW(sys(pread64, fd, buf, 50, 1L << 40));
+	SHOW(sys(pread64, fd, buf, 50, -1L));
+	SHOW(sys(read, fd, buf, 0));
+	SHOW(sys(read, fd, BAD_LOW, 0));
+	SHOW(sys(write, fd, "hello", 5));
+	SHOW(sys(write, fd, buf, sizeof(buf)));
+	SHOW(sys(writev, fd, v, 2));
+	SHOW(sys(pwrite64, fd, "hello", 5, 1L << 40));
+	SHOW(sys(write, fd, buf, 0));
+	SHOW(sys(lseek, fd, 100, SEEK_SET));
+	SHOW(sys(lseek, fd, 0, SEEK_CUR));
+	SHOW(sys(lseek, fd, 0, SEEK_END));
+	SHOW(sys(lseek, fd, -5, SEEK_SET));
+	SHOW(sys(lseek, fd, 0, 17));
+	SHOW(sys(ftruncate, fd, 0));
+	SHOW(sys(fsync, fd));
+	SHOW(sys(ioctl, fd, 0x5401, buf));
+	SHOW(sys(getdents64, fd, buf, 100));
+	SHOW(sys(fcntl, fd, F_GETFL) & ~O_LARGEFILE);
+	close(fd);
+}
+
+int main(int argc, char **argv)
+{
+	static const struct { const char *name; unsigned minor; } served[] = { { "null", 3 }, { "zero", 5 }, { "full", 7 }, { "random", 8 }, { "urandom", 9 } };
+	int fd, low;
+
+	guest_init(argc, argv);
+	for (size_t i = 0; i < COUNT(served); i++) {
+		make(served[i].name, 1, served[i].minor, S_IFCHR);
+		try(served[i].name, O_RDWR);
+		try(served[i].name, O_RDONLY);
+		try(served[i].name, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND);
+	}
+	section("others");
+	/* Numbers that no driver has: natively the same as what is not served. */
+	make("c250", 250, 77, S_IFCHR);
+	try("c250", O_RDONLY);
+	make("b250", 250, 77, S_IFBLK);
+	try("b250", O_RDONLY);
+	try("null", O_PATH);
+	section("low numbers");
+	fd = SHOWFD(sys(open, P("null"), O_RDWR));
+	low = dup2(fd, 77);
+	close(fd);
+	SHOW(sys(write, low, "gone", 4));
+	SHOW(sys(read, low, buf, 4));
+	close(low);
+	fd = SHOWFD(sys(open, P("zero"), O_RDONLY));
+	low = dup2(fd, 77);
+	close(fd);
+	SHOW(sys(read, low, buf, sizeof(buf)));
+	close(low);
+	return 0;
+}
