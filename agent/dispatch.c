@@ -54,6 +54,7 @@ static const struct handler handlers[] = {
 	[rfs_Request_digest_tag] = { "digest", false, false, op_digest, NULL },
 	[rfs_Request_copy_range_tag] = { "copy_range", true, false, op_copy_range, op_copy_refuse },
 	[rfs_Request_watch_tag] = { "watch", false, false, op_watch, NULL },
+	[rfs_Request_release_tag] = { "release", false, false, op_release, NULL },
 	[rfs_Request_unwatch_tag] = { "unwatch", false, false, op_unwatch, NULL },
 	[rfs_Request_clone_tag] = { "clone", true, false, op_clone, op_copy_refuse },
 	[rfs_Request_dedupe_tag] = { "dedupe", true, false, op_dedupe, op_dedupe_refuse },

@@ -332,11 +332,10 @@ int op_open(struct op *op)
 	return r;
 }
 
-int op_close(struct op *op)
+static int close_handle(struct agent *a, uint64_t number)
 {
-	struct agent *a = op->agent;
 	struct handle *h;
-	int r = handle_remove(a->handles, op->req->op.close.handle, &h);
+	int r = handle_remove(a->handles, number, &h);
 
 	if (r)
 		return r;
@@ -348,4 +347,14 @@ int op_close(struct op *op)
 	if (noticed)
 		channel_settle(a->channels, NULL, NULL);
 	return 0;
+}
+
+int op_close(struct op *op)
+{
+	return close_handle(op->agent, op->req->op.close.handle);
+}
+
+int op_release(struct op *op)
+{
+	return close_handle(op->agent, op->req->op.release.handle);
 }

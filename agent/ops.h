@@ -13,6 +13,7 @@ struct place;
 /* open.c */
 int op_open(struct op *op);
 int op_close(struct op *op);
+int op_release(struct op *op);
 
 /* file.c */
 int op_read(struct op *op);

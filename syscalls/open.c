@@ -25,6 +25,7 @@
 #include "remote.h"
 #include "rules.h"
 #include "util.h"
+#include "watch.h"
 
 /* <fcntl.h>'s __O_TMPFILE: O_TMPFILE has O_DIRECTORY in it. */
 #define O_UNNAMED (O_TMPFILE & ~O_DIRECTORY)
@@ -47,7 +48,7 @@ static int ask_open(struct call *c, struct place *p, int flags, unsigned mode, u
 	op->flags = (uint32_t)flags;
 	op->resolve = resolve;
 	op->wait = !(flags & O_NONBLOCK);
-	op->prefetch = is_readable(flags) ? PREFETCH_SIZE : 0;
+	op->prefetch = is_readable(flags) && !watch_sees_use(p->mount) ? PREFETCH_SIZE : 0;
 	if (flags & (O_CREAT | O_UNNAMED)) {
 		op->mode = mode;
 		op->umask = call_umask(c);
@@ -148,7 +149,7 @@ static int native_placeholder(struct call *c, struct ofd *o)
 static bool wants_native(const struct ofd *o)
 {
 	return (o->flags & (O_ACCMODE | O_PATH | O_DIRECT)) == O_RDONLY && S_ISREG(o->node->attr.mode) &&
-	       o->coherent & rfs_Coherent_HANDLE && o->node->attr.size <= NATIVE_MAX;
+	       o->coherent & rfs_Coherent_HANDLE && o->node->attr.size <= NATIVE_MAX && !watch_sees_use(o->mount);
 }
 
 static long install(struct call *c, struct ofd *o, int src)
@@ -327,12 +328,14 @@ long sys_openat2(struct call *c)
 
 long sys_close(struct call *c)
 {
-	const struct ofd *o = ofd_by_fd(c->tid, (int)c->arg[0]);
+	struct ofd *o = ofd_by_fd(c->tid, (int)c->arg[0]);
 
 	if (o) {
 		call_remote(c, o->mount);
 		c->expected = 0;
 		locks_closing(c->tid, o);
+		if (watch_sees_use(o->mount) && !o->released && ofd_is_last(c->tid, o))
+			remote_release(c, o);
 		if ((int)c->arg[0] >= FD_BASE)
 			ofd_doubt_number((int)c->arg[0], false);
 	}

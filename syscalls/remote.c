@@ -19,6 +19,19 @@
 #include "rules.h"
 #include "sync.h"
 #include "util.h"
+#include "watch.h"
+
+void remote_release(struct call *c, struct ofd *o)
+{
+	rfs_Request req = { .which_op = rfs_Request_release_tag, .op.release.handle = o->handle };
+	struct link_reply rep;
+
+	ofd_ref(o);
+	o->released = true;
+	call_rpc(c, o->mount, &req, NULL, 0, &rep);
+	link_reply_free(&rep);
+	ofd_unref(o);
+}
 
 int remote_attr(struct call *c, struct ofd *o, rfs_Attr *attr)
 {
@@ -78,7 +91,7 @@ static size_t read_window(const struct node *n, uint64_t off, size_t want, bool 
 static int fetch_data(struct call *c, struct ofd *o, uint64_t off, size_t want)
 {
 	struct node *n = o->node;
-	bool cacheable = o->coherent & rfs_Coherent_HANDLE;
+	bool cacheable = o->coherent & rfs_Coherent_HANDLE && !watch_sees_use(o->mount);
 	size_t size = read_window(n, off, want, cacheable);
 	rfs_Request req = { .which_op = rfs_Request_read_tag,
 			    .op.read = { .handle = o->handle, .offset = off, .size = (uint32_t)size } };
@@ -125,7 +138,7 @@ int remote_data(struct call *c, struct ofd *o, uint64_t off, const uint8_t **dat
 	call_remote(c, o->mount);
 	if (sync_decides(o))
 		return image_data(o, off, data, len);
-	if (!n->data_valid || !has_data(n, off)) {
+	if (!n->data_valid || !has_data(n, off) || watch_sees_use(o->mount)) {
 		int rc = fetch_data(c, o, off, *len);
 		if (rc < 0)
 			return rc;

@@ -27,6 +27,9 @@ int remote_place_attr(struct call *c, const struct place *p, bool nofollow, rfs_
  */
 int remote_open_own(struct call *c, struct place *p, int flags, struct ofd **out);
 
+/* Closes O at the agent now, and waits for that: its last descriptor is being closed. */
+void remote_release(struct call *c, struct ofd *o);
+
 /* O's attributes as the target has them now. 0 or a negative errno. */
 int remote_attr(struct call *c, struct ofd *o, rfs_Attr *attr);
 

@@ -184,7 +184,7 @@ static void ofd_free(struct ofd *o)
 	*p = o->next_of_node;
 	if (o->numbered)
 		ofd_forget_numbers(o);
-	if (!o->mount->closing)
+	if (!o->mount->closing && !o->released)
 		link_send(o->mount->link, &req);
 	sync_drop(o);
 	if (o->image && o->image->sole)
@@ -346,6 +346,38 @@ struct ofd *ofd_by_cwd(pid_t tid)
 
 	snprintf(link, sizeof(link), "/proc/%d/cwd", (int)tid);
 	return ofd_by_proc(link);
+}
+
+struct users { pid_t closing; const struct ofd *ofd; int count; };
+
+static void count_fd(pid_t tid, int fd, const char *link, void *arg)
+{
+	struct users *u = arg;
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/fd/%d", (int)tid, fd);
+	u->count += ofd_by_link(path, link) == u->ofd;
+}
+
+static void count_task(const struct task *t, void *arg)
+{
+	struct users *u = arg;
+
+	u->count += S_ISDIR(u->ofd->node->attr.mode) && ofd_by_cwd(t->tid) == u->ofd;
+	if (t->tid == u->closing || !task_share_fds(t->tid, u->closing))
+		task_each_fd(t->tid, count_fd, u);
+}
+
+bool ofd_is_last(pid_t tid, const struct ofd *o)
+{
+	struct users u = { .closing = tid, .ofd = o };
+
+	if (image_follows(o->image)) /* mapped perhaps, or written natively */
+		return false;
+	task_lock();
+	task_each(count_task, &u);
+	task_unlock();
+	return u.count == 1;
 }
 
 struct find { const struct mount *mount; uint64_t handle; struct ofd *found; };

@@ -75,6 +75,7 @@ struct ofd {
 	bool pos_busy;     /* a call that uses pos is waiting for the agent */
 	bool numbered;     /* numbers stand, or stood, for it */
 	bool low;          /* ofd_mark_low */
+	bool released;     /* the agent has closed the handle already */
 
 	/* A directory being read. */
 	uint8_t *list;     /* Entry messages */
@@ -142,6 +143,12 @@ struct ofd *ofd_by_proc(const char *link);
 
 /* The ofd whose handle on M is HANDLE, or NULL. */
 struct ofd *ofd_by_handle(const struct mount *m, uint64_t handle);
+
+/*
+ * Whether a close of one descriptor by task TID is the last there is of O: nobody has another one, a mapping, or O as
+ * its cwd. Looks at every task.
+ */
+bool ofd_is_last(pid_t tid, const struct ofd *o);
 
 /* Called for each ofd by ofd_each. */
 typedef void ofd_visitor(struct ofd *o, void *arg);

@@ -1,7 +1,10 @@
 #include "task.h"
 
+#include <dirent.h>
+#include <limits.h>
 #include <linux/kcmp.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -125,6 +128,29 @@ void task_each(void (*visit)(const struct task *t, void *arg), void *arg)
 	for (size_t i = 0; i < BUCKETS; i++)
 		for (const struct task *t = tasks[i]; t; t = t->next)
 			visit(t, arg);
+}
+
+void task_each_fd(pid_t tid, task_fd_visitor *visit, void *arg)
+{
+	char path[64], link[PATH_MAX];
+
+	snprintf(path, sizeof(path), "/proc/%d/fd", (int)tid);
+	DIR *dir = opendir(path);
+	for (struct dirent *e; dir && (e = readdir(dir));) {
+		ssize_t n = readlinkat(dirfd(dir), e->d_name, link, sizeof(link) - 1);
+
+		if (n < 0)
+			continue;
+		link[n] = '\0';
+		visit(tid, atoi(e->d_name), link, arg);
+	}
+	if (dir)
+		closedir(dir);
+}
+
+bool task_share_fds(pid_t a, pid_t b)
+{
+	return a == b || syscall(SYS_kcmp, a, b, KCMP_FILES, 0, 0) == 0;
 }
 
 static void kill_task(const struct task *t, void *arg)

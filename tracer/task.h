@@ -61,6 +61,16 @@ void task_unshared(pid_t tid);
 /* Calls VISIT for every task. */
 void task_each(void (*visit)(const struct task *t, void *arg), void *arg);
 
+/*
+ * Calls VISIT for every descriptor that task TID has open, with the text of its link in /proc. Needs no lock; the
+ * task may be any.
+ */
+typedef void task_fd_visitor(pid_t tid, int fd, const char *link, void *arg);
+void task_each_fd(pid_t tid, task_fd_visitor *visit, void *arg);
+
+/* Whether A and B have one table of descriptors, as threads have. */
+bool task_share_fds(pid_t a, pid_t b);
+
 /* Sends SIGKILL to every task. */
 void task_kill_all(void);
 

@@ -1,8 +1,6 @@
 #include "watch.h"
 
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <linux/kcmp.h>
 #include <stdio.h>
@@ -31,6 +29,7 @@ struct watch {
 	struct watch *next;
 	const struct mount *mount;
 	int remote_wd; /* its number at the agent */
+	uint32_t mask;
 	struct carrier carrier;
 };
 
@@ -65,27 +64,23 @@ static bool holds(const struct instance *i, pid_t pid, int fd)
 	return syscall(SYS_kcmp, getpid(), pid, KCMP_FILE, (unsigned long)i->fd, (unsigned long)fd) == 0;
 }
 
-static void look_at_task(const struct task *t, void *arg)
+static void look_at_fd(pid_t tid, int fd, const char *link, void *arg)
 {
 	struct instance *i = arg;
-	char path[64], link[PATH_MAX];
 
-	if (!i->missing_since)
+	if (strcmp(link, "anon_inode:inotify") || !holds(i, tid, fd))
 		return;
-	snprintf(path, sizeof(path), "/proc/%d/fd", (int)t->tid);
-	DIR *dir = opendir(path);
-	for (struct dirent *e; dir && (e = readdir(dir));) {
-		ssize_t n = readlinkat(dirfd(dir), e->d_name, link, sizeof(link) - 1);
+	i->holder = tid;
+	i->holder_fd = fd;
+	i->missing_since = 0;
+}
 
-		link[n > 0 ? n : 0] = '\0';
-		if (strcmp(link, "anon_inode:inotify") || !holds(i, t->tid, atoi(e->d_name)))
-			continue;
-		i->holder = t->tid;
-		i->holder_fd = atoi(e->d_name);
-		i->missing_since = 0;
-	}
-	if (dir)
-		closedir(dir);
+static void look_at_task(const struct task *t, void *arg)
+{
+	const struct instance *i = arg;
+
+	if (i->missing_since)
+		task_each_fd(t->tid, look_at_fd, arg);
 }
 
 /* Looks for a task that has I open; the usual one is found at once. */
@@ -163,6 +158,15 @@ void watch_collect(void)
 bool watch_any(void)
 {
 	return instances;
+}
+
+bool watch_sees_use(const struct mount *m)
+{
+	for (const struct instance *i = instances; i; i = i->next)
+		for (const struct watch *w = i->watches; w; w = w->next)
+			if (w->mount == m && w->mask & (IN_ACCESS | IN_CLOSE))
+				return true;
+	return false;
 }
 
 static struct instance *instance_find(struct call *c, int fd)
@@ -355,7 +359,8 @@ static int watch_take(struct instance *i, const struct mount *m, const rfs_Watch
 
 	if (w) {
 		/* IN_MASK_ADD leaves what was said before; all else replaces it. */
-		w->carrier.oneshot = mask & IN_ONESHOT || (mask & IN_MASK_ADD && w->carrier.oneshot);
+		w->mask = mask | (mask & IN_MASK_ADD ? w->mask : 0);
+		w->carrier.oneshot = w->mask & IN_ONESHOT;
 		return w->carrier.wd;
 	}
 	w = xcalloc(1, sizeof(*w));
@@ -366,6 +371,7 @@ static int watch_take(struct instance *i, const struct mount *m, const rfs_Watch
 	}
 	w->mount = m;
 	w->remote_wd = rep->wd;
+	w->mask = mask;
 	w->carrier.oneshot = mask & IN_ONESHOT;
 	w->next = i->watches;
 	i->watches = w;

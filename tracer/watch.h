@@ -29,6 +29,12 @@ void watch_collect(void);
 /* Whether any remote place is watched. */
 bool watch_any(void);
 
+/*
+ * Whether a watch in M asks for IN_ACCESS or IN_CLOSE: then every read and every last close in M is to happen at the
+ * agent, when it happens and as it is.
+ */
+bool watch_sees_use(const struct mount *m);
+
 /* What M's agent says has happened. */
 void watch_receive(const struct mount *m, const rfs_Event *e);
 
