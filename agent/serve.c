@@ -105,6 +105,11 @@ static void serve_promote(struct serve *s)
 		serve_spawn(s);
 }
 
+static bool is_close(const struct job *job)
+{
+	return job->req.which_op == rfs_Request_close_tag;
+}
+
 /* Begins JOB: as the leader still, if it promises to be quick and nothing waits behind it. Returns the term. */
 static uint64_t serve_begin(struct serve *s, const struct job *job)
 {
@@ -113,6 +118,7 @@ static uint64_t serve_begin(struct serve *s, const struct job *job)
 
 	pthread_mutex_lock(&s->lock);
 	s->working++;
+	s->closing += is_close(job);
 	term = s->term;
 	if (quick) {
 		s->quick++;
@@ -124,6 +130,17 @@ static uint64_t serve_begin(struct serve *s, const struct job *job)
 	}
 	pthread_mutex_unlock(&s->lock);
 	return term;
+}
+
+/* A watch is not to be told of the closes that were asked for before it. */
+static void serve_await_closes(struct serve *s)
+{
+	struct timespec t = serve_deadline(SERVE_CLOSE_MS);
+
+	pthread_mutex_lock(&s->lock);
+	while (s->closing && !pthread_cond_timedwait(&s->done, &s->lock, &t))
+		;
+	pthread_mutex_unlock(&s->lock);
 }
 
 /* Takes the place from a leader that was not as quick as it promised. */
@@ -169,6 +186,7 @@ static bool serve_done(struct serve *s, struct job *job, uint64_t term)
 	free(job->op.out);
 	pthread_mutex_lock(&s->lock);
 	s->working--;
+	s->closing -= is_close(job);
 	s->cost -= job->cost;
 	lead = s->term == term;
 	if (lead)
@@ -293,6 +311,8 @@ static void *serve_thread(void *serve)
 		do {
 			serve_next(s, &job);
 			term = serve_begin(s, &job);
+			if (job.req.which_op == rfs_Request_watch_tag)
+				serve_await_closes(s);
 			dispatch_run(&job.op);
 			output_reply(s, &job);
 		} while (serve_done(s, &job, term));

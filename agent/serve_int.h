@@ -11,6 +11,7 @@
 #define SERVE_BUDGET (32u << 20) /* bytes of their payloads, both ways */
 #define SERVE_QUICK_MS 1         /* how long the leader may take for a quick request: once to twice that */
 #define SERVE_IDLE_S 10          /* how long a thread waits for work before it ends */
+#define SERVE_CLOSE_MS 1000      /* how long a watch waits for closes before it; a network can make them slow */
 #define INPUT_BUFFER 65536
 
 /* A request in work. */
@@ -41,7 +42,7 @@ struct serve {
 	bool quick_now;            /* it is answering one */
 	bool sleeping;             /* the watchdog is, until the next one */
 	pthread_cond_t watch;
-	unsigned int threads, idle, working;
+	unsigned int threads, idle, working, closing;
 	size_t cost;
 
 	pthread_mutex_t write_lock; /* one frame at a time on OUT; taken before the watcher's lock */

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "call.h"
+#include "drain.h"
 #include "handlers.h"
 #include "place.h"
 #include "util.h"
@@ -50,6 +51,8 @@ long sys_inotify_add_watch(struct call *c)
 	if (p.behalf)
 		return add_behalf(c, fd, &p, mask);
 	call_remote(c, p.mount);
+	/* The agent hears of what was closed before it is asked. */
+	drain(c);
 	return watch_add(c, fd, &p, mask);
 }
 
