@@ -334,7 +334,7 @@ long sys_close(struct call *c)
 		call_remote(c, o->mount);
 		c->expected = 0;
 		locks_closing(c->tid, o);
-		if (watch_sees_use(o->mount) && !o->released && ofd_is_last(c->tid, o))
+		if (watch_sees_close(o->mount, S_ISDIR(o->node->attr.mode)) && !o->released && ofd_is_last(c->tid, o))
 			remote_release(c, o);
 		if ((int)c->arg[0] >= FD_BASE)
 			ofd_doubt_number((int)c->arg[0], false);

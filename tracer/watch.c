@@ -23,6 +23,10 @@
  * way through a socket, or in a child that has not been seen yet. */
 #define CHECK_NS UINT64_C(1000000000)
 #define MISSING_NS UINT64_C(200000000)
+/* With more than these nobody is waited for: a user has 128, and a program may open and close them in a loop. */
+#define INSTANCES_MANY 16
+/* So many events may wait for an answer: what a queue of the kernel's takes. */
+#define EARLY_MAX 16384
 
 /* A remote place that an instance watches. */
 struct watch {
@@ -47,6 +51,7 @@ struct instance {
 	struct watch *watches;
 	int adding;      /* answers that are awaited */
 	struct early *early;
+	unsigned early_count;
 
 	/* Where a tracee had it last. Our own descriptor keeps it from ending, so we must look. */
 	pid_t holder;
@@ -55,6 +60,7 @@ struct instance {
 };
 
 static struct instance *instances;
+static unsigned instance_count;
 static uint64_t last_number;
 
 /* ---- instances ---- */
@@ -100,7 +106,8 @@ static void look_for_holder(struct instance *i, uint64_t now)
 
 static bool is_gone(const struct instance *i, uint64_t now)
 {
-	return i->missing_since && now - i->missing_since >= MISSING_NS && !i->adding;
+	return i->missing_since && !i->adding &&
+	       (now - i->missing_since >= MISSING_NS || instance_count > INSTANCES_MANY);
 }
 
 /* Tells every agent that I has ended; they do not answer. */
@@ -140,6 +147,7 @@ static void instance_free(struct instance **at)
 	drop_early(i);
 	close_fd(&i->fd);
 	free(i);
+	instance_count--;
 }
 
 void watch_collect(void)
@@ -160,13 +168,23 @@ bool watch_any(void)
 	return instances;
 }
 
-bool watch_sees_use(const struct mount *m)
+static bool any_watch(const struct mount *m, uint32_t mask, bool directory)
 {
 	for (const struct instance *i = instances; i; i = i->next)
 		for (const struct watch *w = i->watches; w; w = w->next)
-			if (w->mount == m && w->mask & (IN_ACCESS | IN_CLOSE))
+			if (w->mount == m && w->mask & mask && w->carrier.directory == directory)
 				return true;
 	return false;
+}
+
+bool watch_sees_use(const struct mount *m)
+{
+	return any_watch(m, IN_ACCESS | IN_CLOSE, true) || any_watch(m, IN_ACCESS | IN_CLOSE, false);
+}
+
+bool watch_sees_close(const struct mount *m, bool directory)
+{
+	return watch_sees_use(m) || any_watch(m, IN_ALL_EVENTS, directory);
 }
 
 static struct instance *instance_find(struct call *c, int fd)
@@ -193,6 +211,7 @@ static int instance_get(struct call *c, int fd, struct instance **out)
 		i->number = ++last_number;
 		i->next = instances;
 		instances = i;
+		instance_count++;
 	}
 	i->holder = c->tid;
 	i->holder_fd = fd;
@@ -299,13 +318,19 @@ static bool replay(struct instance *i, const struct mount *m, const rfs_Event *e
 
 static void keep_early(struct instance *i, const struct mount *m, const rfs_Event *event)
 {
-	struct early **end = &i->early, *e = xcalloc(1, sizeof(*e));
+	struct early **end = &i->early, *e;
 
+	if (i->early_count == EARLY_MAX) {
+		lost_events(i, m);
+		return;
+	}
+	e = xcalloc(1, sizeof(*e));
 	e->mount = m;
 	e->event = *event;
 	while (*end)
 		end = &(*end)->next;
 	*end = e;
+	i->early_count++;
 }
 
 static bool is_known(struct instance *i, const struct mount *m, const rfs_Event *e)
@@ -319,6 +344,7 @@ static void replay_early(struct instance *i)
 	for (struct early **at = &i->early, *e; (e = *at);)
 		if (!i->adding || is_known(i, e->mount, &e->event)) {
 			*at = e->next;
+			i->early_count--;
 			replay(i, e->mount, &e->event);
 			free(e);
 		} else {
@@ -409,11 +435,25 @@ static long ask_watch(struct call *c, struct instance *i, const struct place *p,
 	return rc;
 }
 
+/* Without kcmp(2) (CONFIG_KCMP, and no filter of a container's) an instance cannot be known again. */
+static bool can_compare(void)
+{
+	static bool told;
+	bool can = syscall(SYS_kcmp, getpid(), getpid(), KCMP_FILE, 0, 0) == 0;
+
+	if (!can && !told)
+		log_error("remote paths cannot be watched here, because the kernel refuses kcmp(2): %s", strerror(errno));
+	told |= !can;
+	return can;
+}
+
 long watch_add(struct call *c, int fd, const struct place *p, uint32_t mask)
 {
 	struct instance *i;
-	long rc = instance_get(c, fd, &i);
 
+	if (!can_compare())
+		return call_unsupported(c, p->mount);
+	long rc = instance_get(c, fd, &i);
 	if (rc < 0)
 		return rc;
 	i->adding++;

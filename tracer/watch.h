@@ -35,6 +35,12 @@ bool watch_any(void);
  */
 bool watch_sees_use(const struct mount *m);
 
+/*
+ * Whether the last close of a file or DIRECTORY in M can be an event: IN_CLOSE, or the end of what was watched and
+ * removed while it was open.
+ */
+bool watch_sees_close(const struct mount *m, bool directory);
+
 /* What M's agent says has happened. */
 void watch_receive(const struct mount *m, const rfs_Event *e);
 

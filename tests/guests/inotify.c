@@ -365,6 +365,24 @@ static void shared(void)
 	sys(rmdir, P("w"));
 }
 
+/* More than a user may have, one after the other. */
+static void many_instances(void)
+{
+	int wrong = 0;
+
+	section("many instances");
+	sys(mkdir, P("w"), 0755);
+	for (int i = 0; i < 300; i++) {
+		int in = sys(inotify_init1, IN_NONBLOCK);
+
+		if (sys(inotify_add_watch, in, P("w"), IN_CREATE) != 1 && !wrong++)
+			printf("%d: %s\n", i, err_name(errno));
+		close(in);
+	}
+	printf("%d wrong\n", wrong);
+	sys(rmdir, P("w"));
+}
+
 /* As kubelet brings a ConfigMap up to date: a new directory, and a link that is moved onto the old one. */
 static void config_map(void)
 {
@@ -402,6 +420,7 @@ int main(int argc, char **argv)
 	mixed();
 	waiting();
 	shared();
+	many_instances();
 	config_map();
 	return 0;
 }
