@@ -110,19 +110,16 @@ static bool is_gone(const struct instance *i, uint64_t now)
 	       (now - i->missing_since >= MISSING_NS || instance_count > INSTANCES_MANY);
 }
 
-/* Tells every agent that I has ended; they do not answer. */
-static void unwatch_all(struct instance *i)
+/* Tells every agent that I has ended, those that never knew it as well; they do not answer. */
+static void unwatch_all(const struct instance *i)
 {
 	rfs_Request req = { .which_op = rfs_Request_unwatch_tag, .op.unwatch.instance = i->number };
 	size_t count;
 	struct mount *const *mounts = rules_mounts(&count);
 
 	for (size_t n = 0; n < count; n++)
-		for (struct watch *w = i->watches; w; w = w->next)
-			if (w->mount == mounts[n] && !w->mount->closing) {
-				link_send(w->mount->link, &req);
-				break;
-			}
+		if (!mounts[n]->closing)
+			link_send(mounts[n]->link, &req);
 }
 
 static void drop_early(struct instance *i)
@@ -374,6 +371,7 @@ void watch_receive(const struct mount *m, const rfs_Event *e)
 		keep_early(i, m, e);
 	else
 		replay(i, m, e);
+	instance_put(i);
 }
 
 /* ---- calls ---- */
