@@ -67,9 +67,9 @@ void task_rename(pid_t old, pid_t tid)
 	*task_slot(tid) = t;
 }
 
-static bool same_files(pid_t a, pid_t b)
+bool task_share_fds(pid_t a, pid_t b)
 {
-	return syscall(SYS_kcmp, a, b, KCMP_FILES, 0, 0) == 0;
+	return a == b || syscall(SYS_kcmp, a, b, KCMP_FILES, 0, 0) == 0;
 }
 
 struct files_search { struct task *task; uint64_t files; };
@@ -80,7 +80,7 @@ static void find_files(const struct task *t, void *arg)
 	struct files_search *s = arg;
 
 	if (t != s->task && t->files && !s->files && (!s->task->files || t->files == s->task->files) &&
-	    same_files(t->tid, s->task->tid))
+	    task_share_fds(t->tid, s->task->tid))
 		s->files = t->files;
 }
 
@@ -114,7 +114,7 @@ uint64_t task_files(pid_t tid)
 
 void task_cloned(pid_t parent, pid_t child)
 {
-	if (same_files(parent, child))
+	if (task_share_fds(parent, child))
 		task_get(child)->files = task_files(parent);
 }
 
@@ -146,11 +146,6 @@ void task_each_fd(pid_t tid, task_fd_visitor *visit, void *arg)
 	}
 	if (dir)
 		closedir(dir);
-}
-
-bool task_share_fds(pid_t a, pid_t b)
-{
-	return a == b || syscall(SYS_kcmp, a, b, KCMP_FILES, 0, 0) == 0;
 }
 
 static void kill_task(const struct task *t, void *arg)
