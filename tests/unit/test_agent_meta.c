@@ -4,6 +4,8 @@
 #include <sys/ioctl.h>
 #include <sys/xattr.h>
 
+#include <endian.h>
+#include "digest.h"
 #include "test_agent.h"
 
 static char top[64];
@@ -157,9 +159,54 @@ static void test_handles(void **state)
 	assert_int_equal(to_name(12345, &h.head), EBADF);
 }
 
+/* A page of data, one of zeros, a hole of 100 MiB, and the beginning of another page. */
+static void test_digest(void **state)
+{
+	enum { TAIL = 100 << 20 };
+	uint64_t h = client_must_open(&c, "digested", O_CREAT | O_RDWR, 0), got[3];
+	uint8_t page[DIGEST_PAGE];
+	int fd = open("root/digested", O_WRONLY | O_CLOEXEC);
+	REQUEST(digest);
+
+	memset(page, 'p', sizeof(page));
+	assert_int_equal(pwrite(fd, page, sizeof(page), 0), sizeof(page));
+	assert_int_equal(pwrite(fd, "tail", 4, TAIL), 4);
+	close(fd);
+	q.op.digest.handle = h;
+	q.op.digest.pages = 2;
+	assert_int_equal(client_call(&c, &q), 0);
+	assert_int_equal(c.payload_len, 16);
+	memcpy(got, c.payload, 16);
+	assert_true(le64toh(got[0]) == digest_page(page, sizeof(page)));
+	assert_true(got[1] == 0);
+	assert_true(c.reply.op.digest.size == TAIL + 4);
+	/* What is behind the end has none. */
+	q.op.digest.offset = TAIL - DIGEST_PAGE;
+	q.op.digest.pages = DIGEST_MAX;
+	assert_int_equal(client_call(&c, &q), 0);
+	assert_int_equal(c.payload_len, 16);
+	memcpy(got, c.payload, 16);
+	assert_true(got[0] == 0);
+	assert_true(le64toh(got[1]) == digest_page((const uint8_t *)"tail", 4));
+	q.op.digest.offset = (uint64_t)TAIL * 2;
+	assert_int_equal(client_call(&c, &q), 0);
+	assert_int_equal(c.payload_len, 0);
+	q.op.digest.offset = 1;
+	assert_int_equal(client_call(&c, &q), EINVAL);
+	q.op.digest.offset = UINT64_MAX - DIGEST_PAGE + 1;
+	assert_int_equal(client_call(&c, &q), EINVAL);
+	q.op.digest.offset = 0;
+	q.op.digest.pages = DIGEST_MAX + 1;
+	assert_int_equal(client_call(&c, &q), EINVAL);
+	q.op.digest.pages = 1;
+	q.op.digest.handle = h + 1000;
+	assert_int_equal(client_call(&c, &q), EBADF);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_digest, begin, end),
 		cmocka_unit_test_setup_teardown(test_xattr, begin, end),
 		cmocka_unit_test_setup_teardown(test_ioctl, begin, end),
 		cmocka_unit_test_setup_teardown(test_handles, begin, end),
