@@ -312,12 +312,9 @@ static int hello_send(struct stream *s, const struct link_greeting *greeting)
 	req.op.hello.program.size = sizeof(program) - 1;
 	memcpy(req.op.hello.program.bytes, program, sizeof(program) - 1);
 	int err = stream_encode_request(&r, &req, NULL, 0);
-	if (err)
-		return err;
 	stream_fill_iov(&r, 1, iov);
-	do
-		err = stream_wait_out(s, s->deadline_ms);
-	while (!err && (err = stream_send_now(s, &msg)) == 0);
+	while (!err && (err = stream_wait_out(s, s->deadline_ms)) == 0)
+		err = stream_send_now(s, &msg);
 	return err < 0 ? err : 0;
 }
 
