@@ -89,7 +89,7 @@ lint: $(B)/proto/remotefs.pb.h
 		--suppress=missingIncludeSystem --suppress=normalCheckLevelMaxBranches -D_GNU_SOURCE -Iproto -Itracer -Isyscalls -Iagent agent proto tracer syscalls
 
 help:
-	@echo "all demo check check-fast check-ptrace check-user asan tsan race bench lint install clean"
+	@echo "all demo check check-fast check-ptrace check-user coverage-syscalls fuzz asan tsan race bench lint install clean"
 
 include tests/tests.mk tests/bench/bench.mk
 

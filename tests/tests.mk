@@ -100,7 +100,13 @@ check-fast: all guests units
 
 # Random file calls, natively and supervised, with new seeds each time: make fuzz SECONDS=1800
 fuzz: all $(G)/fuzz
-	@RT=$(abspath $(B))/remotefs-trace FUZZ=$(abspath $(G))/fuzz tests/fuzz/run-fuzz --seconds $${SECONDS:-20}
+	@RT=$(abspath $(B))/remotefs-trace FUZZ=$(abspath $(G))/fuzz tests/fuzz/run-fuzz --seconds $(or $(SECONDS),20)
+
+# Which guests make which call, on what.
+coverage-syscalls: all guests
+	@RT=$(abspath $(B))/remotefs-trace GUESTS=$(abspath $(G)) tests/run-diff --kinds glibc,go --coverage $(B)/calls >$(B)/calls.log || \
+		{ cat $(B)/calls.log; exit 1; }
+	@tests/coverage $(B)/calls
 
 race: all guests
 	@LOOPS=$${LOOPS:-100} $(test_run) race
@@ -113,11 +119,11 @@ tsan:
 	@$(MAKE) --no-print-directory B=build-tsan G=$(abspath $(G)) SANITIZE="-fsanitize=thread -fno-omit-frame-pointer" sanitised
 
 sanitised: all guests units
-	@SANITIZED=1 SCALE=$${SCALE:-5} $(test_run) unit diff e2e race
+	@SANITIZED=1 SCALE=$${SCALE:-5} $(test_run) unit diff fuzz e2e race
 
 # The same tests by a user who may nothing: nobody, with a copy of the build that nobody can read.
 check-user: all guests units
 	@tests/run-as-user $(abspath $(B)) $(abspath $(G))
 
-.PHONY: fuzz guests units deps check check-run check-fast race asan tsan sanitised check-user
+.PHONY: coverage-syscalls fuzz guests units deps check check-run check-fast race asan tsan sanitised check-user
 .SECONDARY: $(guest_programs) $(unit_programs)

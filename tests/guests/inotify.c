@@ -166,6 +166,7 @@ static void errors(void)
 
 	section("errors");
 	SHOW(sys(inotify_init1, 1));
+	close(SHOWFD(sys(inotify_init)));
 	SHOW(sys(inotify_add_watch, in, P("none"), NAMES));
 	SHOW(sys(inotify_add_watch, in, P("lines.txt/x"), NAMES));
 	SHOW(sys(inotify_add_watch, in, P("lines.txt/"), NAMES));
