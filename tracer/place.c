@@ -271,7 +271,8 @@ static long place_path(struct call *c, int dirfd, const char *raw, int flags, st
 		s.text[0] = '\0';
 	if (s.dir)
 		return place_relative(c, p, &s, raw, flags);
-	if (*raw == '/')
+	/* "pipe:[5]", "(unreachable)…": nothing that a path could start from, and the kernel says so. */
+	if (*raw == '/' || *s.text != '/')
 		return 0;
 
 	char abs[PATH_MAX], norm[PATH_MAX];

@@ -34,7 +34,7 @@ enum family {
 extern unsigned families;
 
 extern char tree[PATH_MAX];  /* where everything happens */
-extern char local[PATH_MAX]; /* files that are local in every run */
+extern char local[PATH_MAX]; /* on another file system, and local where not all is remote */
 
 /* ---- chance: all of it follows from the seed and the operation's number ---- */
 
@@ -96,7 +96,7 @@ struct where {
 
 /* Says and returns a random path and what it is relative to. LEGACY: only the working directory. */
 struct where pick_where(bool legacy);
-/* A path that is neither local nor in /proc. */
+/* A path that does not lead through /proc. */
 struct where pick_tree_where(bool legacy);
 const char *pick_link_text(void);
 /* For calls that come with and without a descriptor. */

@@ -177,7 +177,7 @@ static struct where pick(bool legacy, bool inside)
 		w.path = descriptor_path(buf, legacy);
 		return w;
 	}
-	if (!inside && families & FAM_MIXED && chance(25)) {
+	if (families & FAM_MIXED && chance(inside ? 8 : 25)) {
 		sprintf(buf, "%s/%c", local, 'x' + (char)below(3));
 	} else if (chance(250)) {
 		random_names(buf + sprintf(buf, "%s/", tree));
