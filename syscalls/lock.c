@@ -53,7 +53,7 @@ static int lock_base(struct call *c, struct ofd *o, int whence, int64_t *base)
 	case SEEK_SET:
 		return 0;
 	case SEEK_CUR:
-		*base = (int64_t)o->pos;
+		*base = S_ISDIR(o->node->attr.mode) ? o->list_cookie : (int64_t)o->pos;
 		return o->io == OFD_NATIVE ? native_offset(c, base) : 0;
 	case SEEK_END:
 		rc = remote_attr(c, o, &attr);
@@ -97,7 +97,8 @@ static bool lock_allowed(const struct ofd *o, short type)
 {
 	int mode = o->flags & O_ACCMODE;
 
-	return !(type == F_RDLCK && mode == O_WRONLY) && !(type == F_WRLCK && mode == O_RDONLY);
+	/* Access mode 3 is neither. */
+	return type == F_UNLCK || mode == O_RDWR || mode == (type == F_RDLCK ? O_RDONLY : O_WRONLY);
 }
 
 static rfs_Lock lock_message(const struct ofd *o, const struct lock_want *w, bool get)

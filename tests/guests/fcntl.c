@@ -110,6 +110,7 @@ static void errors(void)
 {
 	int fd = sys(open, P("hello.txt"), O_RDONLY), w = sys(open, P("hello.txt"), O_WRONLY);
 	struct flock fl = { .l_type = F_RDLCK, .l_whence = SEEK_SET };
+	static char buf[4096];
 
 	section("errors");
 	SHOW(lock(fd, F_SETLK, F_WRLCK, 0, 1));
@@ -131,6 +132,18 @@ static void errors(void)
 	fl.l_len = 5;
 	SHOW(sys(fcntl, fd, F_SETLK, &fl));
 	SHOW(sys(fcntl, -1, F_SETLK, &fl));
+	w = sys(open, P("hello.txt"), 3); /* neither for reading nor for writing */
+	SHOW(lock(w, F_SETLK, F_RDLCK, 0, 1));
+	SHOW(lock(w, F_SETLK, F_WRLCK, 0, 1));
+	SHOW(lock(w, F_OFD_SETLK, F_WRLCK, 0, 1));
+	SHOW(lock(w, F_SETLK, F_UNLCK, 0, 1));
+	w = sys(open, P("dir"), O_RDONLY);
+	while (sys(getdents64, w, buf, sizeof(buf)) > 0)
+		;
+	fl.l_whence = SEEK_CUR;
+	SHOW(sys(fcntl, w, F_SETLK, &fl));
+	fl.l_start = 5;
+	SHOW(sys(fcntl, w, F_SETLK, &fl));
 }
 
 /* A writer waits for a reader in another process, and gets the lock when that one goes. */
