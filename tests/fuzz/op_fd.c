@@ -24,8 +24,9 @@ static void run_dup2(void)
 	int fd = pick_fd();
 	int number = slots[to] >= 0 && chance(400) ? slots[to] : HOME + to;
 	say(", s%d%s, %lx)", to, number == slots[to] ? "" : "'s own", flags);
-	/* At a low number an O_PATH descriptor is one with access mode 3 to the kernel: see README's limits. */
-	if (fd >= 0 && number == HOME + to && sys(fcntl, fd, F_GETFL) & O_PATH)
+	/* What such descriptors are at a low number is among README's limits. */
+	long status = sys(fcntl, fd, F_GETFL);
+	if (number == HOME + to && status >= 0 && (status & O_PATH || (status & O_ACCMODE) == O_ACCMODE))
 		number = -1;
 	long r = three ? sys(dup3, fd, number, flags) : sys(dup2, fd, number);
 	keep_fd_at(to, r);
