@@ -35,6 +35,7 @@
 #include "state.h"
 #include "sync.h"
 #include "util.h"
+#include "worker.h"
 
 void die(const char *format, ...)
 {
@@ -297,8 +298,11 @@ int main(int argc, char **argv)
 	if (push_start() < 0 || spawn(path, o.program_argv, &filter, o.trap, &original, &s, err, sizeof(err)) < 0)
 		die("%s", err);
 	tell_trap(&s);
-	if (s.listener >= 0 && notify_start(s.listener) < 0)
-		die("cannot serve trapped calls: %s", strerror(errno));
+	rc = worker_init();
+	if (!rc && s.listener >= 0)
+		rc = notify_start(s.listener);
+	if (rc < 0)
+		die("cannot serve trapped calls: %s", strerror(-rc));
 	launch_forward_signals(s.pid);
 	int status = loop_run(s.pid, s.every);
 	check_exec(&s, o.program_argv[0]);

@@ -62,6 +62,11 @@ static void *work(void *arg)
 	return arg;
 }
 
+int worker_init(void)
+{
+	return worker_start(work);
+}
+
 void worker_submit(struct job *job)
 {
 	job->next = NULL;

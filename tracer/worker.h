@@ -11,6 +11,9 @@ struct job {
 /* Starts a thread that runs RUN and ends with it. 0, or -EAGAIN when there are too many. */
 int worker_start(void *(*run)(void *arg));
 
+/* Starts the first worker for jobs, so that there is always one. 0 or a negative errno. */
+int worker_init(void);
+
 /*
  * Has JOB->run called by a worker, at once if a thread can be had. JOB must live until then. Never waits;
  * any thread.
