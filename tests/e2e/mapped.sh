@@ -117,7 +117,32 @@ m[0:1] = b'y'\"" >"$work/out" 2>"$work/err" </dev/null
 	equal "a full target: one line at the end" 1 "$(grep -c '^remotefs-trace: .*could not be stored there' "$work/err")"
 }
 
+# The -shm of a WAL is a shared mapping that the connections, here of two processes, coordinate through.
+wal() {
+	within 60 "$RT" --mode write --mount "$T=dir//:$T" -- "$PYTHON" -c "import os, sqlite3
+def connect(): return sqlite3.connect('$T/w.db', timeout=50, isolation_level=None)
+db = connect()
+db.execute('pragma journal_mode=wal')
+db.execute('create table t(who, n)')
+db.close()
+pid = os.fork()
+db = connect()
+for i in range(40):
+    db.execute('begin immediate')
+    db.execute('insert into t values(?, (select count(*) from t))', (pid > 0,))
+    db.execute('commit')
+if not pid: os._exit(0)
+os.waitpid(pid, 0)
+print(db.execute('select count(*), count(distinct n) from t').fetchone(), db.execute('pragma integrity_check').fetchone()[0])" \
+		>"$work/out" 2>&1 </dev/null
+	equal "two processes write to a database in WAL mode" "(80, 80) ok" "$(cat "$work/out")"
+	equal "the database at the target" "(80,) ok" "$("$PYTHON" -c "import sqlite3
+db = sqlite3.connect('$T/w.db')
+print(db.execute('select count(*) from t').fetchone(), db.execute('pragma integrity_check').fetchone()[0])")"
+}
+
 without_msync
+wal
 from_outside little 20000
 from_outside large 3000000
 only_what_changed
