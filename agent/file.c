@@ -13,6 +13,7 @@
 #include "handle.h"
 #include "ops.h"
 #include "resolve.h"
+#include "subject.h"
 
 /* 6.11 and 6.14: newer than some libc. */
 #ifndef RWF_ATOMIC
@@ -170,15 +171,6 @@ int op_write_refuse(struct op *op)
 	return -EBADF; /* known or not: no handle is open for writing */
 }
 
-static int truncate_reply(struct op *op, int fd)
-{
-	rfs_StatReply *reply = &op->reply->op.stat;
-
-	op->reply->which_op = rfs_Reply_stat_tag;
-	reply->has_attr = attr_of(fd, &reply->attr) == 0;
-	return 0;
-}
-
 static int truncate_handle(struct op *op, uint64_t number, int64_t length)
 {
 	struct handle *h;
@@ -186,58 +178,44 @@ static int truncate_handle(struct op *op, uint64_t number, int64_t length)
 
 	if (r)
 		return r;
-	r = ftruncate(h->fd, length) ? -errno : truncate_reply(op, h->fd);
+	r = ftruncate(h->fd, length) ? -errno : subject_reply_attr(op, h->fd);
 	handle_put(op->agent->handles, h);
 	return r;
 }
 
 /* truncate(2) needs no descriptor that is open for writing, so none is made: O_PATH and /proc. */
-static int truncate_place(struct op *op, const struct place *p, int64_t length)
+static int truncate_place(struct op *op, const rfs_Truncate *req)
 {
-	int fd = resolve_open(p, O_PATH, 0, 0), r;
+	struct subject s;
 	char proc[32];
+	int r = subject_get(op, req->has_where, &req->where, false, &s);
 
-	if (fd < 0)
-		return fd;
-	snprintf(proc, sizeof(proc), "/proc/self/fd/%d", fd);
-	r = truncate(proc, length) ? -errno : truncate_reply(op, fd);
-	close(fd);
+	if (!r)
+		r = truncate(subject_proc(s.fd, proc), req->length) ? -errno : subject_reply_attr(op, s.fd);
+	subject_put(&s);
 	return r;
 }
 
 int op_truncate(struct op *op)
 {
 	const rfs_Truncate *req = &op->req->op.truncate;
-	struct place p;
-	int r;
 
 	if (req->length < 0)
 		return -EINVAL;
-	if (req->handle)
-		return truncate_handle(op, req->handle, req->length);
-	r = place_get(op->agent, req->has_where, &req->where, &p);
-	if (!r && !p.path[0] && p.dir)
-		r = truncate_handle(op, p.dir->number, req->length);
-	else if (!r)
-		r = truncate_place(op, &p, req->length);
-	place_put(&p);
-	return r;
+	return req->handle ? truncate_handle(op, req->handle, req->length) : truncate_place(op, req);
 }
 
-static int truncate_place_refuse(const struct place *p)
+static int truncate_place_refuse(struct op *op, const rfs_Truncate *req)
 {
-	int fd = resolve_open(p, O_PATH, 0, 0), r = 0;
+	struct subject s;
 	struct stat st;
+	int r = subject_get(op, req->has_where, &req->where, false, &s);
 
-	if (fd < 0)
-		return fd;
-	if (fstat(fd, &st))
+	if (!r && fstat(s.fd, &st))
 		r = -errno;
-	else if (S_ISDIR(st.st_mode))
-		r = -EISDIR;
-	else
-		r = S_ISREG(st.st_mode) ? -EROFS : -EINVAL;
-	close(fd);
+	else if (!r)
+		r = S_ISDIR(st.st_mode) ? -EISDIR : S_ISREG(st.st_mode) ? -EROFS : -EINVAL;
+	subject_put(&s);
 	return r;
 }
 
@@ -245,7 +223,6 @@ int op_truncate_refuse(struct op *op)
 {
 	const rfs_Truncate *req = &op->req->op.truncate;
 	struct handle *h = NULL;
-	struct place p;
 	int r;
 
 	if (req->length < 0)
@@ -257,13 +234,7 @@ int op_truncate_refuse(struct op *op)
 		handle_put(op->agent->handles, h);
 		return r;
 	}
-	r = place_get(op->agent, req->has_where, &req->where, &p);
-	if (!r && !p.path[0] && p.dir)
-		r = -EINVAL;
-	else if (!r)
-		r = truncate_place_refuse(&p);
-	place_put(&p);
-	return r;
+	return truncate_place_refuse(op, req);
 }
 
 int op_sync(struct op *op)

@@ -92,6 +92,9 @@ static void behind(void)
 	SHOW(sys(symlink, "x", fd_name("/proc/self/fd", dir, "/symlink")));
 	fd = SHOWFD(sys(open, fd_name("/proc/self/fd", dir, "/new"), O_CREAT | O_RDWR, 0600));
 	SHOW(sys(truncate, fd_name("/proc/self/fd", fd, ""), 100));
+	close(fd);
+	fd = SHOWFD(sys(open, P("dir/new"), O_RDONLY)); /* what it is open for is nothing to a path */
+	SHOW(sys(truncate, fd_name("/proc/self/fd", fd, ""), 200));
 	SHOW(sys(stat, fd_name("/proc/self/fd", fd, "/"), &st));
 	SHOW(sys(stat, fd_name("/proc/self/fd", fd, "/x"), &st));
 	stat_path("dir/new");
