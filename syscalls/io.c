@@ -252,19 +252,29 @@ static long do_write(struct call *c, struct buffers *b, int64_t off, unsigned fl
 
 /* ---- the calls ---- */
 
+/* What is wrong with the buffers, the kernel says after what is wrong with the descriptor; O_PATH it does not see. */
+static long refuse_buffers(struct call *c)
+{
+	const struct ofd *o = ofd_by_fd(c->tid, (int)c->arg[0]);
+
+	return o && o->flags & O_PATH ? -EBADF : CALL_CONTINUE;
+}
+
 long sys_read(struct call *c)
 {
 	struct buffers b;
 
-	return buffers_one(&b, c->arg[1], c->arg[2]) ? CALL_CONTINUE : do_read(c, &b, AT_POS, 0);
+	return buffers_one(&b, c->arg[1], c->arg[2]) ? refuse_buffers(c) : do_read(c, &b, AT_POS, 0);
 }
 
 long sys_pread64(struct call *c)
 {
 	struct buffers b;
 
-	if (buffers_one(&b, c->arg[1], c->arg[2]) || (int64_t)c->arg[3] < 0)
+	if ((int64_t)c->arg[3] < 0)
 		return CALL_CONTINUE;
+	if (buffers_one(&b, c->arg[1], c->arg[2]))
+		return refuse_buffers(c);
 	return do_read(c, &b, (int64_t)c->arg[3], 0);
 }
 
@@ -272,8 +282,7 @@ static long read_vector(struct call *c, int64_t off, unsigned flags)
 {
 	struct buffers b;
 
-	/* What is wrong with the vector, the kernel says after what is wrong with the descriptor. */
-	return buffers_vector(c, &b, c->arg[1], c->arg[2]) ? CALL_CONTINUE : do_read(c, &b, off, flags);
+	return buffers_vector(c, &b, c->arg[1], c->arg[2]) ? refuse_buffers(c) : do_read(c, &b, off, flags);
 }
 
 long sys_readv(struct call *c)
@@ -297,15 +306,17 @@ long sys_write(struct call *c)
 {
 	struct buffers b;
 
-	return buffers_one(&b, c->arg[1], c->arg[2]) ? CALL_CONTINUE : do_write(c, &b, AT_POS, 0);
+	return buffers_one(&b, c->arg[1], c->arg[2]) ? refuse_buffers(c) : do_write(c, &b, AT_POS, 0);
 }
 
 long sys_pwrite64(struct call *c)
 {
 	struct buffers b;
 
-	if (buffers_one(&b, c->arg[1], c->arg[2]) || (int64_t)c->arg[3] < 0)
+	if ((int64_t)c->arg[3] < 0)
 		return CALL_CONTINUE;
+	if (buffers_one(&b, c->arg[1], c->arg[2]))
+		return refuse_buffers(c);
 	return do_write(c, &b, (int64_t)c->arg[3], 0);
 }
 
@@ -313,8 +324,7 @@ static long write_vector(struct call *c, int64_t off, unsigned flags)
 {
 	struct buffers b;
 
-	/* What is wrong with the vector, the kernel says after what is wrong with the descriptor. */
-	return buffers_vector(c, &b, c->arg[1], c->arg[2]) ? CALL_CONTINUE : do_write(c, &b, off, flags);
+	return buffers_vector(c, &b, c->arg[1], c->arg[2]) ? refuse_buffers(c) : do_write(c, &b, off, flags);
 }
 
 long sys_writev(struct call *c)

@@ -16,6 +16,9 @@ static void of(const char *name, int extra)
 	SHOW(sys(write, fd, buf, 8));
 	SHOW(sys(pread64, fd, buf, 8, 0));
 	SHOW(sys(readv, fd, &iov, 1));
+	SHOW(sys(read, fd, BAD_KERNEL, 8));
+	SHOW(sys(pread64, fd, BAD_KERNEL, 8, 0));
+	SHOW(sys(writev, fd, BAD_KERNEL, 1));
 	SHOW(sys(lseek, fd, 0, SEEK_SET));
 	SHOW(sys(getdents64, fd, buf, 64));
 	SHOW(sys(ftruncate, fd, 0));
