@@ -89,8 +89,10 @@ static void run_readlink(void)
 	int size = (int)PICK(4096, 4096, 10, 1, 0, -1);
 	say(", %d)", size);
 	memset(buffer, 0, 4200);
-	long n = say_result(legacy ? sys(readlink, w.path, buffer, size) : sys(readlinkat, w.fd, w.path, buffer, size));
-	if (n > 0)
+	long n = legacy ? sys(readlink, w.path, buffer, size) : sys(readlinkat, w.fd, w.path, buffer, size);
+	if (n > 6 && !memcmp(buffer, "pipe:[", 6))
+		n = 6; /* its number differs between runs */
+	if (say_result(n) > 0)
 		say(" \"%.*s\"", (int)n, buffer);
 }
 
