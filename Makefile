@@ -24,7 +24,7 @@ log_objs := tracer/log.o tracer/log_text.o tracer/log_flags.o tracer/log_names.o
 	tracer/log_struct.o tracer/log_array.o tracer/log_trace.o tracer/stats.o
 
 tracer_objs := tracer/main.o tracer/options.o tracer/launch.o tracer/target.o tracer/link.o tracer/stream.o \
-	tracer/shadow.o tracer/channel.o tracer/relay.o tracer/pump.o tracer/locks.o tracer/ranges.o \
+	tracer/shadow.o tracer/channel.o tracer/relay.o tracer/relay_connect.o tracer/relay_bind.o tracer/pump.o tracer/locks.o tracer/ranges.o \
 	tracer/spawn.o tracer/filter.o tracer/loop.o tracer/stop.o tracer/stop_work.o tracer/pass.o tracer/regs.o tracer/task.o tracer/worker.o tracer/notify.o \
 	tracer/proclink.o \
 	tracer/call.o tracer/mem.o tracer/place.o tracer/rules.o tracer/cache.o tracer/ofd.o \

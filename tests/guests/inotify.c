@@ -7,13 +7,10 @@
 
 #define NAMES (IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_MODIFY | IN_ATTRIB | IN_DELETE_SELF | IN_MOVE_SELF)
 
-static void names_in_directory(void)
+static void written_in_directory(int in)
 {
-	int in = sys(inotify_init1, IN_NONBLOCK | IN_CLOEXEC), fd;
+	int fd;
 
-	section("names in a directory");
-	sys(mkdir, P("w"), 0755);
-	sys(mkdir, P("w2"), 0755);
 	SHOW(sys(inotify_add_watch, in, P("w"), NAMES));
 	SHOW(sys(inotify_add_watch, in, P("w2"), NAMES));
 	SHOW(sys(inotify_add_watch, in, P("w/."), NAMES));
@@ -36,6 +33,10 @@ static void names_in_directory(void)
 	close(fd);
 	SHOW(sys(truncate, P("w/a"), 2));
 	drain("truncate", in);
+}
+
+static void renamed_in_directory(int in)
+{
 	SHOW(sys(mkdir, P("w/d"), 0700));
 	SHOW(sys(mknod, P("w/fifo"), S_IFIFO | 0600, 0));
 	SHOW(sys(symlink, "a", P("w/sym")));
@@ -57,6 +58,10 @@ static void names_in_directory(void)
 	drain("exchange", in);
 	SHOW(sys(rename, P("w/x"), P("w2/y")));
 	drain("rename over", in);
+}
+
+static void removed_with_directory(int in)
+{
 	SHOW(sys(unlink, P("w/hard")));
 	SHOW(sys(unlink, P("w/hard2")));
 	SHOW(sys(unlink, P("w/sym")));
@@ -79,6 +84,18 @@ static void names_in_directory(void)
 	close(make_file("w2/z", ""));
 	drain("a new number", in);
 	sys(unlink, P("w2/z"));
+}
+
+static void names_in_directory(void)
+{
+	int in = sys(inotify_init1, IN_NONBLOCK | IN_CLOEXEC);
+
+	section("names in a directory");
+	sys(mkdir, P("w"), 0755);
+	sys(mkdir, P("w2"), 0755);
+	written_in_directory(in);
+	renamed_in_directory(in);
+	removed_with_directory(in);
 	close(in);
 }
 

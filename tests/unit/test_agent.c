@@ -1,4 +1,4 @@
-/* The agent's operations, its confinement, read-only roots, and hostile clients. */
+/* The agent's operations and its confinement, with openat2 and without. */
 #include "test_agent.h"
 
 #include <sys/file.h>
@@ -9,39 +9,26 @@
 #include <sys/mount.h>
 #include <sys/time.h>
 
-static char base[64], root[80];
+static char base[64];
 static struct client c;
 static const char *mode_option; /* NULL or --no-openat2 */
 
 static int setup(void **state)
 {
-	char cmd[1024];
-
-	strcpy(base, "/tmp/test-agent-XXXXXX");
-	if (!mkdtemp(base))
+	if (tree_make(base, "echo secret >secret && mkdir -p root/a/b/c root/secretless && cd root && echo hello >a/f && "
+			    "ln -s f a/l && ln -s /a/f abs && ln -s ../../../secret up && ln -s $(dirname \"$(pwd)\")/secret out && "
+			    "ln -s loop loop && ln -s nowhere dangling && ln -s a/b d && mkfifo fifo && ln -s ../.. a/root") ||
+	    chdir("root"))
 		return -1;
-	snprintf(root, sizeof(root), "%s/root", base);
-	snprintf(cmd, sizeof(cmd),
-		 "cd %s && echo secret >secret && mkdir -p root/a/b/c root/secretless && cd root && echo hello >a/f && "
-		 "ln -s f a/l && ln -s /a/f abs && ln -s ../../../secret up && ln -s %s/secret out && "
-		 "ln -s loop loop && ln -s nowhere dangling && ln -s a/b d && mkfifo fifo && ln -s ../.. a/root",
-		 base, base);
-	if (system(cmd))
-		return -1;
-	if (chdir(root))
-		return -1;
-	client_start(&c, root, mode_option);
+	client_start(&c, ".", mode_option);
 	client_hello(&c, false);
 	return 0;
 }
 
 static int teardown(void **state)
 {
-	char cmd[128];
-
 	client_stop(&c);
-	snprintf(cmd, sizeof(cmd), "rm -rf %s", base);
-	return chdir("/") || system(cmd);
+	return tree_remove(base);
 }
 
 static void test_open_read(void **state)
@@ -394,92 +381,6 @@ static void test_path(void **state)
 	assert_int_equal(client_call(&c, &q), ENOENT);
 }
 
-static void test_locks(void **state)
-{
-	uint64_t h1 = client_must_open(&c, "a/f", O_RDWR, 0), h2 = client_must_open(&c, "a/f", O_RDWR, 0);
-	uint64_t ro = client_must_open(&c, "a/f", O_RDONLY, 0);
-
-	assert_int_equal(client_lock(&c, h1, 0, F_OFD_SETLK, F_WRLCK, 0, 10), 0);
-	assert_int_equal(client_lock(&c, h2, 0, F_OFD_SETLK, F_WRLCK, 5, 1), EAGAIN);
-	assert_int_equal(client_lock(&c, h2, 0, F_OFD_GETLK, F_WRLCK, 5, 1), 0);
-	assert_int_equal(c.reply.op.lock.type, F_WRLCK);
-	assert_int_equal(c.reply.op.lock.length, 10);
-	assert_int_equal(client_lock(&c, ro, 0, F_OFD_SETLK, F_WRLCK, 50, 1), EBADF);
-	assert_int_equal(client_lock(&c, h1, 0, F_OFD_SETLK, F_UNLCK, 0, 0), 0);
-	/* Two handles of one owner share; another owner conflicts; a close releases. */
-	assert_int_equal(client_lock(&c, h1, 7, F_OFD_SETLK, F_WRLCK, 0, 10), 0);
-	assert_int_equal(client_lock(&c, h2, 7, F_OFD_SETLK, F_WRLCK, 5, 10), 0);
-	assert_int_equal(client_lock(&c, ro, 8, F_OFD_SETLK, F_RDLCK, 0, 0), EAGAIN);
-	assert_int_equal(client_lock(&c, ro, 8, F_OFD_GETLK, F_RDLCK, 0, 0), 0);
-	assert_int_equal(c.reply.op.lock.type, F_WRLCK);
-	client_close(&c, h2);
-	usleep(20000);
-	assert_int_equal(client_lock(&c, ro, 8, F_OFD_SETLK, F_RDLCK, 0, 0), 0);
-	assert_int_equal(client_lock(&c, h1, 7, F_OFD_SETLK, F_WRLCK, 0, 1), EAGAIN);
-	assert_int_equal(client_lock(&c, ro, 8, F_OFD_SETLK, F_UNLCK, 0, 0), 0);
-	assert_int_equal(client_lock(&c, h1, 7, F_OFD_SETLK, F_WRLCK, 0, 1), 0);
-	assert_int_equal(client_lock(&c, h1, 7, F_SETLK, F_WRLCK, 0, 1), EINVAL);
-}
-
-static void test_lock_waits(void **state)
-{
-	uint64_t h1 = client_must_open(&c, "a/f", O_RDWR, 0), h2 = client_must_open(&c, "a/f", O_RDWR, 0);
-	uint64_t h3 = client_must_open(&c, "a/f", O_RDONLY, 0);
-
-	assert_int_equal(client_lock_wait(&c, 1, h1, 7, F_WRLCK), 0);
-	assert_false(c.reply.op.lock_wait.waits);
-	assert_int_equal(client_lock_wait(&c, 2, h2, 8, F_WRLCK), 0);
-	assert_true(c.reply.op.lock_wait.waits);
-	assert_int_equal(client_lock_wait(&c, 2, h2, 9, F_WRLCK), EEXIST);
-	assert_int_equal(client_lock_wait(&c, 3, h3, 9, F_WRLCK), EBADF);
-	assert_int_equal(client_lock_wait(&c, 0, h2, 9, F_WRLCK), EINVAL);
-	assert_int_equal(client_lock_wait(&c, 3, h3, 9, F_RDLCK), 0);
-	assert_int_equal(client_lock_end(&c, 2, 50), -1);
-	/* One is taken back, the other comes when the owner gives up: by name, not by handle. */
-	assert_int_equal(client_lock_cancel(&c, 3), 0);
-	assert_int_equal(client_lock_end(&c, 3, 0), EINTR);
-	client_lock_release(&c, 7, 0);
-	assert_int_equal(client_lock_end(&c, 2, 2000), 0);
-	assert_int_equal(client_lock_cancel(&c, 2), 0);
-	assert_int_equal(client_lock(&c, h1, 7, F_OFD_SETLK, F_WRLCK, 0, 0), EAGAIN);
-	client_lock_release(&c, 8, h1);
-	assert_int_equal(client_lock(&c, h1, 7, F_OFD_SETLK, F_WRLCK, 0, 0), 0);
-}
-
-/* An owner that waits and gives all it has of the file free still conflicts with nothing of its own. */
-static void test_lock_wait_of_owner(void **state)
-{
-	uint64_t h1 = client_must_open(&c, "a/f", O_RDWR, 0), h2 = client_must_open(&c, "a/f", O_RDWR, 0);
-
-	assert_int_equal(client_lock(&c, h1, 7, F_OFD_SETLK, F_WRLCK, 0, 1), 0);
-	assert_int_equal(client_lock(&c, h2, 8, F_OFD_SETLK, F_WRLCK, 5, 1), 0);
-	assert_int_equal(client_lock_wait(&c, 1, h2, 8, F_WRLCK), 0);
-	assert_true(c.reply.op.lock_wait.waits);
-	client_lock_release(&c, 8, h2);
-	assert_int_equal(client_lock(&c, h2, 8, F_OFD_SETLK, F_WRLCK, 9, 1), 0);
-	assert_int_equal(client_lock(&c, h1, 7, F_OFD_SETLK, F_UNLCK, 0, 0), 0);
-	assert_int_equal(client_lock_end(&c, 1, 2000), 0);
-	assert_int_equal(client_lock(&c, h1, 7, F_OFD_SETLK, F_RDLCK, 9, 1), EAGAIN);
-	client_lock_release(&c, 8, h2);
-	assert_int_equal(client_lock(&c, h1, 7, F_OFD_SETLK, F_RDLCK, 9, 1), 0);
-}
-
-static void test_flock_waits(void **state)
-{
-	uint64_t h1 = client_must_open(&c, "a/f", O_RDWR, 0), h2 = client_must_open(&c, "a/f", O_RDWR, 0);
-
-	assert_int_equal(client_flock_wait(&c, 1, h1, LOCK_EX), 0);
-	assert_false(c.reply.op.lock_wait.waits);
-	assert_int_equal(client_flock_wait(&c, 2, h2, LOCK_SH | LOCK_NB), EINVAL);
-	assert_int_equal(client_flock_wait(&c, 2, h2, LOCK_SH), 0);
-	assert_true(c.reply.op.lock_wait.waits);
-	assert_int_equal(client_lock_cancel(&c, 2), 0);
-	assert_int_equal(client_lock_end(&c, 2, 0), EINTR);
-	assert_int_equal(client_flock_wait(&c, 3, h2, LOCK_SH), 0);
-	client_close(&c, h1);
-	assert_int_equal(client_lock_end(&c, 3, 2000), 0);
-}
-
 static void test_handles(void **state)
 {
 	REQUEST(open);
@@ -577,10 +478,6 @@ static const struct CMUnitTest both_modes[] = {
 	cmocka_unit_test_setup_teardown(test_confined_race, setup, teardown),
 	cmocka_unit_test_setup_teardown(test_list, setup, teardown),
 	cmocka_unit_test_setup_teardown(test_path, setup, teardown),
-	cmocka_unit_test_setup_teardown(test_locks, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_lock_waits, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_lock_wait_of_owner, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_flock_waits, setup, teardown),
 	cmocka_unit_test_setup_teardown(test_handles, setup, teardown),
 	cmocka_unit_test_setup_teardown(test_out_of_order, setup, teardown),
 	cmocka_unit_test_setup_teardown(test_backpressure, setup, teardown),

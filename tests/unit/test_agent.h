@@ -327,59 +327,6 @@ static inline int client_lock(struct client *c, uint64_t handle, uint64_t owner,
 	return client_call(c, &q);
 }
 
-/* As client_lock with F_OFD_SETLK, waiting under TICKET. */
-static inline int client_lock_wait(struct client *c, uint64_t ticket, uint64_t handle, uint64_t owner, int type)
-{
-	REQUEST(lock_wait);
-
-	q.op.lock_wait.ticket = ticket;
-	q.op.lock_wait.has_lock = true;
-	q.op.lock_wait.lock = (rfs_Lock){ .handle = handle, .owner = owner, .command = F_OFD_SETLK, .type = type };
-	return client_call(c, &q);
-}
-
-static inline int client_flock_wait(struct client *c, uint64_t ticket, uint64_t handle, int operation)
-{
-	REQUEST(lock_wait);
-
-	q.op.lock_wait.ticket = ticket;
-	q.op.lock_wait.has_flock = true;
-	q.op.lock_wait.flock = (rfs_Flock){ .handle = handle, .operation = operation };
-	return client_call(c, &q);
-}
-
-static inline int client_lock_cancel(struct client *c, uint64_t ticket)
-{
-	REQUEST(lock_cancel);
-
-	q.op.lock_cancel.ticket = ticket;
-	return client_call(c, &q);
-}
-
-static inline void client_lock_release(struct client *c, uint64_t owner, uint64_t handle)
-{
-	REQUEST(lock_release);
-
-	q.op.lock_release.owner = owner;
-	q.op.lock_release.handle = handle;
-	client_send(c, &q, NULL, 0);
-}
-
-/* How the wait TICKET ended, as far as it was pushed (within MS milliseconds): an errno, or -1. */
-static inline int client_lock_end(struct client *c, uint64_t ticket, int ms)
-{
-	struct pollfd p = { .fd = c->fd, .events = POLLIN };
-
-	for (unsigned int i = 0;; i++) {
-		if (i == c->pushes && poll(&p, 1, ms) <= 0)
-			return -1;
-		if (i == c->pushes)
-			assert_int_equal(client_frame(c), 0);
-		if (c->push[i].which_event == rfs_Push_lock_end_tag && c->push[i].event.lock_end.ticket == ticket)
-			return (int)c->push[i].event.lock_end.error;
-	}
-}
-
 /* Reads pushes until one matches (true) or MS milliseconds pass without any. */
 static inline bool client_await(struct client *c, const char *path, int subtree, uint64_t handle, int ms)
 {
@@ -418,6 +365,21 @@ static inline void client_settle(struct client *c)
 {
 	client_await(c, NULL, 0, 0, 50);
 	c->pushes = 0;
+}
+
+/* Goes into a new directory, named in BASE, in which COMMAND has made what is to be served. */
+static inline int tree_make(char base[64], const char *command)
+{
+	strcpy(base, "/tmp/test-agent-XXXXXX");
+	return mkdtemp(base) && !chdir(base) ? system(command) : -1;
+}
+
+static inline int tree_remove(const char *base)
+{
+	char cmd[128];
+
+	snprintf(cmd, sizeof(cmd), "rm -rf %s", base);
+	return chdir("/") || system(cmd);
 }
 
 static inline void spew(const char *path, const char *text)

@@ -8,8 +8,7 @@ static struct client c;
 
 static int start(const char *option)
 {
-	strcpy(base, "/tmp/test-agent-XXXXXX");
-	if (!mkdtemp(base) || chdir(base) || mkfifo("fifo", 0600))
+	if (tree_make(base, "mkfifo -m 600 fifo"))
 		return -1;
 	client_start(&c, base, option);
 	client_hello(&c, false);
@@ -28,11 +27,8 @@ static int setup_read_only(void **state)
 
 static int teardown(void **state)
 {
-	char cmd[128];
-
 	client_stop(&c);
-	snprintf(cmd, sizeof(cmd), "rm -rf %s", base);
-	return chdir("/") || system(cmd);
+	return tree_remove(base);
 }
 
 static int open_wait(int flags)

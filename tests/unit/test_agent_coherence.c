@@ -8,11 +8,8 @@ static struct client c;
 /* Not every /tmp is one that the agent trusts, nor does every kernel give out watches: then skip. */
 static int setup(void **state)
 {
-	strcpy(base, "/tmp/test-agent-XXXXXX");
-	if (!mkdtemp(base) || chdir(base))
-		return -1;
-	if (system("mkdir -p a/b/c && echo hello >a/b/f && ln -s b a/link && ln -s f a/b/sym && echo x >a/b/two && "
-		   "ln a/b/two a/b/three"))
+	if (tree_make(base, "mkdir -p a/b/c && echo hello >a/b/f && ln -s b a/link && ln -s f a/b/sym && echo x >a/b/two && "
+			    "ln a/b/two a/b/three"))
 		return -1;
 	client_start(&c, base, NULL);
 	client_hello(&c, false);
@@ -21,11 +18,8 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-	char cmd[128];
-
 	client_stop(&c);
-	snprintf(cmd, sizeof(cmd), "rm -rf %s", base);
-	return chdir("/") || system(cmd);
+	return tree_remove(base);
 }
 
 static uint32_t stat_coherent(const char *path, int error)

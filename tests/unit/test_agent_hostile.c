@@ -10,11 +10,8 @@ static struct client c;
 
 static int begin(void **state)
 {
-	strcpy(base, "/tmp/test-agent-XXXXXX");
-	if (!mkdtemp(base) || chdir(base))
-		return -1;
-	return system("mkdir -p t/a/b && echo hello >t/a/f && ln -s f t/a/l && ln -s nowhere t/a/dangling && "
-		      "ln -s b t/a/d && mkfifo t/a/fifo && ln -s none/x t/a/far && mkdir m");
+	return tree_make(base, "mkdir -p t/a/b && echo hello >t/a/f && ln -s f t/a/l && ln -s nowhere t/a/dangling && "
+			       "ln -s b t/a/d && mkfifo t/a/fifo && ln -s none/x t/a/far && mkdir m");
 }
 
 static int end(void **state)

@@ -14,12 +14,8 @@ static struct client c;
 /* The served tree is TOP/root; TOP/outside is not in it. */
 static int begin(void **state)
 {
-	(void)state;
-	strcpy(top, "/tmp/rfs-unit.XXXXXX");
-	if (!mkdtemp(top) || chdir(top) || mkdir("root", 0755) || mkdir("root/d", 0755))
+	if (tree_make(top, "mkdir -p root/d && touch outside root/f"))
 		return -1;
-	close(open("outside", O_CREAT | O_WRONLY, 0644));
-	close(open("root/f", O_CREAT | O_WRONLY, 0644));
 	client_start(&c, "root", NULL);
 	client_hello(&c, false);
 	return 0;
@@ -27,12 +23,8 @@ static int begin(void **state)
 
 static int end(void **state)
 {
-	char cmd[128];
-
-	(void)state;
 	client_stop(&c);
-	snprintf(cmd, sizeof(cmd), "rm -rf %s", top);
-	return chdir("/") || system(cmd);
+	return tree_remove(top);
 }
 
 static int set_xattr(const void *name, size_t len, const void *value, size_t size, uint32_t flags)

@@ -8,8 +8,7 @@ static struct client c;
 
 static int setup(void **state)
 {
-	strcpy(base, "/tmp/test-agent-XXXXXX");
-	if (!mkdtemp(base) || chdir(base) || system("mkdir a b && echo text >a/f"))
+	if (tree_make(base, "mkdir a b && echo text >a/f"))
 		return -1;
 	client_start(&c, base, NULL);
 	client_hello(&c, false);
@@ -18,11 +17,8 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-	char cmd[128];
-
 	client_stop(&c);
-	snprintf(cmd, sizeof(cmd), "rm -rf %s", base);
-	return chdir("/") || system(cmd);
+	return tree_remove(base);
 }
 
 static int watch(uint64_t instance, const char *path, uint32_t mask)
