@@ -108,6 +108,11 @@ coverage-syscalls: all guests
 		{ cat $(B)/calls.log; exit 1; }
 	@tests/coverage $(B)/calls
 
+# Real programs on a mount against native runs of them: make apps APPS="git fio", STRESS_SECONDS=5 make apps APPS=stress
+apps: all
+	@tests/install-deps apps
+	@V=1 APPS="$(APPS)" $(test_run) apps
+
 race: all guests
 	@LOOPS=$${LOOPS:-100} $(test_run) race
 
@@ -125,5 +130,5 @@ sanitised: all guests units
 check-user: all guests units
 	@tests/run-as-user $(abspath $(B)) $(abspath $(G))
 
-.PHONY: coverage-syscalls fuzz guests units deps check check-run check-fast race asan tsan sanitised check-user
+.PHONY: apps coverage-syscalls fuzz guests units deps check check-run check-fast race asan tsan sanitised check-user
 .SECONDARY: $(guest_programs) $(unit_programs)
