@@ -33,7 +33,7 @@ tracer_objs := tracer/main.o tracer/options.o tracer/launch.o tracer/target.o tr
 syscalls_objs := syscalls/table.o syscalls/remote.o syscalls/open.o syscalls/io.o syscalls/stat.o \
 	syscalls/transfer.o syscalls/fsize.o syscalls/buffers.o syscalls/flow.o syscalls/socket.o \
 	syscalls/aio.o syscalls/aio_ring.o syscalls/flush.o syscalls/clone.o \
-	syscalls/dir.o syscalls/name.o syscalls/apart.o syscalls/fd.o syscalls/map.o syscalls/copy.o syscalls/lock.o \
+	syscalls/dir.o syscalls/name.o syscalls/apart.o syscalls/fd.o syscalls/rights.o syscalls/widen.o syscalls/map.o syscalls/copy.o syscalls/lock.o \
 	syscalls/ioctl.o syscalls/fhandle.o syscalls/mount.o \
 	syscalls/limit.o syscalls/aim.o syscalls/meta.o syscalls/link.o syscalls/xattr.o syscalls/cwd.o syscalls/exec.o syscalls/program.o syscalls/scratch.o syscalls/watch.o
 

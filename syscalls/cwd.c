@@ -48,15 +48,13 @@ static int open_remote(struct call *c, struct place *p)
 /* Has the task enter DIR, a descriptor of ours. */
 static long enter(struct call *c, int dir)
 {
-	int fd = ofd_reserve_number(NULL);
-	long rc = fd < 0 ? fd : call_install_fd(c, dir, fd, true);
+	int fd = call_install_aside(c, dir);
 
-	if (rc >= 0) {
-		rc = call_inject(c, SYS_fchdir, (uint64_t)fd);
-		call_inject(c, SYS_close, (uint64_t)fd);
-	}
-	if (fd >= 0)
-		ofd_release_number(fd);
+	if (fd < 0)
+		return fd;
+	long rc = call_inject(c, SYS_fchdir, (uint64_t)fd);
+	call_inject(c, SYS_close, (uint64_t)fd);
+	ofd_release_number(fd);
 	return rc;
 }
 

@@ -68,26 +68,27 @@ static long exec_done(struct call *c, long result)
 	return result;
 }
 
-/* A copy of our descriptor SRC for the task, at AT. */
-static int give(struct call *c, int src, int at)
-{
-	CLEANUP_FD int own = fcntl(src, F_DUPFD_CLOEXEC, 0); /* the state lock is released meanwhile */
-
-	return own < 0 ? -errno : call_install_fd(c, own, at, true);
-}
-
+/* A copy of our descriptor SRC for the task, at *NUMBER. */
 static int give_new(struct call *c, int src, int *number)
 {
-	int at = ofd_reserve_number(NULL);
+	CLEANUP_FD int own = fcntl(src, F_DUPFD_CLOEXEC, 0); /* the state lock is released meanwhile */
+	int rc = own < 0 ? -errno : call_install_aside(c, own);
 
-	if (at < 0)
-		return at;
-	int rc = give(c, src, at);
-	if (rc < 0)
-		ofd_release_number(at);
-	else
-		*number = at;
+	if (rc >= 0)
+		*number = rc;
 	return rc;
+}
+
+static int give_loader(struct call *c, int src)
+{
+	CLEANUP_FD int own = fcntl(src, F_DUPFD_CLOEXEC, 0);
+	CLEANUP_FD int theirs = fd_all_trapped() ? call_get_fd(c, FD_SPARE) : -1;
+
+	if (theirs >= 0) {
+		log_error("process %d: its descriptor %d is needed for the loader of a remote program: leave it free", (int)c->tid, FD_SPARE);
+		return -EMFILE;
+	}
+	return own < 0 ? -errno : call_install_fd(c, own, program_loader_number(), true);
 }
 
 /* ---- arguments ---- */
@@ -162,7 +163,7 @@ static int put_files(struct call *c, struct exec *e, const struct program *p, co
 		snprintf(link, sizeof(link), "%s", p->local);
 	}
 	if (rc >= 0 && p->loader) {
-		rc = give(c, p->loader->fd, program_loader_number());
+		rc = give_loader(c, p->loader->fd);
 		e->has_loader = rc >= 0;
 	}
 	CLEANUP_FD int dir = rc < 0 ? rc : placeholder_link(name, link, e->dir, sizeof(e->dir));

@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "call.h"
-#include "dir.h"
+#include "fd.h"
 #include "flow.h"
 #include "handlers.h"
 #include "image.h"
@@ -18,6 +18,7 @@
 #include "rules.h"
 #include "sync.h"
 #include "util.h"
+#include "widen.h"
 
 /* Another emulated number for what FD is. */
 static long dup_emulated(struct call *c, struct ofd *o, int fd, bool cloexec)
@@ -39,18 +40,13 @@ static long dup_emulated(struct call *c, struct ofd *o, int fd, bool cloexec)
  * Below FD_BASE nothing of a file is trapped but what needs its attributes, so the placeholder of O must
  * become the file: filled for reading, watched for what is written.
  */
-static int make_native(struct call *c, struct ofd *o, int fd)
+static int make_native(struct call *c, struct ofd *o, int src)
 {
-	CLEANUP_FD int src = -1;
 	int rc;
 
 	/* What can be neither read nor written needs no bytes: see placeholder_file. */
-	if (o->io == OFD_NATIVE || !S_ISREG(o->node->attr.mode) || o->flags & O_PATH || (o->flags & O_ACCMODE) == O_ACCMODE)
+	if (o->io == OFD_NATIVE || o->flags & O_PATH || (o->flags & O_ACCMODE) == O_ACCMODE)
 		return 0;
-	src = call_get_fd(c, fd);
-	if (src < 0)
-		return src;
-	ofd_ref(o);
 	ofd_lock_pos(c, o);
 	rc = (o->flags & O_ACCMODE) == O_RDONLY ? image_fill(c, o) : sync_native(c, o);
 	if (!rc) {
@@ -59,9 +55,40 @@ static int make_native(struct call *c, struct ofd *o, int fd)
 	}
 	ofd_unlock_pos(o);
 	if (rc == -ENOSPC)
-		log_error("%s: no room in /dev/shm for the whole file, which descriptor %d needs: free space there", o->path, fd);
+		log_error("%s: no room in /dev/shm for the whole file, which a low descriptor needs: free space there, or use --fd-numbering=posix",
+			  o->path);
+	return rc;
+}
+
+int fd_lower(struct call *c, struct ofd *o, int src, bool passed)
+{
+	int rc = 0;
+
+	if (fd_all_trapped())
+		return 0;
+	ofd_ref(o);
+	if (S_ISREG(o->node->attr.mode))
+		rc = make_native(c, o, src);
+	else if (o->channel && passed)
+		rc = -EOPNOTSUPP;
+	else if (o->channel)
+		rc = widen(c, FILTER_LOW);
+	if (rc && passed && o->channel)
+		log_error("%s: its descriptor cannot be passed to another process, which would have it as a local file: use --fd-numbering=posix",
+			  o->path);
+	if (!rc) {
+		ofd_mark_low(o);
+		if (S_ISDIR(o->node->attr.mode))
+			lseek(src, o->list_cookie, SEEK_SET);
+	}
 	ofd_unref(o);
 	return rc;
+}
+
+/* Whether the kernel may choose the numbers of O's duplicates. */
+static bool stays_low(const struct ofd *o)
+{
+	return o->io == OFD_NATIVE || fd_all_trapped();
 }
 
 long sys_dup(struct call *c)
@@ -71,7 +98,7 @@ long sys_dup(struct call *c)
 	if (!o)
 		return CALL_CONTINUE;
 	call_remote(c, o->mount);
-	return o->io == OFD_NATIVE ? CALL_CONTINUE : dup_emulated(c, o, (int)c->arg[0], false);
+	return stays_low(o) ? CALL_CONTINUE : dup_emulated(c, o, (int)c->arg[0], false);
 }
 
 static bool is_open(const struct call *c, int fd)
@@ -114,6 +141,13 @@ static long dup_onto_emulated(struct call *c, const struct ofd *o, int from, int
 	return CALL_CONTINUE;
 }
 
+static int lower_own(struct call *c, struct ofd *o, int fd)
+{
+	CLEANUP_FD int src = call_get_fd(c, fd);
+
+	return src < 0 ? src : fd_lower(c, o, src, false);
+}
+
 static long dup_to(struct call *c, int from, int to, bool cloexec)
 {
 	struct ofd *o = ofd_by_fd(c->tid, from);
@@ -123,16 +157,19 @@ static long dup_to(struct call *c, int from, int to, bool cloexec)
 	if (!o || to < 0)
 		return CALL_CONTINUE;
 	call_remote(c, o->mount);
-	if (o->channel)
+	/* A device of this machine is as good. */
+	if (o->channel && !o->shadow && !fd_all_trapped())
 		return flow_put_low(c, o, to, cloexec);
 	ofd_ref(o);
-	int rc = make_native(c, o, from);
+	int rc = lower_own(c, o, from);
+	/* A task that cannot have a filter has a pipe, to which the FIFO's bytes are moved. */
+	if (rc && o->shadow) {
+		ofd_unref(o);
+		return flow_put_low(c, o, to, cloexec);
+	}
 	if (!rc) {
 		closing(c, to);
-		ofd_mark_low(o);
 		locks_opened(c->tid, o, to);
-		if (S_ISDIR(o->node->attr.mode))
-			dir_show_position(c, o, from);
 	}
 	ofd_unref(o);
 	c->expected = to;
@@ -197,7 +234,7 @@ long sys_fcntl(struct call *c)
 	case F_DUPFD_CLOEXEC:
 		if ((unsigned)c->arg[2] >= (unsigned)FD_BASE)
 			return -EINVAL;
-		return o->io == OFD_NATIVE ? CALL_CONTINUE : dup_emulated(c, o, fd, command == F_DUPFD_CLOEXEC);
+		return stays_low(o) ? CALL_CONTINUE : dup_emulated(c, o, fd, command == F_DUPFD_CLOEXEC);
 	case F_GETFD:
 	case F_SETFD:
 		return CALL_CONTINUE;

@@ -11,6 +11,7 @@
 	X(sys_read) X(sys_write) X(sys_open) X(sys_close) X(sys_stat) X(sys_fstat) X(sys_lstat) \
 	X(sys_lseek) X(sys_mmap) X(sys_msync) X(sys_ioctl) X(sys_pread64) X(sys_pwrite64) X(sys_readv) \
 	X(sys_writev) X(sys_access) X(sys_dup) X(sys_dup2) X(sys_sendfile) X(sys_copy_file_range) X(sys_splice) X(sys_tee) X(sys_vmsplice) X(sys_execve) X(sys_fcntl) X(sys_flock) \
+	X(sys_socket) X(sys_sendmsg) X(sys_sendmmsg) X(sys_pidfd_getfd) \
 	X(sys_close_range) X(sys_unshare) X(sys_fsync) X(sys_fdatasync) X(sys_truncate) X(sys_ftruncate) X(sys_getdents) X(sys_getcwd) \
 	X(sys_chmod) X(sys_fchmod) X(sys_fchmodat) X(sys_fchmodat2) X(sys_chown) X(sys_fchown) X(sys_lchown) \
 	X(sys_fchownat) X(sys_utime) X(sys_utimes) X(sys_utimensat) X(sys_futimesat) X(sys_link) X(sys_linkat) \

@@ -82,7 +82,11 @@ static struct rlimit current(pid_t pid)
 
 static long limit_common(struct call *c, pid_t pid, uint64_t new_addr, uint64_t old_addr)
 {
-	struct rlimit now = current(pid), new;
+	struct rlimit now, new;
+
+	if (fd_all_trapped())
+		return CALL_CONTINUE;
+	now = current(pid);
 
 	if (new_addr) {
 		if (call_read(c, new_addr, &new, sizeof(new)) < 0)

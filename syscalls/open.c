@@ -156,7 +156,7 @@ static long install(struct call *c, struct ofd *o, int src)
 {
 	int number = -1;
 
-	if (o->io == OFD_EMULATED) {
+	if (o->io == OFD_EMULATED && !fd_all_trapped()) {
 		number = ofd_reserve_number(o);
 		if (number < 0) {
 			log_error("process %d: no descriptor left for remote files (%d to %d are in use): raise the hard limit (ulimit -Hn)",

@@ -32,7 +32,7 @@ int program_loader_number(void)
 
 	/* Every patched copy names it, so it is never given back. */
 	if (number < 0)
-		number = ofd_reserve_number(NULL);
+		number = fd_all_trapped() ? FD_SPARE : ofd_reserve_number(NULL);
 	return number;
 }
 

@@ -16,6 +16,9 @@ enum syscall_class {
 	CLASS_FCNTL,  /* fcntl, ioctl, lseek: as CLASS_FD, but what a file system answers (locks, flags, holes) as CLASS_ANYFD */
 	CLASS_LIMIT,  /* notified when the resource is RLIMIT_NOFILE: the top numbers belong to us */
 	CLASS_TRACE,  /* a ptrace stop: arguments are rewritten */
+	CLASS_DUP,    /* as CLASS_FD, but a ptrace stop: the task may need FILTER_LOW from then on (filter.h) */
+	CLASS_SOCKET, /* a ptrace stop when the family is AF_UNIX: the task needs FILTER_PASSING from then on */
+	CLASS_PASSING, /* a ptrace stop in tasks that have FILTER_PASSING: descriptors can be passed to other tasks */
 	CLASS_NOSYS,  /* ENOSYS from the filter: programs must fall back */
 };
 

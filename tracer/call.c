@@ -49,8 +49,13 @@ void state_wait_ms(pthread_cond_t *cond, int ms)
  * Calls that the kernel may have gone on with (CALL_CONTINUE), and that can wait there for long: a local
  * FIFO, a local lock. Those a signal does interrupt.
  */
-static bool may_wait(const struct syscall_row *row)
+static bool may_wait(const struct call *c)
 {
+	const struct syscall_row *row = c->row;
+
+	/* Any local pipe or socket, where the calls on all of them are trapped. */
+	if (row->class == CLASS_FD)
+		return fd_all_trapped() && c->route == ROUTE_LOCAL;
 	if (row->class == CLASS_ANYFD)
 		return row->args[1] == A_FLOCK_OP || row->args[1] == A_SOCKADDR;
 	return (row->class == CLASS_FCNTL && row->args[1] == A_FCNTL_CMD) ||
@@ -82,8 +87,10 @@ long call_dispatch(struct call *c)
 	state_unlock();
 	task_lock();
 	struct task *t = c->stop ? NULL : task_find(c->tid);
-	if (t)
-		t->interruptible = result == -ERESTARTSYS || (result == CALL_CONTINUE && may_wait(c->row)) ? c->nr : -1;
+	if (t) {
+		t->interruptible = result == -ERESTARTSYS || (result == CALL_CONTINUE && may_wait(c)) ? c->nr : -1;
+		t->interruptible_arg = c->arg[0];
+	}
 	task_unlock();
 	return result;
 }
@@ -99,6 +106,18 @@ int call_install_fd(struct call *c, int src, int at, bool cloexec)
 	long rc = stop_install_fd(c->stop, src, at, cloexec);
 	state_lock();
 	return (int)rc;
+}
+
+int call_install_aside(struct call *c, int src)
+{
+	int at = fd_all_trapped() ? -1 : ofd_reserve_number(NULL);
+
+	if (at < 0 && !fd_all_trapped())
+		return at;
+	int fd = call_install_fd(c, src, at, true);
+	if (fd < 0 && at >= 0)
+		ofd_release_number(at);
+	return fd;
 }
 
 long call_inject_args(struct call *c, int nr, const uint64_t arg[6])

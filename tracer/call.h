@@ -42,6 +42,7 @@ struct call {
 	uint64_t start_ns; /* CLOCK_MONOTONIC, when the trap was received */
 
 	struct stop *stop; /* set in a stopped call: one that is served at a ptrace stop, not by a notification */
+	unsigned long message; /* … enum filter_message, or another number that says nothing */
 	int rewrite_nr;
 	uint64_t rewrite_arg[6];
 	/*
@@ -76,6 +77,12 @@ long call_dispatch(struct call *c);
  * fetch it, and the state lock is released meanwhile.
  */
 int call_install_fd(struct call *c, int src, int at, bool cloexec);
+
+/*
+ * The same for a moment, at a number that no open of the program's would give where there are such. The number is
+ * given back with ofd_release_number when the task does not have it any more.
+ */
+int call_install_aside(struct call *c, int src);
 
 /*
  * In a stopped call (CLASS_TRACE): has the task itself do syscall NR with up to six arguments, as often as

@@ -57,7 +57,7 @@ static void tell_bypass(struct image *i, bool wrote)
 
 	if (!o || i->bypass_told || i->filled || i->sync)
 		return;
-	log_error("%s: a process %s it through a descriptor that was passed to it over a socket, which is not supported: %s",
+	log_error("%s: a process %s it through a descriptor that came to it unseen, over a socket: %s (see --fd-numbering)",
 		  o->path, wrote ? "wrote" : "read", wrote ? "the bytes are lost" : "it saw zeros");
 	i->bypass_told = true;
 }

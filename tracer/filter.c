@@ -1,7 +1,9 @@
 #include "filter.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/fiemap.h>
 #include <linux/fs.h>
 #include <linux/seccomp.h>
@@ -11,6 +13,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -29,6 +32,8 @@
  */
 #define TRAPPED SCMP_ACT_TRACE(1)
 #define RET_TRAPPED (SECCOMP_RET_TRACE | 1)
+/* What is a stop in any case. */
+#define STOPPED SCMP_ACT_TRACE(0)
 /* A call of another architecture, which is to be refused aloud. */
 #define FOREIGN SCMP_ACT_TRACE(FILTER_FOREIGN)
 #define RET_FOREIGN (SECCOMP_RET_TRACE | FILTER_FOREIGN)
@@ -36,17 +41,44 @@
 /* Numbers up to here have rules of their own; above, three instructions in front trap them all. */
 #define LAST_NR 511
 
-static int add_fd_rules(scmp_filter_ctx ctx, const struct syscall_row *row)
+/* ACTION for the numbers that A_FD arguments of ROW have in the range of emulated descriptors, or with LOW below it. */
+static int add_range_rules(scmp_filter_ctx ctx, const struct syscall_row *row, uint32_t action, bool low)
 {
+	/* Only the low half counts: an fd is an int, whatever stands above it in the register. */
+	uint32_t mask = UINT32_MAX & ~(uint32_t)(FD_BASE - 1), base = low ? 0 : (uint32_t)FD_BASE;
 	int rc = 0;
 
-	/* Only the low half counts: an fd is an int, whatever stands above it in the register. */
+	if (fd_all_trapped()) {
+		mask = (uint32_t)INT_MIN; /* no descriptor is negative */
+		base = 0;
+	}
 	for (unsigned i = 0; i < 6 && !rc; i++)
 		if (row->args[i] == A_FD)
-			rc = seccomp_rule_add(ctx, TRAPPED, row->nr, 1,
-					      SCMP_CMP(i, SCMP_CMP_MASKED_EQ, UINT32_MAX & ~(uint32_t)(FD_BASE - 1),
-						       (uint32_t)FD_BASE));
+			rc = seccomp_rule_add(ctx, action, row->nr, 1, SCMP_CMP(i, SCMP_CMP_MASKED_EQ, mask, base));
 	return rc;
+}
+
+static int add_fd_rules(scmp_filter_ctx ctx, const struct syscall_row *row)
+{
+	return add_range_rules(ctx, row, TRAPPED, false);
+}
+
+/* Whether the program gets an AF_UNIX socket from who has started us, which nobody would see it make. */
+static bool inherits_socket(void)
+{
+	DIR *dir = opendir("/proc/self/fd");
+	bool found = false;
+
+	for (struct dirent *e; dir && !found && (e = readdir(dir));) {
+		int fd = atoi(e->d_name), family;
+		socklen_t len = sizeof(family);
+
+		found = !(fcntl(fd, F_GETFD) & FD_CLOEXEC) && getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &len) == 0 &&
+			family == AF_UNIX;
+	}
+	if (dir)
+		closedir(dir);
+	return found;
 }
 
 /* Commands that are about the file itself, so that a native placeholder must not answer them. */
@@ -102,11 +134,22 @@ static int add_limit_rule(scmp_filter_ctx ctx, const struct syscall_row *row)
 				SCMP_CMP(i, SCMP_CMP_MASKED_EQ, UINT32_MAX, RLIMIT_NOFILE));
 }
 
+static int add_family_rule(scmp_filter_ctx ctx, const struct syscall_row *row, uint32_t action)
+{
+	return seccomp_rule_add(ctx, action, row->nr, 1, SCMP_CMP(0, SCMP_CMP_MASKED_EQ, UINT32_MAX, AF_UNIX));
+}
+
 static int add_row(scmp_filter_ctx ctx, const struct syscall_row *row)
 {
 	switch (row->class) {
 	case CLASS_PASS:
 		return 0;
+	case CLASS_PASSING:
+		return !fd_all_trapped() && inherits_socket() ? seccomp_rule_add(ctx, STOPPED, row->nr, 0) : 0;
+	case CLASS_SOCKET:
+		return fd_all_trapped() || inherits_socket() ? 0 : add_family_rule(ctx, row, STOPPED);
+	case CLASS_DUP:
+		return add_range_rules(ctx, row, fd_all_trapped() ? TRAPPED : STOPPED, false);
 	case CLASS_PATH:
 	case CLASS_ANY:
 	case CLASS_ANYFD:
@@ -118,7 +161,7 @@ static int add_row(scmp_filter_ctx ctx, const struct syscall_row *row)
 	case CLASS_LIMIT:
 		return add_limit_rule(ctx, row);
 	case CLASS_TRACE:
-		return seccomp_rule_add(ctx, SCMP_ACT_TRACE(0), row->nr, 0);
+		return seccomp_rule_add(ctx, STOPPED, row->nr, 0);
 	case CLASS_NOSYS:
 		return seccomp_rule_add(ctx, SCMP_ACT_ERRNO(ENOSYS), row->nr, 0);
 	}
@@ -138,41 +181,78 @@ static int add_rules(scmp_filter_ctx ctx)
 	return rc;
 }
 
-/* PROGRAM with "numbers above LAST_NR: trapped" in front of it; libseccomp compares arguments only. */
-static int import(int fd, struct sock_fprog *program)
+/* What a task gets with FILTER_PASSING; and with FILTER_LOW. */
+static int add_passing(scmp_filter_ctx ctx, const struct syscall_row *row)
 {
-	const struct sock_filter head[] = {
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-		BPF_JUMP(BPF_JMP | BPF_JGT | BPF_K, LAST_NR, 0, 1),
-		BPF_STMT(BPF_RET | BPF_K, RET_TRAPPED),
-	};
-	struct stat st;
+	if (row->class == CLASS_SOCKET)
+		return add_family_rule(ctx, row, SCMP_ACT_TRACE(FILTER_PASSING));
+	return row->class == CLASS_PASSING ? seccomp_rule_add(ctx, STOPPED, row->nr, 0) : 0;
+}
 
+static int add_low(scmp_filter_ctx ctx, const struct syscall_row *row)
+{
+	if (row->class == CLASS_DUP)
+		return seccomp_rule_add(ctx, SCMP_ACT_TRACE(FILTER_LOW), row->nr, 0);
+	return row->class == CLASS_FD || row->class == CLASS_FCNTL ? add_range_rules(ctx, row, STOPPED, true) : 0;
+}
+
+static int add_added_rules(scmp_filter_ctx ctx, enum filter_message which)
+{
+	size_t count;
+	const struct syscall_row *rows = table_all(&count);
+	int rc = seccomp_attr_set(ctx, SCMP_FLTATR_CTL_OPTIMIZE, 2);
+
+	rc = rc ? rc : seccomp_attr_set(ctx, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_ALLOW);
+	for (size_t i = 0; i < count && !rc; i++)
+		rc = which == FILTER_LOW ? add_low(ctx, &rows[i]) : add_passing(ctx, &rows[i]);
+	return rc;
+}
+
+/* The rules of CTX, which is released, behind the LEN instructions HEAD. */
+static int export(scmp_filter_ctx ctx, const struct sock_filter *head, size_t len, struct sock_fprog *program)
+{
+	CLEANUP_FD int fd = memfd_create("filter", MFD_CLOEXEC);
+	struct stat st;
+	int rc = fd < 0 ? -errno : seccomp_export_bpf(ctx, fd);
+
+	seccomp_release(ctx);
+	if (rc < 0)
+		return rc;
 	if (fstat(fd, &st) < 0)
 		return -errno;
-	program->filter = xcalloc(1, sizeof(head) + (size_t)st.st_size);
-	memcpy(program->filter, head, sizeof(head));
-	if (pread(fd, program->filter + 3, (size_t)st.st_size, 0) != st.st_size)
+	program->filter = xcalloc(1, len * sizeof(*head) + (size_t)st.st_size);
+	if (len)
+		memcpy(program->filter, head, len * sizeof(*head));
+	if (pread(fd, program->filter + len, (size_t)st.st_size, 0) != st.st_size)
 		return -EIO;
-	program->len = (unsigned short)(3 + (size_t)st.st_size / sizeof(*head));
+	program->len = (unsigned short)(len + (size_t)st.st_size / sizeof(*head));
 	return 0;
 }
 
 int filter_build(struct sock_fprog *program)
 {
+	/* "Numbers above LAST_NR: trapped"; libseccomp compares arguments only. */
+	const struct sock_filter head[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JGT | BPF_K, LAST_NR, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, RET_TRAPPED),
+	};
 	scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_ALLOW);
-	CLEANUP_FD int fd = memfd_create("filter", MFD_CLOEXEC);
+	int rc = ctx ? add_rules(ctx) : -ENOMEM;
 
-	if (!ctx)
-		return -ENOMEM;
-	if (fd < 0) {
+	if (rc < 0 && ctx)
 		seccomp_release(ctx);
-		return -errno;
-	}
-	int rc = add_rules(ctx);
-	rc = rc ? rc : seccomp_export_bpf(ctx, fd);
-	seccomp_release(ctx);
-	return rc ? rc : import(fd, program);
+	return rc < 0 ? rc : export(ctx, head, COUNT(head), program);
+}
+
+int filter_build_added(enum filter_message which, struct sock_fprog *program)
+{
+	scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_ALLOW);
+	int rc = ctx ? add_added_rules(ctx, which) : -ENOMEM;
+
+	if (rc < 0 && ctx)
+		seccomp_release(ctx);
+	return rc < 0 ? rc : export(ctx, NULL, 0, program);
 }
 
 int filter_install(const struct sock_fprog *program, bool notify)
@@ -192,10 +272,10 @@ int filter_install(const struct sock_fprog *program, bool notify)
 	return fd < 0 ? -errno : (int)fd;
 }
 
-static bool has_emulated_fd(const struct syscall_row *row, const uint64_t *arg)
+static bool has_trapped_fd(const struct syscall_row *row, const uint64_t *arg, bool low)
 {
 	for (int i = 0; i < 6; i++)
-		if (row->args[i] == A_FD && (int)arg[i] >= FD_BASE && (int)arg[i] < FD_TOP)
+		if (row->args[i] == A_FD && (int)arg[i] >= (low || fd_all_trapped() ? 0 : FD_BASE) && (int)arg[i] < FD_TOP)
 			return true;
 	return false;
 }
@@ -210,27 +290,36 @@ static bool has_trapped_command(const struct syscall_row *row, const uint64_t *a
 	return false;
 }
 
-bool filter_traps(const struct syscall_row *row, const uint64_t arg[6])
+bool filter_traps(const struct syscall_row *row, const uint64_t arg[6], bool every)
 {
 	if (!row)
 		return true;
 	switch (row->class) {
 	case CLASS_PASS:
 	case CLASS_NOSYS:
+	case CLASS_SOCKET:
 		return false;
 	case CLASS_PATH:
 	case CLASS_ANY:
 	case CLASS_ANYFD:
 	case CLASS_TRACE:
 		return true;
+	case CLASS_PASSING:
+		return every;
 	case CLASS_FD:
-		return has_emulated_fd(row, arg);
+	case CLASS_DUP:
+		return has_trapped_fd(row, arg, every);
 	case CLASS_FCNTL:
-		return has_emulated_fd(row, arg) || has_trapped_command(row, arg);
+		return has_trapped_fd(row, arg, every) || has_trapped_command(row, arg);
 	case CLASS_LIMIT:
 		for (int i = 0; i < 6; i++)
 			if (row->args[i] == A_RESOURCE)
 				return (int)arg[i] == RLIMIT_NOFILE;
 	}
 	return false;
+}
+
+bool filter_stops(const struct syscall_row *row)
+{
+	return row->class == CLASS_TRACE || (row->class == CLASS_DUP && !fd_all_trapped()) || row->class == CLASS_SOCKET || row->class == CLASS_PASSING;
 }

@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,7 +27,7 @@
 
 #define BUCKETS 1024
 
-int FD_BASE, FD_TOP;
+int FD_BASE, FD_TOP, FD_SPARE;
 
 /*
  * What an emulated number stands for. Numbers are handed out once and go with forks, so they tell the file
@@ -53,6 +54,12 @@ void fd_range_init(unsigned long hard_limit)
 	FD_TOP = hard_limit < 2ul * (unsigned long)FD_BASE ? (int)hard_limit : 2 * FD_BASE;
 	slots = xcalloc((size_t)(FD_TOP - FD_BASE), sizeof(*slots));
 	next_number = FD_BASE;
+}
+
+void fd_range_none(unsigned long soft_limit)
+{
+	FD_BASE = FD_TOP = INT_MAX;
+	FD_SPARE = soft_limit < INT_MAX ? (int)soft_limit - 1 : INT_MAX - 1;
 }
 
 /* ---- nodes ---- */
@@ -265,6 +272,8 @@ int ofd_reserve_number(struct ofd *o)
 
 void ofd_release_number(int fd)
 {
+	if (fd_all_trapped())
+		return;
 	slots[fd - FD_BASE] = (struct slot){ .ofd = NULL };
 }
 

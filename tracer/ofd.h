@@ -89,8 +89,20 @@ struct ofd {
 /* The emulated descriptors are FD_BASE <= fd < FD_TOP; set once by fd_range_init. */
 extern int FD_BASE, FD_TOP;
 
+/* The number for what a program needs for good and knows nothing of, where there is no such range. */
+extern int FD_SPARE;
+
+/* Without such a range descriptors have the numbers that the kernel chooses, and calls on any of them are trapped. */
+static inline bool fd_all_trapped(void)
+{
+	return FD_BASE == FD_TOP;
+}
+
 /* Chooses the range from the hard RLIMIT_NOFILE, in descriptors. */
 void fd_range_init(unsigned long hard_limit);
+
+/* There is to be no range. SOFT_LIMIT is the program's RLIMIT_NOFILE. */
+void fd_range_none(unsigned long soft_limit);
 
 /* Makes an ofd for HANDLE of M with an initial reference; takes ATTR's node. FLAGS are open(2)'s. */
 struct ofd *ofd_new(const struct mount *m, uint64_t handle, const char *path, int flags, const rfs_Attr *attr);
@@ -109,6 +121,8 @@ static inline void ofd_unrefp(struct ofd **o)
 
 /* Reserves a descriptor number for O (NULL: for a file not known yet, see ofd_set_number). The number, or -EMFILE when the range is full. */
 int ofd_reserve_number(struct ofd *o);
+
+/* Gives FD, which was reserved, back. */
 void ofd_release_number(int fd);
 
 /* Points NUMBER, reserved before, at O. */

@@ -79,7 +79,7 @@ static void raise_limit(void)
 {
 	struct rlimit r;
 
-	if (getrlimit(RLIMIT_NOFILE, &r) < 0)
+	if (fd_all_trapped() || getrlimit(RLIMIT_NOFILE, &r) < 0)
 		return;
 	if (r.rlim_cur < (rlim_t)FD_TOP)
 		r.rlim_cur = (rlim_t)FD_TOP;
@@ -108,15 +108,16 @@ static void child_run(int sock, const struct plan *p, bool keep_privileges)
 {
 	int word = 0, listener = 0;
 
-	if (read(sock, &word, sizeof(word)) != sizeof(word))
+	if (recv(sock, &word, sizeof(word), 0) != sizeof(word))
 		_exit(EXIT_OWN_FAILURE);
 	raise_limit();
 	if (!keep_privileges)
 		prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 	if (p->way != BY_EVERY_STOP)
 		listener = filter_install(p->filter, p->way == BY_NOTIFICATION);
-	if (write(sock, &listener, sizeof(listener)) != sizeof(listener) ||
-	    read(sock, &word, sizeof(word)) != sizeof(word))
+	/* Neither is trapped, as read and write may be: nobody listens yet. */
+	if (send(sock, &listener, sizeof(listener), 0) != sizeof(listener) ||
+	    recv(sock, &word, sizeof(word), 0) != sizeof(word))
 		_exit(EXIT_OWN_FAILURE);
 	if (p->way == BY_NOTIFICATION)
 		close(listener);

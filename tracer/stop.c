@@ -210,7 +210,7 @@ bool stop_apply(void)
 }
 
 /* The program's own call; NULL when the task was killed meanwhile. */
-static struct stop *stop_new(pid_t tid, bool foreign)
+static struct stop *stop_new(pid_t tid, unsigned long message)
 {
 	struct user_regs_struct r;
 
@@ -223,19 +223,20 @@ static struct stop *stop_new(pid_t tid, bool foreign)
 	s->install.src = -1;
 	pthread_cond_init(&s->answered, NULL);
 	s->call.stop = s;
+	s->call.message = message;
 	s->call.tid = tid;
 	s->call.nr = regs_call(&r, s->call.arg);
-	s->call.foreign = foreign;
-	s->call.row = foreign ? NULL : table_row(s->call.nr);
+	s->call.foreign = message == FILTER_FOREIGN;
+	s->call.row = s->call.foreign ? NULL : table_row(s->call.nr);
 	s->call.start_ns = now_ns();
 	s->call.expected = CALL_CONTINUE;
 	return s;
 }
 
 /* T is at the entry of a call that is emulated. */
-static int trap(struct task *t, bool foreign)
+static int trap(struct task *t, unsigned long message)
 {
-	t->stop = stop_new(t->tid, foreign);
+	t->stop = stop_new(t->tid, message);
 	if (t->stop)
 		worker_submit(&t->stop->job);
 	return STOP_STAY;
@@ -253,14 +254,14 @@ static int pick(struct task *t)
 	if (rc < 0 || info.op != PTRACE_SYSCALL_INFO_ENTRY)
 		return go_on();
 	if (info.arch != AUDIT_ARCH_X86_64)
-		return trap(t, true);
+		return trap(t, FILTER_FOREIGN);
 	const struct syscall_row *row = table_row((int)info.entry.nr);
 	uint64_t arg[6];
 	for (int i = 0; i < 6; i++)
 		arg[i] = info.entry.args[i];
 	if (!row || row->class != CLASS_NOSYS)
-		return filter_traps(row, arg) ? trap(t, false) : go_on();
-	struct stop *s = stop_new(t->tid, false);
+		return filter_traps(row, arg, true) ? trap(t, FILTER_EVERY) : go_on();
+	struct stop *s = stop_new(t->tid, FILTER_EVERY);
 	if (s)
 		skip(s, -ENOSYS);
 	return STOP_STAY;
@@ -274,7 +275,7 @@ int stop_seccomp(pid_t tid)
 	task_lock();
 	struct task *t = task_get(tid);
 	/* Ours, when the filter sees it again. */
-	int request = t->stop ? PTRACE_SYSCALL : trap(t, message == FILTER_FOREIGN);
+	int request = t->stop ? PTRACE_SYSCALL : trap(t, message);
 	task_unlock();
 	return request;
 }
@@ -398,11 +399,11 @@ void stop_signal(pid_t tid)
 		return;
 	int nr = regs_call(&r, args);
 	const struct syscall_row *row = table_row(nr);
-	if (!row || row->class == CLASS_TRACE || !filter_traps(row, args))
+	if (!row || filter_stops(row) || !filter_traps(row, args, false))
 		return;
 	task_lock();
 	const struct task *t = task_find(tid);
-	bool leave = t && (t->stop || t->interruptible == nr);
+	bool leave = t && (t->stop || (t->interruptible == nr && t->interruptible_arg == args[0]));
 	task_unlock();
 	if (leave)
 		return;

@@ -6,6 +6,7 @@
 #define TRACER_TASK_H
 
 #include <pthread.h>
+#include <stdint.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -15,7 +16,8 @@ struct stop;
 struct task {
 	struct task *next;
 	pid_t tid;
-	int interruptible; /* the last notified call, if a signal may end it in the kernel's own way, else -1 */
+	int interruptible;    /* the last notified call, if a signal may end it in the kernel's own way, else -1 … */
+	uint64_t interruptible_arg; /* … when its first argument is still this: a descriptor, mostly */
 	struct stop *stop; /* the call that is served at stops of the task, NULL when none */
 	uint64_t files;    /* task_files, 0: not asked yet */
 	bool files_left;   /* it may have left those it shared */

@@ -399,6 +399,48 @@ static void copies(void)
 	close(d);
 }
 
+/* As a shell's redirections leave them. */
+static void low(void)
+{
+	char buf[100];
+	int r, w;
+
+	section("low numbers");
+	make("f8");
+	r = sys(open, P("f8"), O_RDONLY | O_NONBLOCK);
+	w = sys(open, P("f8"), O_WRONLY);
+	SHOW(sys(dup2, r, 7));
+	SHOW(sys(dup3, w, 8, O_CLOEXEC));
+	close(r);
+	close(w);
+	SHOW(sys(read, 7, buf, 100));
+	SHOW(sys(write, 8, "redirected", 10));
+	show_poll("low", 7);
+	show_data("low", buf, SHOW(sys(read, 7, buf, 100)));
+	SHOW(sys(dup2, 7, 9));
+	SHOW(sys(write, 8, "again", 5));
+	show_data("its copy", buf, SHOW(sys(read, 9, buf, 100)));
+	SHOW(sys(lseek, 7, 0, SEEK_CUR));
+	SHOW(sys(pread64, 7, buf, 1, 0));
+	SHOW(sys(write, 7, "x", 1));
+	SHOW(sys(write, 8, BAD_LOW, 1));
+	fcntl(7, F_SETFL, 0);
+	pid_t pid = fork_clean();
+	if (!pid) {
+		usleep(20000);
+		_exit(sys(write, 8, "from a child", 12) != 12);
+	}
+	show_data("waited for", buf, SHOW(sys(read, 7, buf, 100)));
+	wait_child("child", pid);
+	handle(SIGALRM, alarmed, 0);
+	alarm(1);
+	SHOW(sys(read, 7, buf, 100));
+	close(8);
+	SHOW(sys(read, 7, buf, 100));
+	close(7);
+	close(9);
+}
+
 int main(int argc, char **argv)
 {
 	guest_init(argc, argv);
@@ -410,5 +452,6 @@ int main(int argc, char **argv)
 	blocking_io();
 	pollers();
 	copies();
+	low();
 	return 0;
 }
