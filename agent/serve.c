@@ -71,7 +71,16 @@ static void serve_spawn(struct serve *s)
 	pthread_attr_destroy(&attr);
 }
 
-/* Waits for the leader's place. False: there has been nothing to do for long; the last follower stays. */
+/* Without the first thread there is nothing in /proc/self/fd, by which files are named to the kernel. */
+static bool serve_is_first_thread(void)
+{
+	return gettid() == getpid();
+}
+
+/*
+ * Waits for the leader's place. False: there has been nothing to do for long; the last follower and the first
+ * thread stay.
+ */
 static bool serve_lead(struct serve *s)
 {
 	struct timespec t;
@@ -82,7 +91,7 @@ static bool serve_lead(struct serve *s)
 	while (s->leading && stay) {
 		t = serve_deadline(SERVE_IDLE_S * 1000);
 		if (pthread_cond_timedwait(&s->lead, &s->lock, &t) == ETIMEDOUT)
-			stay = s->idle == 1;
+			stay = s->idle == 1 || serve_is_first_thread();
 	}
 	s->idle--;
 	lead = !s->leading;
@@ -347,5 +356,5 @@ int serve(struct agent *a, int in, int out)
 	if (r)
 		return r;
 	serve_thread(s);
-	pthread_exit(NULL); /* the first thread is like the others: it may go when there are enough */
+	return 0;
 }

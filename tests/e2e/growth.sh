@@ -84,6 +84,26 @@ attributes() {
 	equal "an ACL that another sets is seen" "-rw-r--r-- -rw-rw-r--+ user:7:rw-" "$(echo $(cut -c1-11 "$work/out" | grep -E '^-rw|^user:7'))"
 }
 
+# The agent's threads that have nothing to do end after 10 s; what they leave must go on working.
+after_rest() {
+	within 60 "$RT" --mode write --mount "$T=dir//:$T" -- "$PYTHON" -c "
+import os, threading, time
+os.chdir('$T/dir')
+def busy():
+    for i in range(300):
+        open('rest.%d' % threading.get_ident(), 'w').close()
+threads = [threading.Thread(target=busy) for i in range(8)]
+[t.start() for t in threads]
+[t.join() for t in threads]
+for i in range(13):
+    time.sleep(1)
+    os.access('x%d' % i, os.F_OK)
+os.rename('$T/dir', '$T/moved')
+print(os.getcwd().replace('$T', ''), os.listxattr('.'))" >"$work/out" 2>&1
+	equal "after the agent's rest" "/moved []" "$(cat "$work/out")"
+	mv "$T/moved" "$T/dir"
+}
+
 grows hello.txt
 grows sizes/s131073
 grows sizes/s1048577
@@ -91,6 +111,7 @@ grows sizes/s3145745
 grows empty
 busybox_tail
 attributes
+after_rest
 chmod u+w "$T/ro"
 rewrites ro
 rewrites sizes/s4097
