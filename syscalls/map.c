@@ -40,7 +40,7 @@ long sys_mmap(struct call *c)
 		return CALL_CONTINUE;
 	call_remote(c, o->mount);
 	if (o->flags & O_PATH)
-		return -EBADF;
+		return c->arg[5] % 4096 ? CALL_CONTINUE : -EBADF; /* EINVAL before the descriptor is looked at */
 	if (o->channel && !o->shadow)
 		return -ENODEV; /* of null and the like; zero's pages are not served */
 	if (is_refused(o, c->arg[1], prot, flags, c->arg[5]))

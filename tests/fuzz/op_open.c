@@ -30,12 +30,12 @@ static long pick_open_flags(void)
 	return flags;
 }
 
-/* A FIFO that nobody has at its other end would stop us. */
+/* A FIFO that nobody has at its other end would stop us, and so would a pipe opened again through /proc. */
 static long not_waiting(struct where w, long flags)
 {
 	struct stat st;
 
-	if (families & FAM_SPECIAL && !sys(newfstatat, w.fd, w.path, &st, 0) && S_ISFIFO(st.st_mode))
+	if (!sys(newfstatat, w.fd, w.path, &st, 0) && S_ISFIFO(st.st_mode))
 		return flags | O_NONBLOCK;
 	return flags;
 }

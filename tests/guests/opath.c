@@ -27,6 +27,7 @@ static void of(const char *name, int extra)
 	SHOW(sys(fcntl, fd, F_SETFL, O_APPEND));
 	SHOW(sys(fcntl, fd, F_SETFD, 1));
 	SHOW(sys(mmap, NULL, 8, PROT_READ, MAP_PRIVATE, fd, 0));
+	SHOW(sys(mmap, NULL, 8, PROT_READ, MAP_PRIVATE, fd, 1));
 	close(SHOWFD(sys(openat, fd, "one", O_RDONLY)));
 	close(SHOWFD(sys(openat, fd, "../hello.txt", O_RDONLY)));
 	close(SHOWFD(sys(openat, fd, "", O_RDONLY)));
