@@ -107,9 +107,8 @@ static void run_vector(void)
 		say_read(buffer, r, sum);
 }
 
-static const struct flag whences[] = {
-	FLAG(SEEK_SET), FLAG(SEEK_SET), FLAG(SEEK_CUR), FLAG(SEEK_END), FLAG(SEEK_DATA), FLAG(SEEK_HOLE), { 5, "5" }, { -1, "-1" },
-};
+/* Not SEEK_DATA and SEEK_HOLE: what is written natively may fill holes with zeros (guests/seekhole.c has the rest). */
+static const struct flag whences[] = { FLAG(SEEK_SET), FLAG(SEEK_SET), FLAG(SEEK_CUR), FLAG(SEEK_END), { 5, "5" }, { -1, "-1" } };
 
 static void run_lseek(void)
 {
