@@ -155,7 +155,7 @@ static void run_getdents(void)
 
 	say("getdents64(");
 	int fd = pick_fd();
-	size_t size = (size_t)PICK(32768, 32768, 4096, 1024, 300, 24, 10, 0);
+	size_t size = (size_t)PICK(32768, 32768, 4096, 1024, 300, 24);
 	say(", %zu)", size);
 	sys(lseek, fd, 0, SEEK_SET);
 	while (used + size <= BUFFER && (n = sys(getdents64, fd, buffer + used, size)) > 0) {
