@@ -216,9 +216,9 @@ static const struct named_kind {
 /* False when KIND is none of them. */
 static bool decode_named(struct decoding *d, unsigned kind, uint64_t v)
 {
-	const struct named_kind *k = &named_kinds[kind];
+	const struct named_kind *k = kind < sizeof(named_kinds) / sizeof(named_kinds[0]) ? &named_kinds[kind] : NULL;
 
-	if (kind >= sizeof(named_kinds) / sizeof(named_kinds[0]) || !k->names)
+	if (!k || !k->names)
 		return false;
 	if (kind != A_PROT)
 		v = (uint32_t)v; /* they are ints: the kernel ignores the upper half */
