@@ -60,7 +60,8 @@ static int take_out(struct op *op, size_t len)
 	op->out = calloc(1, len + 1);
 	if (!op->out)
 		return -ENOMEM;
-	memcpy(op->out, op->data, op->data_len < len ? op->data_len : len);
+	if (op->data_len)
+		memcpy(op->out, op->data, op->data_len < len ? op->data_len : len);
 	op->out_len = len;
 	return 0;
 }
@@ -110,7 +111,8 @@ static int ioctl_change(struct op *op, int fd, uint32_t request)
 
 	if (op->data_len > sizeof(bytes) || op->data_len != (row ? row->in : request == FILE_ATTR_REQUEST ? FILE_ATTR_SIZE : 0))
 		return -EINVAL;
-	memcpy(bytes, op->data, op->data_len);
+	if (op->data_len)
+		memcpy(bytes, op->data, op->data_len);
 	if (request == FILE_ATTR_REQUEST)
 		return syscall(SYS_file_setattr, AT_FDCWD, subject_proc(fd, proc), bytes, FILE_ATTR_SIZE, 0) ? -errno : 0;
 	return !row ? -ENOTTY : ioctl(fd, request, bytes) ? -errno : 0;

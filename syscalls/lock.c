@@ -80,7 +80,7 @@ static int lock_range(struct call *c, struct ofd *o, const struct flock *l, stru
 	if (l->l_len > 0) {
 		if (l->l_len - 1 > INT64_MAX - from)
 			return -EOVERFLOW;
-		to = from + l->l_len - 1;
+		to = from + (l->l_len - 1);
 	} else if (l->l_len < 0) {
 		if (from + l->l_len < 0)
 			return -EINVAL;

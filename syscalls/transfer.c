@@ -180,7 +180,8 @@ static ssize_t take(struct call *c, struct end *in, uint8_t *buf, size_t len, in
 		int rc = remote_data(c, in->o, (uint64_t)off, &data, &len);
 		if (rc < 0)
 			return rc;
-		memcpy(buf, data, len);
+		if (len)
+			memcpy(buf, data, len);
 		return (ssize_t)len;
 	}
 	notify_promote();
