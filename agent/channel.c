@@ -297,9 +297,10 @@ static void *opener_main(void *arg)
 		close(fd);
 	o.handle->channel->opening = false;
 	o.channels->openers--;
+	/* Before the close that waits for us goes on: it is to be the last one. */
+	handle_put(o.channels->handles, o.handle);
 	pthread_cond_broadcast(&o.channels->changed);
 	pthread_mutex_unlock(&o.channels->lock);
-	handle_put(o.channels->handles, o.handle);
 	return NULL;
 }
 
@@ -312,23 +313,23 @@ static int opener_start(struct channels *cs, struct handle *h)
 
 	if (h->channel->opening)
 		return -EALREADY;
+	if (h->channel->cancelled)
+		return -EBADF;
 	if (cs->openers >= CHANNEL_OPENERS)
 		return -ENFILE;
 	o = malloc(sizeof(*o));
 	if (!o)
 		return -ENOMEM;
 	o->channels = cs;
-	if (handle_get(cs->handles, h->number, &o->handle)) {
-		free(o);
-		return -EBADF;
-	}
+	o->handle = h;
+	handle_ref(cs->handles, h);
 	pthread_attr_init(&attr);
 	pthread_attr_setstacksize(&attr, CHANNEL_STACK);
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
 	r = -pthread_create(&h->channel->opener, &attr, opener_main, o);
 	pthread_attr_destroy(&attr);
 	if (r) {
-		handle_put(cs->handles, o->handle);
+		handle_put(cs->handles, h);
 		free(o);
 		return r;
 	}

@@ -13,6 +13,7 @@ struct handles {
 	pthread_mutex_t lock;
 	pthread_cond_t opened;
 	unsigned int count;
+	uint64_t serial;
 	struct handle *bucket[HANDLE_BUCKETS];
 };
 
@@ -69,6 +70,7 @@ int handle_reserve(struct handles *t, uint64_t number, struct handle **out)
 		r = -ENFILE;
 	if (!r) {
 		*slot = h;
+		h->serial = ++t->serial;
 		t->count++;
 	}
 	pthread_mutex_unlock(&t->lock);
@@ -101,13 +103,15 @@ void handle_ready(struct handles *t, struct handle *h, bool failed)
 	pthread_mutex_unlock(&t->lock);
 }
 
-int handle_get(struct handles *t, uint64_t number, struct handle **out)
+int handle_get_before(struct handles *t, const struct handle *opening, uint64_t number, struct handle **out)
 {
 	struct handle *h;
 	int r = 0;
 
 	pthread_mutex_lock(&t->lock);
 	h = *handle_slot(t, number);
+	if (h && opening && h->serial >= opening->serial)
+		h = NULL;
 	if (h) {
 		h->refs++;
 		while (!h->ready)
@@ -122,6 +126,28 @@ int handle_get(struct handles *t, uint64_t number, struct handle **out)
 		r = -EBADF;
 	*out = h;
 	return r;
+}
+
+int handle_get(struct handles *t, uint64_t number, struct handle **out)
+{
+	return handle_get_before(t, NULL, number, out);
+}
+
+bool handle_is_closed(struct handles *t, const struct handle *h)
+{
+	bool closed;
+
+	pthread_mutex_lock(&t->lock);
+	closed = *handle_slot(t, h->number) != h;
+	pthread_mutex_unlock(&t->lock);
+	return closed;
+}
+
+void handle_ref(struct handles *t, struct handle *h)
+{
+	pthread_mutex_lock(&t->lock);
+	h->refs++;
+	pthread_mutex_unlock(&t->lock);
 }
 
 void handle_put(struct handles *t, struct handle *h)

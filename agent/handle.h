@@ -13,6 +13,7 @@ struct file_watch;
 
 struct handle {
 	uint64_t number;
+	uint64_t serial;   /* in the order of the stream */
 	int fd;            /* -1 while it is being opened, and when that failed */
 	int flags;         /* as opened: access mode and O_PATH */
 	mode_t type;       /* S_IFMT */
@@ -52,6 +53,18 @@ void handle_ready(struct handles *t, struct handle *h, bool failed);
 
 /* The open file NUMBER with a new reference; waits while it is being opened. 0 or -EBADF. */
 int handle_get(struct handles *t, uint64_t number, struct handle **out);
+
+/*
+ * The same for a request that makes OPENING itself (NULL: makes none): it waits only for what was reserved before, so that no
+ * two wait for each other, and none for itself. -EBADF for what was not.
+ */
+int handle_get_before(struct handles *t, const struct handle *opening, uint64_t number, struct handle **out);
+
+/* Whether H, to which the caller has a reference, was taken out of the table. */
+bool handle_is_closed(struct handles *t, const struct handle *h);
+
+/* One more reference to H, of which the caller has one: its number may stand for another by now. */
+void handle_ref(struct handles *t, struct handle *h);
 
 /* Gives a reference back; the last one closes the descriptor. */
 void handle_put(struct handles *t, struct handle *h);

@@ -30,8 +30,10 @@ struct locks *locks_new(void)
  */
 static int lock_borrow(struct agent *a, struct lock_owner *o, struct handle *h)
 {
-	if (h->lent || h->own_locks || handle_get(a->handles, h->number, &o->lender))
+	if (h->lent || h->own_locks)
 		return -ENOLCK;
+	handle_ref(a->handles, h);
+	o->lender = h;
 	h->lent = true;
 	o->fd = h->fd;
 	return 0;
@@ -183,7 +185,11 @@ int lock_try(struct agent *a, const rfs_Lock *req, struct handle *h, struct floc
 	int r;
 
 	pthread_mutex_lock(&a->locks->lock);
-	r = req->owner ? lock_as_owner(a, req, h, f, waiter) : lock_as_file(req, h, f);
+	/* The close that has passed meanwhile would leave the lock behind: fcntl(2) says so, too. */
+	if (handle_is_closed(a->handles, h))
+		r = -EBADF;
+	else
+		r = req->owner ? lock_as_owner(a, req, h, f, waiter) : lock_as_file(req, h, f);
 	pthread_mutex_unlock(&a->locks->lock);
 	return r;
 }

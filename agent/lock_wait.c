@@ -101,9 +101,10 @@ static void *lock_wait_thread(void *arg)
 	l->waits--;
 	if (w->owner)
 		w->owner->waiters--;
+	/* Before a cancellation is answered: the close that follows it is to be the last one. */
+	handle_put(w->agent->handles, w->handle);
 	pthread_cond_broadcast(&l->ended);
 	pthread_mutex_unlock(&l->lock);
-	handle_put(w->agent->handles, w->handle);
 	free(w);
 	return NULL;
 }

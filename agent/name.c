@@ -21,7 +21,7 @@ struct name {
 
 static int name_get(struct op *op, bool present, const rfs_Where *where, struct name *n)
 {
-	int r = place_get(op->agent, present, where, &n->place);
+	int r = place_get(op, present, where, &n->place);
 
 	n->dir = -1;
 	if (!r)
@@ -192,20 +192,28 @@ static int link_fd(int fd, const struct name *to)
 	return linkat(AT_FDCWD, proc, to->dir, to->last, AT_SYMLINK_FOLLOW) ? -errno : 0;
 }
 
+static bool name_has_slash(const struct place *p)
+{
+	size_t len = strlen(p->path);
+
+	return len && p->path[len - 1] == '/';
+}
+
 static int link_source(struct op *op, const rfs_Link *req, struct name *from, struct name *to)
 {
-	int r = place_get(op->agent, req->has_from, &req->from, &from->place), fd;
+	int r = place_get(op, req->has_from, &req->from, &from->place), fd;
 
 	from->dir = -1;
 	if (r)
 		return r;
-	/* The name itself, so that a link in its last component is not followed. */
-	if (from->place.path[0] && !(req->flags & AT_SYMLINK_FOLLOW)) {
+	/*
+	 * The name itself, so that a link in its last component is not followed. With a slash behind it the kernel would
+	 * follow it, out of the root.
+	 */
+	if (from->place.path[0] && !name_has_slash(&from->place) && !(req->flags & AT_SYMLINK_FOLLOW)) {
 		from->dir = resolve_parent(&from->place, &from->last);
 		if (from->dir < 0)
 			return from->dir;
-		if (name_is(from, ""))
-			return link_fd(from->dir, to); /* our root, not the machine's */
 		return linkat(from->dir, from->last, to->dir, to->last, 0) ? -errno : 0;
 	}
 	if (!from->place.path[0])
@@ -226,7 +234,7 @@ int op_link(struct op *op)
 
 	/* The source's errors come first, as in do_linkat. */
 	if (r) {
-		int fd = place_get(op->agent, req->has_from, &req->from, &from.place);
+		int fd = place_get(op, req->has_from, &req->from, &from.place);
 
 		fd = fd ? fd : resolve_open(&from.place, O_PATH | (req->flags & AT_SYMLINK_FOLLOW ? 0 : O_NOFOLLOW), 0, 0);
 		if (fd >= 0)
@@ -245,7 +253,7 @@ int op_link_refuse(struct op *op)
 {
 	const rfs_Link *req = &op->req->op.link;
 	struct place from;
-	int fd = place_get(op->agent, req->has_from, &req->from, &from);
+	int fd = place_get(op, req->has_from, &req->from, &from);
 
 	fd = fd ? fd : resolve_open(&from, O_PATH | (req->flags & AT_SYMLINK_FOLLOW ? 0 : O_NOFOLLOW), 0, 0);
 	place_put(&from);

@@ -158,6 +158,17 @@ static size_t observe_next(struct observer *o, size_t at)
 	return at + sizeof(struct inotify_event) + observe_at(o, at)->len;
 }
 
+static const char *event_name(const struct inotify_event *e)
+{
+	return e->len ? e->name : "";
+}
+
+/* FUSE has names beyond NAME_MAX (6.15), which no message has room for, and no program. */
+static bool event_fits(const struct inotify_event *e)
+{
+	return strlen(event_name(e)) <= NAME_MAX;
+}
+
 /* The IN_MOVED_TO that belongs to the IN_MOVED_FROM at AT. The kernel queues it next, but not in the same instant. */
 static struct inotify_event *observe_other_end(struct observer *o, const struct instance *i, size_t at)
 {
@@ -168,14 +179,10 @@ static struct inotify_event *observe_other_end(struct observer *o, const struct 
 	if (next == o->filled && poll(&p, 1, OBSERVE_PAIR_MS) > 0)
 		observe_read(o, i);
 	for (; next < o->filled; next = observe_next(o, next))
-		if (observe_at(o, next)->mask & IN_MOVED_TO && observe_at(o, next)->cookie == cookie)
+		if (observe_at(o, next)->mask & IN_MOVED_TO && observe_at(o, next)->cookie == cookie &&
+		    event_fits(observe_at(o, next)))
 			return observe_at(o, next);
 	return NULL;
-}
-
-static const char *event_name(const struct inotify_event *e)
-{
-	return e->len ? e->name : "";
 }
 
 static void observe_drain(struct observer *o, const struct instance *i,
@@ -189,8 +196,8 @@ static void observe_drain(struct observer *o, const struct instance *i,
 		struct inotify_event *e = observe_at(o, at), *to = NULL;
 		struct observed out = { .instance = i->number, .wd = e->wd, .mask = e->mask, .name = event_name(e), .to_name = "" };
 
-		if (!e->mask)
-			continue; /* told with its other end */
+		if (!e->mask || !event_fits(e))
+			continue; /* told with its other end, or not at all */
 		if (e->mask & IN_MOVED_FROM)
 			to = observe_other_end(o, i, at);
 		if (to) {
@@ -250,7 +257,7 @@ int op_watch(struct op *op)
 	struct observer *o = op->agent->observer;
 	struct stat st;
 	struct place p;
-	int fd, r = place_get(op->agent, req->has_where, &req->where, &p);
+	int fd, r = place_get(op, req->has_where, &req->where, &p);
 
 	if (!r) {
 		fd = resolve_open(&p, O_PATH | (req->mask & IN_DONT_FOLLOW ? O_NOFOLLOW : 0) |

@@ -310,7 +310,7 @@ int op_open(struct op *op)
 {
 	struct handle *h = op->opening;
 	struct place p;
-	int r = place_get(op->agent, op->req->op.open.has_where, &op->req->op.open.where, &p);
+	int r = place_get(op, op->req->op.open.has_where, &op->req->op.open.where, &p);
 
 	op->reply->which_op = rfs_Reply_open_tag;
 	if (!r)

@@ -17,20 +17,22 @@
 
 #define RESOLVE_RACES 200
 
-int place_get(struct agent *a, bool present, const rfs_Where *where, struct place *p)
+int place_get(struct op *op, bool present, const rfs_Where *where, struct place *p)
 {
-	p->agent = a;
+	p->agent = op->agent;
 	p->dir = NULL;
 	p->path[0] = '\0';
 	if (!present)
 		return -EINVAL;
 	if (memchr(where->path.bytes, '\0', where->path.size))
 		return -ENOENT;
+	if (where->path.size >= sizeof(p->path))
+		return -ENAMETOOLONG;
 	memcpy(p->path, where->path.bytes, where->path.size);
 	p->path[where->path.size] = '\0';
 	if (where->dir == 0)
 		return 0;
-	return handle_get(a->handles, where->dir, &p->dir);
+	return handle_get_before(op->agent->handles, op->opening, where->dir, &p->dir);
 }
 
 void place_put(struct place *p)

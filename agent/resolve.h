@@ -22,10 +22,10 @@ struct place {
 };
 
 /*
- * Takes WHERE (PRESENT: the message had one) apart. 0, -EINVAL when it is missing, -ENOENT for an embedded
- * NUL, -EBADF for an unknown handle. After a failure place_put is harmless.
+ * Takes OP's WHERE (PRESENT: the message had one) apart. 0, -EINVAL when it is missing, -ENOENT for an embedded
+ * NUL, -ENAMETOOLONG, -EBADF for an unknown handle. After a failure place_put is harmless.
  */
-int place_get(struct agent *a, bool present, const rfs_Where *where, struct place *p);
+int place_get(struct op *op, bool present, const rfs_Where *where, struct place *p);
 void place_put(struct place *p);
 
 /* The descriptor that an empty path names. */

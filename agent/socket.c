@@ -80,7 +80,7 @@ int op_connect(struct op *op)
 {
 	const rfs_Connect *req = &op->req->op.connect;
 	struct place p;
-	int r = place_get(op->agent, req->has_where, &req->where, &p);
+	int r = place_get(op, req->has_where, &req->where, &p);
 
 	r = r ? r : socket_connect(&p, req->type);
 	place_put(&p);
@@ -117,7 +117,7 @@ int op_bind(struct op *op)
 {
 	const rfs_Bind *req = &op->req->op.bind;
 	struct place p;
-	int r = place_get(op->agent, req->has_where, &req->where, &p);
+	int r = place_get(op, req->has_where, &req->where, &p);
 
 	r = r ? r : socket_bind(&p, req);
 	place_put(&p);
@@ -138,7 +138,7 @@ int op_accept(struct op *op)
 {
 	rfs_ChannelReply *reply = &op->reply->op.channel;
 	struct handle *h;
-	int fd, r = handle_get(op->agent->handles, op->req->op.accept.listener, &h);
+	int fd, r = handle_get_before(op->agent->handles, op->opening, op->req->op.accept.listener, &h);
 
 	if (r)
 		return socket_opened(op, r);

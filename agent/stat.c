@@ -86,7 +86,7 @@ static int stat_place(struct op *op, const struct place *p)
 int op_stat(struct op *op)
 {
 	struct place p;
-	int r = place_get(op->agent, op->req->op.stat.has_where, &op->req->op.stat.where, &p);
+	int r = place_get(op, op->req->op.stat.has_where, &op->req->op.stat.where, &p);
 
 	op->reply->which_op = rfs_Reply_stat_tag;
 	if (!r)
@@ -138,7 +138,7 @@ static int access_place(struct op *op, const struct place *p)
 int op_access(struct op *op)
 {
 	struct place p;
-	int r = place_get(op->agent, op->req->op.access.has_where, &op->req->op.access.where, &p);
+	int r = place_get(op, op->req->op.access.has_where, &op->req->op.access.where, &p);
 
 	if (!r)
 		r = access_place(op, &p);
@@ -175,7 +175,7 @@ static int readlink_place(struct op *op, const struct place *p)
 int op_readlink(struct op *op)
 {
 	struct place p;
-	int r = place_get(op->agent, op->req->op.readlink.has_where, &op->req->op.readlink.where, &p);
+	int r = place_get(op, op->req->op.readlink.has_where, &op->req->op.readlink.where, &p);
 
 	/* The descriptor of an open link is itself what readlinkat(fd, "") reads. */
 	if (!r && !p.path[0] && p.dir) {

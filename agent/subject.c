@@ -8,7 +8,7 @@
 
 int subject_get(struct op *op, bool present, const rfs_Where *where, bool nofollow, struct subject *s)
 {
-	int r = place_get(op->agent, present, where, &s->place);
+	int r = place_get(op, present, where, &s->place);
 
 	s->fd = -1;
 	s->own = false;

@@ -8,10 +8,10 @@
 #include "ops.h"
 #include "subject.h"
 
-/* The name that came as SIZE bytes; the kernel gives ERANGE for one that is empty. */
+/* The name that came as SIZE bytes; the kernel gives ERANGE for one that is empty or too long. */
 static int xattr_name(const uint8_t *bytes, size_t size, char name[XATTR_NAME_MAX + 1])
 {
-	if (!size || memchr(bytes, 0, size))
+	if (!size || size > XATTR_NAME_MAX || memchr(bytes, 0, size))
 		return -ERANGE;
 	memcpy(name, bytes, size);
 	name[size] = '\0';

@@ -126,7 +126,8 @@ static void learn(struct ofd *o, const rfs_Entry *e)
 
 static bool is_name(const rfs_Entry *e)
 {
-	return e->name.size && !memchr(e->name.bytes, 0, e->name.size) && !memchr(e->name.bytes, '/', e->name.size);
+	return e->name.size && e->name.size <= NAME_MAX && !memchr(e->name.bytes, 0, e->name.size) &&
+	       !memchr(e->name.bytes, '/', e->name.size);
 }
 
 /* Fills OUT from the list. How many bytes; 0 at its end; -EINVAL when not even one record fits. */

@@ -285,6 +285,90 @@ static void test_bad_requests(void **state)
 	client_stop(&c);
 }
 
+/* A request that names its own handle, and two that name each other's: more of them than the agent has threads. */
+static void test_waits_for_itself(void **state)
+{
+	static const pb_size_t makers[] = { rfs_Request_open_tag, rfs_Request_connect_tag, rfs_Request_bind_tag };
+	rfs_Request q;
+	uint32_t last = 0;
+
+	start();
+	for (unsigned int i = 0; i < 100; i++) {
+		memset(&q, 0, sizeof(q));
+		q.which_op = rfs_Request_accept_tag;
+		q.op.accept = (rfs_Accept){ .handle = i + 1, .listener = i + 1 };
+		client_send(&c, &q, NULL, 0);
+		memset(&q, 0, sizeof(q));
+		q.which_op = makers[i % 3];
+		if (i % 3 == 0) {
+			WHERE(open, 1001 + (i ^ 1), "b");
+			q.op.open.handle = 1001 + i;
+		} else if (i % 3 == 1) {
+			WHERE(connect, 1001 + i, "b");
+			q.op.connect = (rfs_Connect){ .has_where = true, .where = q.op.connect.where, .handle = 1001 + i, .type = SOCK_STREAM };
+		} else {
+			WHERE(bind, 1001 + i, "s");
+			q.op.bind = (rfs_Bind){ .has_where = true, .where = q.op.bind.where, .handle = 1001 + i, .type = SOCK_STREAM };
+		}
+		last = client_send(&c, &q, NULL, 0);
+	}
+	for (unsigned int answers = 0; answers < 200;) {
+		struct pollfd p = { .fd = c.fd, .events = POLLIN };
+
+		assert_int_equal(poll(&p, 1, 10000), 1);
+		if (!client_frame(&c))
+			continue;
+		assert_int_equal(c.reply.which_op == rfs_Reply_channel_tag ? -c.reply.op.channel.result : c.reply.error, EBADF);
+		answers++;
+	}
+	assert_int_equal(c.id, last);
+	assert_int_equal(client_stat(&c, "a/f"), 0);
+	client_stop(&c);
+}
+
+/* The padding of an odd bound: one byte more than a path or a name has. */
+static void test_one_too_long(void **state)
+{
+	REQUEST(getxattr);
+
+	start();
+	WHERE(getxattr, 0, "a/f");
+	memset(q.op.getxattr.name.bytes, 'x', 256);
+	q.op.getxattr.name.size = 256;
+	assert_int_equal(client_call(&c, &q), ERANGE);
+	memset(&q, 0, sizeof(q));
+	q.which_op = rfs_Request_stat_tag;
+	q.op.stat.has_where = true;
+	memset(q.op.stat.where.path.bytes, '/', 4096);
+	q.op.stat.where.path.size = 4096;
+	assert_int_equal(client_call(&c, &q), ENAMETOOLONG);
+	q.op.stat.where.path.size = 4095;
+	assert_int_equal(client_call(&c, &q), 0);
+	client_stop(&c);
+}
+
+/* What a link with a slash behind it leads to is inside of the root, also for linkat(2). */
+static void test_link_with_slash(void **state)
+{
+	REQUEST(link);
+
+	assert_int_equal(system("mkdir out && touch out/file && ln -s ../../out/file t/a/up && ln -s ../../out t/a/updir"), 0);
+	start();
+	where_set(&q.op.link.to, &q.op.link.has_to, 0, "a/new");
+	where_set(&q.op.link.from, &q.op.link.has_from, 0, "a/up/");
+	assert_int_equal(client_call(&c, &q), ENOENT);
+	where_set(&q.op.link.from, &q.op.link.has_from, 0, "a/updir/");
+	assert_int_equal(client_call(&c, &q), ENOENT);
+	where_set(&q.op.link.from, &q.op.link.has_from, 0, "a/f/");
+	assert_int_equal(client_call(&c, &q), ENOTDIR);
+	where_set(&q.op.link.from, &q.op.link.has_from, 0, "a/d/");
+	assert_int_equal(client_call(&c, &q), EPERM);
+	where_set(&q.op.link.from, &q.op.link.has_from, 0, "a/up");
+	assert_int_equal(client_call(&c, &q), 0);
+	assert_int_equal(client_readlink(&c, "a/new"), 0);
+	client_stop(&c);
+}
+
 static void test_version(void **state)
 {
 	rfs_Request q = { .which_op = rfs_Request_hello_tag };
@@ -362,6 +446,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_stuck, begin, end),
 		cmocka_unit_test_setup_teardown(test_bad_frames, begin, end),
 		cmocka_unit_test_setup_teardown(test_bad_requests, begin, end),
+		cmocka_unit_test_setup_teardown(test_waits_for_itself, begin, end),
+		cmocka_unit_test_setup_teardown(test_one_too_long, begin, end),
+		cmocka_unit_test_setup_teardown(test_link_with_slash, begin, end),
 		cmocka_unit_test_setup_teardown(test_version, begin, end),
 		cmocka_unit_test_setup_teardown(test_garbage, begin, end),
 		cmocka_unit_test_setup_teardown(test_read_only_option, begin, end),
