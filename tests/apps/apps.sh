@@ -4,7 +4,7 @@
 # shellcheck source=../lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
 
-# Where the caller's directory is not the same for everybody (as-user runs), the programs' must be.
+# Workers of another user, as nginx has them, must get in.
 chmod 755 "$work"
 export M=$work/m
 PATH=$PATH:/usr/sbin:/sbin
