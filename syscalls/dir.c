@@ -66,8 +66,7 @@ void dir_show_position(struct call *c, struct ofd *o, int fd)
 		lseek(own, o->list_cookie, SEEK_SET);
 }
 
-/* Goes to where a native lseek has been since dir_show_position. */
-static void find_position(struct call *c, struct ofd *o, int fd)
+void dir_find_position(struct call *c, struct ofd *o, int fd)
 {
 	CLEANUP_FD int own = o->low ? call_get_fd(c, fd) : -1;
 	off_t at = own < 0 ? -1 : lseek(own, 0, SEEK_CUR);
@@ -78,7 +77,7 @@ static void find_position(struct call *c, struct ofd *o, int fd)
 
 long dir_seek(struct call *c, struct ofd *o, int64_t off, int whence)
 {
-	find_position(c, o, (int)c->arg[0]);
+	dir_find_position(c, o, (int)c->arg[0]);
 	if (whence == SEEK_CUR)
 		off += o->list_cookie;
 	else if (whence != SEEK_SET)
@@ -185,7 +184,7 @@ static long getdents_common(struct call *c, bool old)
 	CLEANUP_FREE uint8_t *out = xcalloc(1, size + 512);
 	ofd_ref(o);
 	ofd_lock_pos(c, o);
-	find_position(c, o, (int)c->arg[0]);
+	dir_find_position(c, o, (int)c->arg[0]);
 	int64_t cookie = o->list_cookie;
 	long n = list_locked(c, o, out, size, old);
 	if (n > 0 && call_write(c, c->arg[1], out, (size_t)n) < 0) {

@@ -16,4 +16,7 @@ long dir_seek(struct call *c, struct ofd *o, int64_t off, int whence);
  */
 void dir_show_position(struct call *c, struct ofd *o, int fd);
 
+/* Goes to where a native lseek has been since then: O's list_cookie is its position now. */
+void dir_find_position(struct call *c, struct ofd *o, int fd);
+
 #endif

@@ -166,8 +166,10 @@ static long do_read(struct call *c, struct buffers *b, int64_t off, unsigned fla
 	if (o->channel)
 		return flow_read(c, o, b, off);
 	/* Before the kernel says EISDIR: where a listing has ended, offsets may end as well. */
-	if (S_ISDIR(o->node->attr.mode) && io_verify(off == AT_POS ? o->list_cookie : off, b->total))
-		return -EINVAL;
+	if (S_ISDIR(o->node->attr.mode)) {
+		dir_find_position(c, o, (int)c->arg[0]);
+		return io_verify(off == AT_POS ? o->list_cookie : off, b->total) ? -EINVAL : CALL_CONTINUE;
+	}
 	if (!io_is_ours(o, false) || off < AT_POS)
 		return CALL_CONTINUE;
 	/* Nothing to be moved is not even looked at: no flag is wrong then. */

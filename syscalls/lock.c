@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "call.h"
+#include "dir.h"
 #include "handlers.h"
 #include "link.h"
 #include "locks.h"
@@ -53,6 +54,8 @@ static int lock_base(struct call *c, struct ofd *o, int whence, int64_t *base)
 	case SEEK_SET:
 		return 0;
 	case SEEK_CUR:
+		if (S_ISDIR(o->node->attr.mode))
+			dir_find_position(c, o, (int)c->arg[0]);
 		*base = S_ISDIR(o->node->attr.mode) ? o->list_cookie : (int64_t)o->pos;
 		return o->io == OFD_NATIVE ? native_offset(c, base) : 0;
 	case SEEK_END:

@@ -208,6 +208,8 @@ static void directory(const char *name)
 	SHOW(sys(pread64, fd, buf, 10, 0));
 	SHOW(sys(pread64, fd, buf, 10, LONG_MAX));
 	SHOW(sys(dup2, fd, 71));
+	SHOW(sys(lseek, 71, 0, SEEK_SET));
+	SHOW(sys(read, fd, buf, 10));
 	printf("flags %o\n", fcntl(71, F_GETFL));
 	close(71);
 	close(fd);
