@@ -30,7 +30,7 @@ _remotefs_trace_target()
 _remotefs_trace_takes_word()
 {
 	case $1 in
-	--target | --mount | --mode | --stats | --trap) return 0 ;;
+	--target | --mount | --mode | --stats | --trap | --fd-numbering) return 0 ;;
 	--*) return 1 ;;
 	-[trTyqcvf]*[oes] | -[oes]) return 0 ;;
 	esac
@@ -90,6 +90,10 @@ _remotefs_trace()
 		_remotefs_trace_words "notify ptrace auto" "$cur"
 		return
 		;;
+	--fd-numbering)
+		_remotefs_trace_words "high posix" "$cur"
+		return
+		;;
 	-o | -[!-]*o | --stats)
 		compopt -o filenames 2>/dev/null
 		COMPREPLY=($(compgen -f -- "$cur"))
@@ -113,7 +117,7 @@ _remotefs_trace()
 		return
 	fi
 	if [[ $cur == -* ]]; then
-		_remotefs_trace_words "--target --mount --mode --trap --stats --help --version -o -v -e -t -tt -ttt \
+		_remotefs_trace_words "--target --mount --mode --trap --fd-numbering --stats --help --version -o -v -e -t -tt -ttt \
 			-r -T -y -s -q -c -f" "$cur"
 		return
 	fi

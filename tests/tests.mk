@@ -94,6 +94,10 @@ check-run: all guests units
 check-ptrace: all guests units
 	@RT_FLAGS=--trap=ptrace SCALE=$${SCALE:-3} $(test_run) diff e2e race
 
+# Everything with the lowest free numbers for remote descriptors.
+check-posix: all guests units
+	@RT_FLAGS=--fd-numbering=posix SCALE=$${SCALE:-3} $(test_run) diff e2e race
+
 # For while one works: units, one libc, no races.
 check-fast: all guests units
 	@$(test_run) unit fast e2e
@@ -130,5 +134,5 @@ sanitised: all guests units
 check-user: all guests units
 	@tests/run-as-user $(abspath $(B)) $(abspath $(G))
 
-.PHONY: apps coverage-syscalls fuzz guests units deps check check-run check-fast race asan tsan sanitised check-user
+.PHONY: apps coverage-syscalls fuzz guests units deps check check-run check-ptrace check-posix check-fast race asan tsan sanitised check-user
 .SECONDARY: $(guest_programs) $(unit_programs)

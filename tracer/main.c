@@ -137,7 +137,7 @@ static void keep_program_local(const char *path, const struct elf_info *info)
 /* Ours alone, and a few for the program. */
 #define MIN_DESCRIPTORS 32
 
-static void init_limits(void)
+static void init_limits(bool posix_numbers)
 {
 	struct rlimit r;
 
@@ -145,7 +145,10 @@ static void init_limits(void)
 	if (r.rlim_max < MIN_DESCRIPTORS)
 		die("the hard limit on open descriptors is %lu, and %d are needed: raise it (ulimit -Hn)",
 		    (unsigned long)r.rlim_max, MIN_DESCRIPTORS);
-	fd_range_init(r.rlim_max);
+	if (posix_numbers)
+		fd_range_none(r.rlim_cur);
+	else
+		fd_range_init(r.rlim_max);
 	limit_init(&r);
 	r.rlim_cur = r.rlim_max;
 	setrlimit(RLIMIT_NOFILE, &r);
@@ -275,7 +278,7 @@ int main(int argc, char **argv)
 		return rc < 0 ? 0 : rc;
 	take_signals(&original);
 	bool here = find_program(o.program_argv[0], o.mode != MODE_LOCAL && (o.target || o.mount_count), path, sizeof(path), &info);
-	init_limits();
+	init_limits(o.posix_numbers);
 	if (log_open(&o.log) < 0)
 		die("cannot write the log: %s: %s", o.log.file ? o.log.file : "standard error", strerror(errno));
 	log_set_fd_namer(name_fd);

@@ -12,7 +12,7 @@
 #include "target.h"
 #include "util.h"
 
-enum { OPT_TARGET = 256, OPT_MOUNT, OPT_MODE, OPT_STATS, OPT_TRAP, OPT_HELP, OPT_VERSION };
+enum { OPT_TARGET = 256, OPT_MOUNT, OPT_MODE, OPT_STATS, OPT_TRAP, OPT_NUMBERING, OPT_HELP, OPT_VERSION };
 
 /* "+" ends the options at the program's name; ":" tells a missing argument from an unknown option. */
 static const char short_options[] = "+:o:e:tryTs:qcvfhV";
@@ -20,8 +20,9 @@ static const char short_options[] = "+:o:e:tryTs:qcvfhV";
 static const struct option long_options[] = {
 	{"target", required_argument, NULL, OPT_TARGET}, {"mount", required_argument, NULL, OPT_MOUNT},
 	{"mode", required_argument, NULL, OPT_MODE},	 {"stats", required_argument, NULL, OPT_STATS},
-	{"trap", required_argument, NULL, OPT_TRAP},	 {"help", no_argument, NULL, OPT_HELP},
-	{"version", no_argument, NULL, OPT_VERSION},	 {NULL, 0, NULL, 0},
+	{"trap", required_argument, NULL, OPT_TRAP},	 {"fd-numbering", required_argument, NULL, OPT_NUMBERING},
+	{"help", no_argument, NULL, OPT_HELP},		 {"version", no_argument, NULL, OPT_VERSION},
+	{NULL, 0, NULL, 0},
 };
 
 static const char help_text[] =
@@ -59,6 +60,10 @@ static const char help_text[] =
 	"      --trap HOW                how calls are trapped: notify (seccomp notifications),\n"
 	"                                ptrace (slower, works where these cannot be had), or\n"
 	"                                auto (default): the first that works\n"
+	"      --fd-numbering HOW        high: remote files have descriptors from 16384 up where\n"
+	"                                possible, and local ones cost nothing (default);\n"
+	"                                posix: the lowest free number, as ever; reads and writes\n"
+	"                                of local files, pipes and sockets are trapped, too\n"
 	"\n"
 	"  -h, --help                    show this and exit\n"
 	"  -V, --version                 show the version and exit\n"
@@ -189,6 +194,14 @@ static int set_trap(struct options *o, const char *arg)
 	return 0;
 }
 
+static int set_numbering(struct options *o, const char *arg)
+{
+	o->posix_numbers = !strcmp(arg, "posix");
+	if (!o->posix_numbers && strcmp(arg, "high"))
+		return refuse("--fd-numbering \"%s\": there is no such way to number descriptors; use high or posix", arg);
+	return 0;
+}
+
 static int set_trace(struct options *o, const char *arg)
 {
 	const char *value = strchr(arg, '='), *expr = arg;
@@ -307,6 +320,8 @@ static int set_option(struct options *o, int opt, char **argv)
 		return set_mode(o, optarg);
 	case OPT_TRAP:
 		return set_trap(o, optarg);
+	case OPT_NUMBERING:
+		return set_numbering(o, optarg);
 	case OPT_STATS:
 		return set_stats_file(o, optarg);
 	case 'o':

@@ -2,6 +2,7 @@
 #ifndef TRACER_OPTIONS_H
 #define TRACER_OPTIONS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "log.h"
@@ -33,6 +34,7 @@ struct options {
 	size_t mount_count;
 	enum mode mode;
 	enum trap trap;
+	bool posix_numbers; /* remote descriptors have the lowest free numbers, too */
 	char **program_argv; /* the program and its arguments: the end of ARGV */
 };
 

@@ -155,6 +155,11 @@ static void test_modes(void **state)
 	assert_int_equal(o.trap, TRAP_PTRACE);
 	OK("--mode=read", "--trap", "auto", "--target=dir/srv", "true");
 	assert_int_equal(o.mode, MODE_READ);
+	assert_false(o.posix_numbers);
+	OK("--fd-numbering=posix", "--target=dir/srv", "true");
+	assert_true(o.posix_numbers);
+	OK("--fd-numbering", "high", "--target=dir/srv", "true");
+	assert_false(o.posix_numbers);
 }
 
 static void check_mount(size_t i, const char *path, const char *target, const char *sub)
@@ -211,6 +216,7 @@ static void test_refusals(void **state)
 	REFUSED("one target", "--target", "dir/a", "--target", "dir/b", "true");
 	REFUSED("\"overlay\"", "--target", "dir/a", "--mode", "overlay", "true");
 	REFUSED("\"magic\"", "--target", "dir/a", "--trap=magic", "true");
+	REFUSED("\"low\"", "--target", "dir/a", "--fd-numbering=low", "true");
 	REFUSED("-x: there is no such option", "-x", "true");
 	REFUSED("-x: there is no such option", "-tx", "true");
 	REFUSED("--foo: there is no such option", "--foo", "true");
@@ -231,7 +237,7 @@ static void test_refusals(void **state)
 
 static void test_help(void **state)
 {
-	static const char *const words[] = {"--target", "--mount", "--mode", "--trap", "--stats",  "-o FILE",
+	static const char *const words[] = {"--target", "--mount", "--mode", "--trap", "--fd-numbering", "--stats",  "-o FILE",
 					    "-e",	"-ttt",	   "-r",     "-T",     "-y",	   "-s N",
 					    "-q",	"-c",	   "-v",     "--help", "--version"};
 
