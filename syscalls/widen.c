@@ -4,6 +4,7 @@
 #include <linux/seccomp.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 
 #include "call.h"
@@ -32,6 +33,9 @@ static int install(struct call *c, uint64_t addr)
 {
 	long rc = call_inject(c, SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, addr);
 
+	/* It has changed its user since it was root's: without this its bytes would be lost. */
+	if (rc == -EACCES && call_inject(c, SYS_prctl, PR_SET_NO_NEW_PRIVS, 1) == 0)
+		rc = call_inject(c, SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, addr);
 	/* The number of a thread that has a filter of its own and cannot share: it is that thread's loss. */
 	if (rc > 0)
 		rc = call_inject(c, SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, addr);

@@ -8,8 +8,7 @@ struct call;
 
 /*
  * In a stopped call: C's task and its threads have the filter WHICH (FILTER_PASSING, FILTER_LOW) from now on. 0 or a
- * negative errno: -EACCES when the task may not have filters any more (it has changed its user, and no_new_privs is
- * not set), or what a filter of its own says.
+ * negative errno, such as a filter of its own may say. A task that is not privileged gets no_new_privs with it.
  */
 int widen(struct call *c, enum filter_message which);
 

@@ -51,6 +51,21 @@ for how in high posix; do
 	equal "Python passes descriptors, $how numbers" "$want" "$got"
 done
 
+# A daemon's way: root's rights are gone when it makes its socket.
+if [ "$(id -u)" = 0 ]; then
+	make_tree "$T"
+	chmod 755 "$work"
+	chmod 666 "$T/hello.txt"
+	got=$(within 30 "$RT" --mode write --mount "$T=dir//:$T" -- "$PYTHON" -c "
+import os, socket
+os.setgroups([]); os.setresgid(65534, 65534, 65534); os.setresuid(65534, 65534, 65534)
+a, b = socket.socketpair()
+socket.send_fds(a, [b'x'], [os.open('$T/hello.txt', os.O_RDWR)])
+print(os.read(socket.recv_fds(b, 10, 1)[1][0], 5))
+" 2>&1 </dev/null)
+	equal "a task that has changed its user passes descriptors" "b'Hello'" "$got"
+fi
+
 # Sockets cost nothing where nobody could pass a descriptor; where somebody could, one stop for each sendmsg.
 stops() {
 	within 30 "$RT" --stats "$work/stats" --mode write --mount "$T=dir//:$T" -- "$PYTHON" -c "
