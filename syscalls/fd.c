@@ -164,8 +164,9 @@ static long dup_to(struct call *c, int from, int to, bool cloexec)
 	int rc = lower_own(c, o, from);
 	/* A task that cannot have a filter has a pipe, to which the FIFO's bytes are moved. */
 	if (rc && o->shadow) {
+		long moved = flow_put_low(c, o, to, cloexec);
 		ofd_unref(o);
-		return flow_put_low(c, o, to, cloexec);
+		return moved;
 	}
 	if (!rc) {
 		closing(c, to);
