@@ -89,6 +89,8 @@ static long ask(struct call *c, struct channel *ch, const rfs_Request *req, cons
 	if (!rc) {
 		update(ch, rep->msg.op.channel.ready, rep->msg.op.channel.serial);
 		rc = rep->msg.op.channel.result;
+		if (rc < 0)
+			link_reply_free(rep); /* there should be none */
 	}
 	channel_unref(ch);
 	return rc;
