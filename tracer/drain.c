@@ -18,7 +18,7 @@
 
 /*
  * The kernel tells of a close a moment before it drops the description's locks, by which we know whose it
- * was. So an image is looked at until this long after.
+ * was, and before a pipe has one reader or writer less. So an image is looked at until this long after.
  */
 #define SUSPECT_NS UINT64_C(5000000000)
 /* A file that is open very often is looked at less often: this long after for each description. */
@@ -68,9 +68,15 @@ static void sole_gone(struct image *i)
 	ofd_unref(i->sole);
 }
 
+/* Whether nothing tells of a close but what is looked at: the end of other placeholders is the end of their name. */
+static bool is_probed(const struct image *i)
+{
+	return !i->sole || i->sole->shadow;
+}
+
 static void suspect(struct image *i, void *arg)
 {
-	if (i->sole)
+	if (!is_probed(i))
 		return;
 	suspects += !i->closed_ns;
 	i->closed_ns = now_ns();
@@ -95,7 +101,7 @@ static void handle_event(const struct inotify_event *e)
 		return;
 	if (i->sole) {
 		if (e->mask & IN_CLOSE && i->sole->shadow)
-			shadow_closed(i->sole);
+			suspect(i, NULL);
 		if (e->mask & (IN_DELETE_SELF | IN_IGNORED))
 			sole_gone(i);
 		return;
@@ -110,18 +116,18 @@ static void handle_event(const struct inotify_event *e)
 	}
 }
 
-static void probe(struct image *i, void *arg)
+/* How long after one look at I the next one may be. */
+static uint64_t probe_pause(const struct image *i)
 {
-	const bool *all = arg;
-	uint64_t now = now_ns(), count = 0;
+	uint64_t count = 0;
 
-	if (i->sole || (!i->closed_ns && !*all))
-		return;
-	for (const struct ofd *o = i->node->ofds; o; o = o->next_of_node)
+	for (const struct ofd *o = i->sole ? NULL : i->node->ofds; o; o = o->next_of_node)
 		count++;
-	if (!*all && count > PROBE_FREE && now - i->probed_ns < count * PROBE_NS)
-		return;
-	i->probed_ns = now;
+	return count > PROBE_FREE ? count * PROBE_NS : 0;
+}
+
+static void probe_descriptions(struct image *i)
+{
 	for (struct ofd *o = i->node->ofds; o; o = o->next_of_node)
 		if (o->tag && !o->gone && !placeholder_is_open(o)) {
 			o->gone = true;
@@ -129,6 +135,20 @@ static void probe(struct image *i, void *arg)
 			gone = o;
 			sync_closed(o);
 		}
+}
+
+static void probe(struct image *i, void *arg)
+{
+	const bool *all = arg;
+	uint64_t now = now_ns();
+
+	if (!is_probed(i) || (!i->closed_ns && !*all) || (!*all && now - i->probed_ns < probe_pause(i)))
+		return;
+	i->probed_ns = now;
+	if (i->sole)
+		shadow_closed(i->sole);
+	else
+		probe_descriptions(i);
 	if (i->closed_ns && now - i->closed_ns > SUSPECT_NS) {
 		i->closed_ns = 0;
 		suspects--;
