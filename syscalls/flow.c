@@ -53,11 +53,17 @@ static long read_now(struct call *c, struct ofd *o, struct buffers *b, size_t si
 	struct link_reply rep;
 	long n = ofd_take(c, o, size, off, &rep);
 
-	if (n > 0)
-		n = buffers_copy(c, b, rep.payload, (size_t)n, true);
-	if (n >= 0)
+	if (n <= 0) {
 		link_reply_free(&rep);
-	return n;
+		return n;
+	}
+	ssize_t copied = buffers_copy(c, b, rep.payload, (size_t)n, true);
+	size_t taken = copied > 0 ? (size_t)copied : 0;
+	/* fs/pipe.c: what could not be copied is still there. */
+	if (taken < (size_t)n && o->shadow)
+		ofd_put_back(o, rep.payload + taken, (size_t)n - taken);
+	link_reply_free(&rep);
+	return copied;
 }
 
 /* Bytes that are put back are not the target's to tell of: they are looked for now and then. */

@@ -86,6 +86,10 @@ static void nonblocking(void)
 	SHOW(sys(read, r, buf, 0));
 	SHOW(sys(write, w, buf, 0));
 	SHOW(sys(write, w, BAD_LOW, 4));
+	SHOW(sys(write, w, "kept", 4));
+	SHOW(sys(read, r, BAD_LOW, 4));
+	show_poll("reader, nothing was taken", r);
+	show_data("kept", buf, SHOW(sys(read, r, buf, 100)));
 	SHOW(sys(close, r2));
 	SHOW(sys(write, w, "tail", 4));
 	SHOW(sys(close, w));
