@@ -224,7 +224,9 @@ static size_t wanted(const struct pump *p)
 		return 0;
 	if (p->ofd->flags & O_NONBLOCK)
 		return PIPE_BUF; /* its readers never wait */
+	task_lock();
 	task_each(look_at, &r);
+	task_unlock();
 	return r.wants;
 }
 
