@@ -38,11 +38,11 @@ remotely() {
 	again "$@"
 }
 
-# again SECONDS COMMAND…: with the target as it is.
+# again SECONDS COMMAND…: with the target as it is. NUMBERING is an option more for the tracer.
 again() {
 	local seconds=$1
 	shift
-	within "$seconds" "$RT" --mode write --mount "$M=dir/$work/target" -- sh -c 'cd "$M" && exec "$@"' - "$@" </dev/null
+	within "$seconds" "$RT" ${NUMBERING:+"$NUMBERING"} --mode write --mount "$M=dir/$work/target" -- sh -c 'cd "$M" && exec "$@"' - "$@" </dev/null
 }
 
 # What a script of a program compares: everything, unless it says something else.

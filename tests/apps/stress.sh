@@ -1,13 +1,13 @@
 #!/bin/bash
 # stress-ng's file system stressors with --verify: each ends as it does natively. STRESS_SECONDS is how long each runs
-# (default 30; natively always 2), STRESSORS which ones do. Not among them, for the README's limits: dnotify (F_NOTIFY is EINVAL),
-# lease (so is F_SETLEASE), fifo and dentry (they select, which cannot take descriptors above 1024).
+# (default 30; natively always 2), STRESSORS which ones do. Not among them, for the README's limits: dnotify (F_NOTIFY is EINVAL)
+# and lease (so is F_SETLEASE).
 . "$(dirname "$0")/apps.sh"
 needs stress-ng
 
 : "${STRESS_SECONDS:=30}"
-: "${STRESSORS:=access aio aiol chattr chdir chmod chown copy-file dir dirdeep dirmany dup dynlib exec fallocate \
-	fanotify fcntl fiemap file-ioctl filename flock fpunch fsize fstat getdent handle hdd inode-flags inotify io iomix link \
+: "${STRESSORS:=access aio aiol chattr chdir chmod chown copy-file dentry dir dirdeep dirmany dup dynlib exec fallocate \
+	fanotify fcntl fiemap fifo file-ioctl filename flock fpunch fsize fstat getdent handle hdd inode-flags inotify io iomix link \
 	locka lockf lockofd mincore mknod mmap mmapmany mmapfork msync munmap open readahead rename revio seek sendfile splice symlink \
 	sync-file tee touch utime verity xattr}"
 
@@ -34,6 +34,14 @@ smaller() {
 	case $1 in
 	chdir) echo --chdir-dirs 128 ;;
 	dir) echo --dir-dirs 128 ;;
+	dentry) echo --dentries 512 ;;
+	esac
+}
+
+# Those that select, which cannot take descriptors above 1024.
+numbering() {
+	case $1 in
+	dentry | fifo) echo --fd-numbering=posix ;;
 	esac
 }
 
@@ -46,6 +54,7 @@ for one in $STRESSORS; do
 	}
 	run 2 natively >"$work/native.log" 2>&1
 	native=$(ended $?)
+	NUMBERING=$(numbering "$one")
 	run "$STRESS_SECONDS" remotely >"$work/remote.log" 2>&1
 	remote=$(ended $?)
 	if [ "$native" = "$remote" ] && [ "$(done_by "$work/native.log")" -gt 0 ] && [ "$(done_by "$work/remote.log")" = 0 ]; then
