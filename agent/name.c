@@ -226,32 +226,9 @@ static int link_source(struct op *op, const rfs_Link *req, struct name *from, st
 	return r;
 }
 
-int op_link(struct op *op)
+/* What is wrong with the source of a link, which do_linkat says before it looks at the other name. 0 if nothing is. */
+static int link_source_error(struct op *op, const rfs_Link *req)
 {
-	const rfs_Link *req = &op->req->op.link;
-	struct name from = { .dir = -1 }, to;
-	int r = name_get(op, req->has_to, &req->to, &to);
-
-	/* The source's errors come first, as in do_linkat. */
-	if (r) {
-		int fd = place_get(op, req->has_from, &req->from, &from.place);
-
-		fd = fd ? fd : resolve_open(&from.place, O_PATH | (req->flags & AT_SYMLINK_FOLLOW ? 0 : O_NOFOLLOW), 0, 0);
-		if (fd >= 0)
-			close(fd);
-		else
-			r = fd;
-	} else {
-		r = link_source(op, req, &from, &to);
-	}
-	name_put(&from);
-	name_put(&to);
-	return r;
-}
-
-int op_link_refuse(struct op *op)
-{
-	const rfs_Link *req = &op->req->op.link;
 	struct place from;
 	int fd = place_get(op, req->has_from, &req->from, &from);
 
@@ -260,7 +237,33 @@ int op_link_refuse(struct op *op)
 	if (fd < 0)
 		return fd;
 	close(fd);
-	return create_refuse(op, req->has_to, &req->to, false);
+	return 0;
+}
+
+int op_link(struct op *op)
+{
+	const rfs_Link *req = &op->req->op.link;
+	struct name from = { .dir = -1 }, to;
+	int r = name_get(op, req->has_to, &req->to, &to);
+
+	if (r) {
+		int wrong = link_source_error(op, req);
+
+		r = wrong ? wrong : r;
+	} else {
+		r = link_source(op, req, &from, &to);
+		name_put(&from);
+	}
+	name_put(&to);
+	return r;
+}
+
+int op_link_refuse(struct op *op)
+{
+	const rfs_Link *req = &op->req->op.link;
+	int r = link_source_error(op, req);
+
+	return r ? r : create_refuse(op, req->has_to, &req->to, false);
 }
 
 int op_symlink(struct op *op)

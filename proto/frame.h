@@ -40,4 +40,11 @@ int frame_read_full(int fd, void *buf, size_t len);
  */
 int frame_writev_full(int fd, struct iovec *iov, int count);
 
+/* Sets a message's field of bounded bytes, which TEXT is known to fit in, without its NUL. */
+#define BYTES_PUT(field, text)                             \
+	do {                                               \
+		(field).size = (pb_size_t)strlen(text);    \
+		memcpy((field).bytes, text, (field).size); \
+	} while (0)
+
 #endif

@@ -19,10 +19,12 @@ struct apart_name {
 	long resolved;
 };
 
-/* Whether place_resolve itself found the error that the call must answer. */
-static inline long apart_refused(const struct apart_name *n)
+/* What place_resolve found that the call must answer, of OLD before NEW; 0: nothing. */
+static inline long apart_refused(const struct apart_name *old, const struct apart_name *new)
 {
-	return n->resolved == CALL_CONTINUE ? 0 : n->resolved;
+	if (old->resolved && old->resolved != CALL_CONTINUE)
+		return old->resolved;
+	return new->resolved == CALL_CONTINUE ? 0 : new->resolved;
 }
 
 /* What a rename from FROM to TO comes to. A negative errno. */

@@ -25,6 +25,25 @@
 #include "sync.h"
 #include "util.h"
 
+/* Where a transfer at OFF (or at the position, which is locked then) begins; O is referenced until io_end. */
+static uint64_t io_begin(struct call *c, struct ofd *o, int64_t off)
+{
+	ofd_ref(o);
+	if (off == AT_POS)
+		ofd_lock_pos(c, o);
+	return off == AT_POS ? o->pos : (uint64_t)off;
+}
+
+/* It has ended at POS. */
+static void io_end(struct ofd *o, int64_t off, uint64_t pos)
+{
+	if (off == AT_POS) {
+		o->pos = pos;
+		ofd_unlock_pos(o);
+	}
+	ofd_unref(o);
+}
+
 /* ---- reading ---- */
 
 static long read_at(struct call *c, struct ofd *o, struct buffers *b, uint64_t off)
@@ -138,42 +157,11 @@ long io_read(struct call *c, struct ofd *o, struct buffers *b, int64_t off, unsi
 		n = -EAGAIN;
 	if (n)
 		return n;
-	ofd_ref(o);
-	if (off == AT_POS)
-		ofd_lock_pos(c, o);
-	uint64_t at = off == AT_POS ? o->pos : (uint64_t)off;
+	uint64_t at = io_begin(c, o, off);
 	n = check_direct_read(c, o, b, at);
 	n = n ? n : read_at(c, o, b, at);
-	if (off == AT_POS) {
-		o->pos += n > 0 ? (uint64_t)n : 0;
-		ofd_unlock_pos(o);
-	}
-	ofd_unref(o);
+	io_end(o, off, n > 0 ? at + (uint64_t)n : at);
 	return n;
-}
-
-static long do_read(struct call *c, struct buffers *b, int64_t off, unsigned flags)
-{
-	struct ofd *o = ofd_by_fd(c->tid, (int)c->arg[0]);
-
-	if (!o)
-		return CALL_CONTINUE;
-	call_remote(c, o->mount);
-	if (o->flags & O_PATH)
-		return -EBADF;
-	if (o->shadow && flags & RWF_NOWAIT)
-		return CALL_CONTINUE; /* a FIFO refuses it */
-	if (o->channel)
-		return flow_read(c, o, b, off);
-	/* Before the kernel says EISDIR: where a listing has ended, offsets may end as well. */
-	if (S_ISDIR(o->node->attr.mode)) {
-		dir_find_position(c, o, (int)c->arg[0]);
-		return io_verify(off == AT_POS ? o->list_cookie : off, b->total) ? -EINVAL : CALL_CONTINUE;
-	}
-	if (!io_is_ours(o, false) || off < AT_POS)
-		return CALL_CONTINUE;
-	/* Nothing to be moved is not even looked at: no flag is wrong then. */
-	return b->total ? io_read(c, o, b, off, flags) : 0;
 }
 
 /* ---- writing ---- */
@@ -221,21 +209,16 @@ long io_write(struct call *c, struct ofd *o, struct buffers *b, int64_t off, uns
 	n = n ? n : io_check_flags(flags, true);
 	if (n)
 		return n;
-	ofd_ref(o);
-	if (off == AT_POS)
-		ofd_lock_pos(c, o);
-	uint64_t at = off == AT_POS ? o->pos : (uint64_t)off;
+	uint64_t from = io_begin(c, o, off), at = from;
 	n = check_place(c, o, b, at, append);
 	n = n ? n : write_at(c, o, b, &at, append, flags & ~(unsigned)(RWF_APPEND | RWF_NOAPPEND | RWF_HIPRI | RWF_NOSIGNAL));
-	if (off == AT_POS) {
-		o->pos = n > 0 ? at : o->pos;
-		ofd_unlock_pos(o);
-	}
-	ofd_unref(o);
+	io_end(o, off, n > 0 ? at : from);
 	return n;
 }
 
-static long do_write(struct call *c, struct buffers *b, int64_t off, unsigned flags)
+/* ---- the calls ---- */
+
+static long transfer(struct call *c, struct buffers *b, int64_t off, unsigned flags, bool writing)
 {
 	struct ofd *o = ofd_by_fd(c->tid, (int)c->arg[0]);
 
@@ -244,106 +227,91 @@ static long do_write(struct call *c, struct buffers *b, int64_t off, unsigned fl
 	call_remote(c, o->mount);
 	if (o->flags & O_PATH)
 		return -EBADF;
+	if (!writing && o->shadow && flags & RWF_NOWAIT)
+		return CALL_CONTINUE; /* a FIFO refuses it */
 	if (o->channel)
-		return flow_write(c, o, b, off);
-	if (!io_is_ours(o, true) || off < AT_POS)
+		return writing ? flow_write(c, o, b, off) : flow_read(c, o, b, off);
+	/* Before the kernel says EISDIR: where a listing has ended, offsets may end as well. */
+	if (!writing && S_ISDIR(o->node->attr.mode)) {
+		dir_find_position(c, o, (int)c->arg[0]);
+		return io_verify(off == AT_POS ? o->list_cookie : off, b->total) ? -EINVAL : CALL_CONTINUE;
+	}
+	if (!io_is_ours(o, writing))
 		return CALL_CONTINUE;
 	/* Nothing to be moved is not even looked at: no flag is wrong then. */
-	return b->total ? io_write(c, o, b, off, flags) : 0;
+	if (!b->total)
+		return 0;
+	return writing ? io_write(c, o, b, off, flags) : io_read(c, o, b, off, flags);
 }
 
-/* ---- the calls ---- */
-
-/* What is wrong with the buffers, the kernel says after what is wrong with the descriptor; O_PATH it does not see. */
-static long refuse_buffers(struct call *c)
+static long transfer_one(struct call *c, int64_t off, bool writing)
 {
-	const struct ofd *o = ofd_by_fd(c->tid, (int)c->arg[0]);
+	struct buffers b;
 
-	return o && o->flags & O_PATH ? -EBADF : CALL_CONTINUE;
+	return buffers_one(&b, c->arg[1], c->arg[2]) ? CALL_CONTINUE : transfer(c, &b, off, 0, writing);
+}
+
+static long transfer_vector(struct call *c, int64_t off, unsigned flags, bool writing)
+{
+	struct buffers b;
+
+	/* What is wrong with the vector, the kernel says after what is wrong with the descriptor. */
+	return buffers_vector(c, &b, c->arg[1], c->arg[2]) ? CALL_CONTINUE : transfer(c, &b, off, flags, writing);
+}
+
+static int64_t offset_of(const struct call *c)
+{
+	return (int64_t)c->arg[3];
 }
 
 long sys_read(struct call *c)
 {
-	struct buffers b;
-
-	return buffers_one(&b, c->arg[1], c->arg[2]) ? refuse_buffers(c) : do_read(c, &b, AT_POS, 0);
-}
-
-long sys_pread64(struct call *c)
-{
-	struct buffers b;
-
-	if ((int64_t)c->arg[3] < 0)
-		return CALL_CONTINUE;
-	if (buffers_one(&b, c->arg[1], c->arg[2]))
-		return refuse_buffers(c);
-	return do_read(c, &b, (int64_t)c->arg[3], 0);
-}
-
-static long read_vector(struct call *c, int64_t off, unsigned flags)
-{
-	struct buffers b;
-
-	return buffers_vector(c, &b, c->arg[1], c->arg[2]) ? refuse_buffers(c) : do_read(c, &b, off, flags);
-}
-
-long sys_readv(struct call *c)
-{
-	return read_vector(c, AT_POS, 0);
-}
-
-long sys_preadv(struct call *c)
-{
-	return (int64_t)c->arg[3] < 0 ? CALL_CONTINUE : read_vector(c, (int64_t)c->arg[3], 0);
-}
-
-long sys_preadv2(struct call *c)
-{
-	int64_t off = (int64_t)c->arg[3];
-
-	return off < AT_POS ? CALL_CONTINUE : read_vector(c, off, (unsigned)c->arg[5]);
+	return transfer_one(c, AT_POS, false);
 }
 
 long sys_write(struct call *c)
 {
-	struct buffers b;
+	return transfer_one(c, AT_POS, true);
+}
 
-	return buffers_one(&b, c->arg[1], c->arg[2]) ? refuse_buffers(c) : do_write(c, &b, AT_POS, 0);
+long sys_pread64(struct call *c)
+{
+	return offset_of(c) < 0 ? CALL_CONTINUE : transfer_one(c, offset_of(c), false);
 }
 
 long sys_pwrite64(struct call *c)
 {
-	struct buffers b;
-
-	if ((int64_t)c->arg[3] < 0)
-		return CALL_CONTINUE;
-	if (buffers_one(&b, c->arg[1], c->arg[2]))
-		return refuse_buffers(c);
-	return do_write(c, &b, (int64_t)c->arg[3], 0);
+	return offset_of(c) < 0 ? CALL_CONTINUE : transfer_one(c, offset_of(c), true);
 }
 
-static long write_vector(struct call *c, int64_t off, unsigned flags)
+long sys_readv(struct call *c)
 {
-	struct buffers b;
-
-	return buffers_vector(c, &b, c->arg[1], c->arg[2]) ? refuse_buffers(c) : do_write(c, &b, off, flags);
+	return transfer_vector(c, AT_POS, 0, false);
 }
 
 long sys_writev(struct call *c)
 {
-	return write_vector(c, AT_POS, 0);
+	return transfer_vector(c, AT_POS, 0, true);
+}
+
+long sys_preadv(struct call *c)
+{
+	return offset_of(c) < 0 ? CALL_CONTINUE : transfer_vector(c, offset_of(c), 0, false);
 }
 
 long sys_pwritev(struct call *c)
 {
-	return (int64_t)c->arg[3] < 0 ? CALL_CONTINUE : write_vector(c, (int64_t)c->arg[3], 0);
+	return offset_of(c) < 0 ? CALL_CONTINUE : transfer_vector(c, offset_of(c), 0, true);
+}
+
+long sys_preadv2(struct call *c)
+{
+	return offset_of(c) < AT_POS ? CALL_CONTINUE : transfer_vector(c, offset_of(c), (unsigned)c->arg[5], false);
 }
 
 long sys_pwritev2(struct call *c)
 {
-	int64_t off = (int64_t)c->arg[3];
-
-	return off < AT_POS ? CALL_CONTINUE : write_vector(c, off, (unsigned)c->arg[5]);
+	return offset_of(c) < AT_POS ? CALL_CONTINUE : transfer_vector(c, offset_of(c), (unsigned)c->arg[5], true);
 }
 
 /* ---- offsets ---- */

@@ -8,6 +8,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "aim.h"
 #include "apart.h"
 #include "cache.h"
 #include "call.h"
@@ -29,19 +30,6 @@ static long made(struct call *c, const struct place *p, const rfs_Request *req, 
 	cache_forget_name(p->mount, *p->key ? p->key : "/", true);
 	node_names_changed(p->mount, p->key);
 	return rc;
-}
-
-/* A path in which something is to be made, by us if P->behalf. CALL_CONTINUE: the kernel makes it. */
-static long aim(struct call *c, int dirfd, uint64_t path, struct place *p)
-{
-	long rc = place_resolve(c, dirfd, path, 0, p);
-
-	if (rc || p->behalf)
-		return rc;
-	if (!p->mount)
-		return CALL_CONTINUE;
-	call_remote(c, p->mount);
-	return 0;
 }
 
 static long link_places(struct call *c, const struct place *from, const struct place *to, int flags)
@@ -69,8 +57,8 @@ static long link_common(struct call *c, int olddir, uint64_t oldpath, int newdir
 	const struct apart_name new = { newdir, newpath, &to, place_resolve(c, newdir, newpath, 0, &to) };
 	const struct mount *m = from.mount ? from.mount : to.mount;
 
-	if (apart_refused(&old) || apart_refused(&new))
-		return apart_refused(&old) ? apart_refused(&old) : apart_refused(&new);
+	if (apart_refused(&old, &new))
+		return apart_refused(&old, &new);
 	if (m)
 		call_remote(c, m);
 	if (from.mount != to.mount)
@@ -104,7 +92,7 @@ static long symlink_common(struct call *c, uint64_t text_addr, int dirfd, uint64
 	/* The kernel finds what is wrong with the text before it looks at the path. */
 	if (mem_read_string(c->tid, text_addr, text, sizeof(text)) <= 0)
 		return CALL_CONTINUE;
-	long rc = aim(c, dirfd, path, &p);
+	long rc = aim_path(c, dirfd, path, AT_SYMLINK_NOFOLLOW, &p);
 	if (rc)
 		return rc;
 	if (p.behalf)
@@ -132,7 +120,7 @@ static long mknod_common(struct call *c, int dirfd, uint64_t path, unsigned mode
 	/* may_mknod() of fs/namei.c: refused by the type alone, before the path is looked at. */
 	if (type && type != S_IFREG && type != S_IFIFO && type != S_IFSOCK && type != S_IFCHR && type != S_IFBLK)
 		return CALL_CONTINUE;
-	long rc = aim(c, dirfd, path, &p);
+	long rc = aim_path(c, dirfd, path, AT_SYMLINK_NOFOLLOW, &p);
 	if (rc)
 		return rc;
 	req.op.mknod.mode = mode;

@@ -140,8 +140,8 @@ static long rename_common(struct call *c, int olddir, uint64_t oldpath, int newd
 	const struct apart_name new = { newdir, newpath, &to, place_resolve(c, newdir, newpath, 0, &to) };
 	const struct mount *m = from.mount ? from.mount : to.mount;
 
-	if (apart_refused(&old) || apart_refused(&new))
-		return apart_refused(&old) ? apart_refused(&old) : apart_refused(&new);
+	if (apart_refused(&old, &new))
+		return apart_refused(&old, &new);
 	if (m)
 		call_remote(c, m);
 	if (from.mount != to.mount)

@@ -8,6 +8,7 @@
 #include "aim.h"
 #include "cache.h"
 #include "call.h"
+#include "frame.h"
 #include "handlers.h"
 #include "link.h"
 #include "mem.h"
@@ -37,6 +38,15 @@ static long aim(struct call *c, const struct whose *w, struct place *p)
 	if (w->flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH))
 		return CALL_CONTINUE; /* EINVAL */
 	return w->by_fd ? aim_fd(c, w->fd, p) : aim_path_or_fd(c, w->fd, w->path, w->flags, p);
+}
+
+/* The name comes before the path. */
+static long aim_named(struct call *c, const struct whose *w, uint64_t name_addr, char name[XATTR_NAME_MAX + 1],
+		      struct place *p)
+{
+	long rc = read_name(c, name_addr, name);
+
+	return rc ? rc : aim(c, w, p);
 }
 
 /* LEN bytes of attribute for a buffer of SIZE bytes at OUT, which may be asked about by 0. */
@@ -93,9 +103,8 @@ static long get(struct call *c, struct whose w, uint64_t name_addr, uint64_t out
 	rfs_Request req = { .which_op = rfs_Request_getxattr_tag, .op.getxattr.has_where = true };
 	bool nofollow = w.flags & AT_SYMLINK_NOFOLLOW;
 	char name[XATTR_NAME_MAX + 1];
-	long rc = read_name(c, name_addr, name);
+	long rc = aim_named(c, &w, name_addr, name, &p);
 
-	rc = rc ? rc : aim(c, &w, &p);
 	if (rc)
 		return rc;
 	if (p.behalf)
@@ -104,8 +113,7 @@ static long get(struct call *c, struct whose w, uint64_t name_addr, uint64_t out
 		return -ENODATA;
 	place_where(&p, &req.op.getxattr.where);
 	req.op.getxattr.nofollow = nofollow;
-	req.op.getxattr.name.size = (pb_size_t)strlen(name);
-	memcpy(req.op.getxattr.name.bytes, name, strlen(name));
+	BYTES_PUT(req.op.getxattr.name, name);
 	return ask_bytes(c, &p, &req, out, size);
 }
 
@@ -214,8 +222,7 @@ static long set_place(struct call *c, const struct place *p, const char *name, c
 		return aim_done(nofollow ? lsetxattr(p->local, name, value, size, how) :
 					   setxattr(p->local, name, value, size, how));
 	place_where(p, &req.op.setxattr.where);
-	req.op.setxattr.name.size = (pb_size_t)strlen(name);
-	memcpy(req.op.setxattr.name.bytes, name, strlen(name));
+	BYTES_PUT(req.op.setxattr.name, name);
 	return aim_change(c, p, &req, value, size);
 }
 
@@ -265,17 +272,15 @@ static long drop(struct call *c, struct whose w, uint64_t name_addr)
 	rfs_Request req = { .which_op = rfs_Request_removexattr_tag, .op.removexattr.has_where = true };
 	bool nofollow = w.flags & AT_SYMLINK_NOFOLLOW;
 	char name[XATTR_NAME_MAX + 1];
-	long rc = read_name(c, name_addr, name);
+	long rc = aim_named(c, &w, name_addr, name, &p);
 
-	rc = rc ? rc : aim(c, &w, &p);
 	if (rc)
 		return rc;
 	if (p.behalf)
 		return aim_done(nofollow ? lremovexattr(p.local, name) : removexattr(p.local, name));
 	place_where(&p, &req.op.removexattr.where);
 	req.op.removexattr.nofollow = nofollow;
-	req.op.removexattr.name.size = (pb_size_t)strlen(name);
-	memcpy(req.op.removexattr.name.bytes, name, strlen(name));
+	BYTES_PUT(req.op.removexattr.name, name);
 	return aim_change(c, &p, &req, NULL, 0);
 }
 

@@ -199,18 +199,29 @@ long call_default(struct call *c)
 	return CALL_CONTINUE;
 }
 
-bool call_status(const struct call *c, const char *format, void *value)
+struct status_field {
+	const char *format; /* of scanf, for one value */
+	void *value;
+};
+
+/* Reads COUNT fields of task TID's /proc status, which stand there in this order. False unless all are there. */
+static bool status_read(pid_t tid, const struct status_field *fields, unsigned count)
 {
 	char path[64], line[128];
-	bool found = false;
+	unsigned found = 0;
 
-	snprintf(path, sizeof(path), "/proc/%d/status", (int)c->tid);
+	snprintf(path, sizeof(path), "/proc/%d/status", (int)tid);
 	FILE *f = fopen(path, "re");
-	while (f && !found && fgets(line, sizeof(line), f))
-		found = sscanf(line, format, value) == 1;
+	while (f && found < count && fgets(line, sizeof(line), f))
+		found += sscanf(line, fields[found].format, fields[found].value) == 1;
 	if (f)
 		fclose(f);
-	return found;
+	return found == count;
+}
+
+bool call_status(const struct call *c, const char *format, void *value)
+{
+	return status_read(c->tid, &(struct status_field){ format, value }, 1);
 }
 
 unsigned call_umask(const struct call *c)
@@ -231,36 +242,24 @@ pid_t call_process(const struct call *c)
 
 pid_t call_parent_of(pid_t pid)
 {
-	char path[64], line[128];
 	int parent = 0;
 
-	snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
-	FILE *f = fopen(path, "re");
-	while (f && fgets(line, sizeof(line), f))
-		if (sscanf(line, "PPid: %d", &parent) == 1)
-			break;
-	if (f)
-		fclose(f);
+	status_read(pid, &(struct status_field){ "PPid: %d", &parent }, 1);
 	return parent;
 }
 
 bool call_interrupted(const struct call *c)
 {
-	char path[64], line[128];
 	const unsigned long long by_default = 1ull << (SIGCHLD - 1) | 1ull << (SIGURG - 1) | 1ull << (SIGWINCH - 1) |
 					      1ull << (SIGCONT - 1);
-	unsigned long long thread = 0, process = 0, blocked = 0, ignored = 0, caught = 0;
+	unsigned long long thread, process, blocked, ignored, caught;
+	const struct status_field fields[] = {
+		{ "SigPnd: %llx", &thread }, { "ShdPnd: %llx", &process }, { "SigBlk: %llx", &blocked },
+		{ "SigIgn: %llx", &ignored }, { "SigCgt: %llx", &caught },
+	};
 
-	snprintf(path, sizeof(path), "/proc/%d/status", (int)c->tid);
-	FILE *f = is_waiting(c) ? fopen(path, "re") : NULL;
-	if (!f)
+	if (!is_waiting(c) || !status_read(c->tid, fields, sizeof(fields) / sizeof(*fields)))
 		return true;
-	while (fgets(line, sizeof(line), f))
-		if (sscanf(line, "SigPnd: %llx", &thread) != 1 && sscanf(line, "ShdPnd: %llx", &process) != 1 &&
-		    sscanf(line, "SigBlk: %llx", &blocked) != 1 && sscanf(line, "SigIgn: %llx", &ignored) != 1 &&
-		    sscanf(line, "SigCgt: %llx", &caught) == 1)
-			break;
-	fclose(f);
 	/* A traced task is sent even what it ignores; to the kernel's own calls that is no interruption. */
 	return (thread | process) & ~(blocked | ignored | (by_default & ~caught));
 }

@@ -320,19 +320,6 @@ static int make_ends(const struct ofd *o, int ends[2])
 	return 0;
 }
 
-static int start(struct pump *p, void *(*run)(void *))
-{
-	pthread_attr_t attr;
-	pthread_t thread;
-
-	pthread_attr_init(&attr);
-	pthread_attr_setstacksize(&attr, STACK);
-	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-	int rc = -pthread_create(&thread, &attr, run, p);
-	pthread_attr_destroy(&attr);
-	return rc;
-}
-
 int pump_start(struct ofd *o)
 {
 	struct pump *p = xcalloc(1, sizeof(*p));
@@ -353,9 +340,9 @@ int pump_start(struct ofd *o)
 	p->next = pumps;
 	pumps = p;
 	p->threads = 2;
-	if (mode == O_RDONLY || (rc = start(p, run_out)))
+	if (mode == O_RDONLY || (rc = thread_start(STACK, run_out, p)))
 		leave(p);
-	if (mode == O_WRONLY || (!rc && (rc = start(p, run_in))))
+	if (mode == O_WRONLY || (!rc && (rc = thread_start(STACK, run_in, p))))
 		leave(p);
 	if (rc)
 		close_fd(&ends[0]);

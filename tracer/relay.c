@@ -56,14 +56,8 @@ void relay_free(struct relay *r)
 
 int relay_start(struct relay *r, void *(*run)(void *))
 {
-	pthread_attr_t attr;
-	pthread_t thread;
+	int rc = thread_start(STACK, run, r);
 
-	pthread_attr_init(&attr);
-	pthread_attr_setstacksize(&attr, STACK);
-	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-	int rc = -pthread_create(&thread, &attr, run, r);
-	pthread_attr_destroy(&attr);
 	r->threads += !rc;
 	return rc;
 }

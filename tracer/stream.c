@@ -298,19 +298,15 @@ int stream_wait_out(struct stream *s, int64_t deadline_ms)
 
 static int hello_send(struct stream *s, const struct link_greeting *greeting)
 {
-	static const char program[] = "remotefs-trace " VERSION;
 	struct stream_request r;
 	rfs_Request req = {.which_op = rfs_Request_hello_tag};
 	struct iovec iov[2];
 	struct msghdr msg = {.msg_iov = iov, .msg_iovlen = 2};
 	req.op.hello.version = PROTOCOL_VERSION;
 	req.op.hello.read_only = greeting->read_only;
-	req.op.hello.at.size = (pb_size_t)strlen(greeting->at);
-	memcpy(req.op.hello.at.bytes, greeting->at, req.op.hello.at.size);
-	req.op.hello.sub.size = (pb_size_t)strlen(greeting->sub);
-	memcpy(req.op.hello.sub.bytes, greeting->sub, req.op.hello.sub.size);
-	req.op.hello.program.size = sizeof(program) - 1;
-	memcpy(req.op.hello.program.bytes, program, sizeof(program) - 1);
+	BYTES_PUT(req.op.hello.at, greeting->at);
+	BYTES_PUT(req.op.hello.sub, greeting->sub);
+	BYTES_PUT(req.op.hello.program, "remotefs-trace " VERSION);
 	int err = stream_encode_request(&r, &req, NULL, 0);
 	stream_fill_iov(&r, 1, iov);
 	while (!err && (err = stream_wait_out(s, s->deadline_ms)) == 0)

@@ -2,6 +2,7 @@
 #ifndef TRACER_UTIL_H
 #define TRACER_UTIL_H
 
+#include <pthread.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -47,6 +48,20 @@ static inline uint64_t now_ns(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &t);
 	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+/* Has a detached thread with STACK bytes run RUN. 0 or a negative errno. */
+static inline int thread_start(size_t stack, void *(*run)(void *), void *arg)
+{
+	pthread_attr_t attr;
+	pthread_t thread;
+
+	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(&attr, stack);
+	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	int rc = -pthread_create(&thread, &attr, run, arg);
+	pthread_attr_destroy(&attr);
+	return rc;
 }
 
 static inline void close_fd(int *fd)

@@ -6,6 +6,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "util.h"
+
 #define MAX_WORKERS 4096
 #define WORKER_STACK (512u << 10)
 
@@ -19,21 +21,14 @@ static int idle;   /* workers that wait for one */
 
 int worker_start(void *(*run)(void *arg))
 {
-	pthread_attr_t attr;
-	pthread_t thread;
-
 	if (atomic_fetch_add(&workers, 1) >= MAX_WORKERS) {
 		atomic_fetch_sub(&workers, 1);
 		return -EAGAIN;
 	}
-	pthread_attr_init(&attr);
-	pthread_attr_setstacksize(&attr, WORKER_STACK);
-	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-	int rc = pthread_create(&thread, &attr, run, NULL);
-	pthread_attr_destroy(&attr);
+	int rc = thread_start(WORKER_STACK, run, NULL);
 	if (rc)
 		atomic_fetch_sub(&workers, 1);
-	return -rc;
+	return rc;
 }
 
 static struct job *job_take(void)

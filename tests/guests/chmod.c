@@ -137,23 +137,18 @@ static void at2(void)
 
 static void descriptors(void)
 {
-	static const struct { const char *name; int flags; } opens[] = {
-		{ "hello.txt", O_RDONLY }, { "hello.txt", O_RDWR }, { "hello.txt", O_WRONLY }, { "dir", O_RDONLY | O_DIRECTORY },
-		{ "hello.txt", O_PATH }, { "sizes/s3145745", O_RDONLY }, { "sizes/s3145745", O_RDWR },
-	};
-
 	section("fchmod");
 	sys(chmod, P("hello.txt"), 0644);
 	sys(chmod, P("dir"), 0755);
-	for (size_t i = 0; i < COUNT(opens); i++) {
-		int fd = sys(open, P(opens[i].name), opens[i].flags), dup_fd = dup(fd);
+	for (size_t i = 0; i < COUNT(open_ways); i++) {
+		int fd = sys(open, P(open_ways[i].name), open_ways[i].flags), dup_fd = dup(fd);
 
-		printf("%s %o: %s\n", opens[i].name, opens[i].flags, fd < 0 ? err_name(errno) : "fd");
+		printf("%s %o: %s\n", open_ways[i].name, open_ways[i].flags, fd < 0 ? err_name(errno) : "fd");
 		stat_fd("before", fd);
 		SHOW(sys(fchmod, fd, 0700 + i));
 		stat_fd("after", fd);
-		stat_path(opens[i].name);
-		SHOW(sys(chmod, P(opens[i].name), 02710 + i));
+		stat_path(open_ways[i].name);
+		SHOW(sys(chmod, P(open_ways[i].name), 02710 + i));
 		stat_fd("by path", fd);
 		SHOW(sys(close, fd));
 		SHOW(sys(fchmod, fd, 0644));

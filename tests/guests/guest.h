@@ -272,6 +272,20 @@ static UNUSED void fill_pattern(char *buf, size_t len, uint64_t offset)
 	}
 }
 
+/* Names for what is to be made: in every way there, not there, or not a name. */
+static UNUSED const char *const new_names[] = {
+	"n1", "n1", "n2/", "n3//", "n4/.", "n5/..", ".", "..", "", "dir", "dir/", "hello.txt", "hello.txt/", "hello.txt/x",
+	"missing/x", "missing/", "links/rel", "links/rel/", "links/dangling", "links/dangling/", "links/self", "links/self/x",
+	"links/dirlink", "links/dirlink/new", "links/l41/x", "dir/../n6", "n7/../n8", "./n9", "odd/\xfe\n", "modes/d0000/x",
+	"modes/d2775/x",
+};
+
+/* Descriptors whose file a call may or may not work on. */
+static UNUSED const struct { const char *name; int flags; } open_ways[] = {
+	{ "hello.txt", O_RDONLY }, { "hello.txt", O_RDWR }, { "hello.txt", O_WRONLY }, { "dir", O_RDONLY | O_DIRECTORY },
+	{ "hello.txt", O_PATH }, { "sizes/s3145745", O_RDONLY }, { "sizes/s3145745", O_RDWR },
+};
+
 static UNUSED void guest_init(int argc, char **argv)
 {
 	if (argc < 2) {

@@ -19,7 +19,7 @@
 
 #define SLOTS 8
 
-enum order { OPEN, CLOSE, DUP, LOCK, FLOCK, EXEC, FORK, EXIT };
+enum order { OPEN, CLOSE, DUP, LOCK, FLOCK, EXIT };
 
 struct order_msg {
 	enum order order;

@@ -17,23 +17,10 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-#include "handlers.h"
 #include "log.h"
 #include "rules.h"
 #include "stats.h"
-#include "util.h"
-
-#define STUB(name)                                                                                                     \
-	long name(struct call *c)                                                                                      \
-	{                                                                                                              \
-		return CALL_CONTINUE;                                                                                  \
-	}
-SYSCALL_HANDLERS(STUB)
-
-void die(const char *format, ...)
-{
-	abort();
-}
+#include "stub_handlers.h"
 
 static char dir[] = "/tmp/test-log-XXXXXX", log_path[64], stats_path[64];
 static struct mount mount = {.tag = (char *)"dir:/srv"};

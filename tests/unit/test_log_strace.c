@@ -19,21 +19,8 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-#include "handlers.h"
 #include "log.h"
-#include "util.h"
-
-#define STUB(name)                                                                                                     \
-	long name(struct call *c)                                                                                      \
-	{                                                                                                              \
-		return CALL_CONTINUE;                                                                                  \
-	}
-SYSCALL_HANDLERS(STUB)
-
-void die(const char *format, ...)
-{
-	abort();
-}
+#include "stub_handlers.h"
 
 /* What strace writes for the call that stands before each one that is compared. */
 #define GUEST_MARK "getpgid(-77770)"

@@ -12,21 +12,8 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-#include "handlers.h"
 #include "options.h"
-#include "util.h"
-
-#define STUB(name)                                                                                                     \
-	long name(struct call *c)                                                                                      \
-	{                                                                                                              \
-		return CALL_CONTINUE;                                                                                  \
-	}
-SYSCALL_HANDLERS(STUB)
-
-void die(const char *format, ...)
-{
-	abort();
-}
+#include "stub_handlers.h"
 
 static struct options o;
 static char output[65536], errors[4096];
