@@ -140,7 +140,8 @@ int carrier_make(struct carrier *k, int inotify, bool directory)
 
 	if (rc < 0)
 		return rc;
-	*k = (struct carrier){ .inotify = inotify, .directory = directory, .serial = ++serial };
+	serial++;
+	*k = (struct carrier){ .inotify = inotify, .directory = directory, .serial = serial };
 	carrier_path(k, "", path, sizeof(path));
 	rc = make(path, directory);
 	if (rc < 0)

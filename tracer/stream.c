@@ -325,7 +325,7 @@ static int hello_check(struct stream *s, const struct frame_header *header, cons
 	}
 	if (hello->version < 1 || hello->version > PROTOCOL_VERSION) {
 		snprintf(s->why, sizeof(s->why), "the agent speaks version %u of the protocol, this program up to %u",
-			 (unsigned)hello->version, PROTOCOL_VERSION);
+			 (unsigned)hello->version, (unsigned)PROTOCOL_VERSION);
 		return -EPROTO;
 	}
 	return 0;
