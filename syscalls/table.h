@@ -8,18 +8,18 @@ struct call;
 
 /* What happens when a task makes the call. */
 enum syscall_class {
-	CLASS_PASS,   /* never stopped: names no file and works on no remote descriptor, or the kernel does it right on a placeholder */
-	CLASS_PATH,   /* always notified: it names files by path */
-	CLASS_ANY,    /* always notified: what it works on does not show in its arguments */
-	CLASS_FD,     /* notified when an A_FD argument is in the range of emulated remote descriptors */
-	CLASS_ANYFD,  /* always notified: a remote file with a native placeholder at a low number must be emulated too */
-	CLASS_FCNTL,  /* fcntl, ioctl, lseek: as CLASS_FD, but what a file system answers (locks, flags, holes) as CLASS_ANYFD */
-	CLASS_LIMIT,  /* notified when the resource is RLIMIT_NOFILE: the top numbers belong to us */
-	CLASS_TRACE,  /* a ptrace stop: arguments are rewritten */
-	CLASS_DUP,    /* as CLASS_FD, but a ptrace stop: the task may need FILTER_LOW from then on (filter.h) */
-	CLASS_SOCKET, /* a ptrace stop when the family is AF_UNIX: the task needs FILTER_PASSING from then on */
+	CLASS_PASS,    /* never stopped: no file's name, no remote descriptor, or right on a placeholder by the kernel's doing */
+	CLASS_PATH,    /* always notified: it names files by path */
+	CLASS_ANY,     /* always notified: what it works on does not show in its arguments */
+	CLASS_FD,      /* notified when an A_FD argument is in the range of emulated remote descriptors */
+	CLASS_ANYFD,   /* always notified: a remote file with a native placeholder at a low number must be emulated too */
+	CLASS_COMMAND, /* as CLASS_FD, but commands that a file system answers (locks, flags, holes) as CLASS_ANYFD */
+	CLASS_LIMIT,   /* notified when the resource is RLIMIT_NOFILE: the top numbers belong to us */
+	CLASS_TRACE,   /* a ptrace stop: arguments are rewritten */
+	CLASS_DUP,     /* as CLASS_FD, but a ptrace stop: the task may need FILTER_LOW from then on (filter.h) */
+	CLASS_SOCKET,  /* a ptrace stop when the family is AF_UNIX: the task needs FILTER_PASSING from then on */
 	CLASS_PASSING, /* a ptrace stop in tasks that have FILTER_PASSING: descriptors can be passed to other tasks */
-	CLASS_NOSYS,  /* ENOSYS from the filter: programs must fall back */
+	CLASS_NOSYS,   /* ENOSYS from the filter: programs must fall back */
 };
 
 /* What an argument is: for finding paths and descriptors, and for the log. */

@@ -58,7 +58,7 @@ static bool may_wait(const struct call *c)
 		return fd_all_trapped() && c->route == ROUTE_LOCAL;
 	if (row->class == CLASS_ANYFD)
 		return row->args[1] == A_FLOCK_OP || row->args[1] == A_SOCKADDR;
-	return (row->class == CLASS_FCNTL && row->args[1] == A_FCNTL_CMD) ||
+	return (row->class == CLASS_COMMAND && row->args[1] == A_FCNTL_CMD) ||
 	       (row->class == CLASS_PATH && (row->args[1] == A_OFLAGS || row->args[2] == A_OFLAGS));
 }
 

@@ -156,7 +156,7 @@ static int add_row(scmp_filter_ctx ctx, const struct syscall_row *row)
 		return seccomp_rule_add(ctx, TRAPPED, row->nr, 0);
 	case CLASS_FD:
 		return add_fd_rules(ctx, row);
-	case CLASS_FCNTL:
+	case CLASS_COMMAND:
 		return add_fcntl_rules(ctx, row);
 	case CLASS_LIMIT:
 		return add_limit_rule(ctx, row);
@@ -193,7 +193,7 @@ static int add_low(scmp_filter_ctx ctx, const struct syscall_row *row)
 {
 	if (row->class == CLASS_DUP)
 		return seccomp_rule_add(ctx, SCMP_ACT_TRACE(FILTER_LOW), row->nr, 0);
-	return row->class == CLASS_FD || row->class == CLASS_FCNTL ? add_range_rules(ctx, row, STOPPED, true) : 0;
+	return row->class == CLASS_FD || row->class == CLASS_COMMAND ? add_range_rules(ctx, row, STOPPED, true) : 0;
 }
 
 static int add_added_rules(scmp_filter_ctx ctx, enum filter_message which)
@@ -309,7 +309,7 @@ bool filter_traps(const struct syscall_row *row, const uint64_t arg[6], bool eve
 	case CLASS_FD:
 	case CLASS_DUP:
 		return has_trapped_fd(row, arg, every);
-	case CLASS_FCNTL:
+	case CLASS_COMMAND:
 		return has_trapped_fd(row, arg, every) || has_trapped_command(row, arg);
 	case CLASS_LIMIT:
 		for (int i = 0; i < 6; i++)

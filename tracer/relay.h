@@ -12,8 +12,8 @@ struct mount;
 
 /*
  * Connects SOCK, a description of the tracee's socket, to one of ours, and relays between that and the connected channel
- * HANDLE of M, which is the relay's from here on, also on failure. NAME is what the peer was called by the program, and THERE what the kernel at the target calls
- * it. 0 or the negative errno of connect(2).
+ * HANDLE of M, which is the relay's from here on, also on failure. NAME is what the peer was called by the program, and
+ * THERE what the kernel at the target calls it. 0 or the negative errno of connect(2).
  */
 int relay_connect(const struct mount *m, uint64_t handle, int sock, const struct sockaddr_storage *name, socklen_t len,
 		  const char *there);

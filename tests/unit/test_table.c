@@ -113,7 +113,7 @@ static void test_classes(void **state)
 		case CLASS_FD:
 		case CLASS_DUP:
 		case CLASS_ANYFD:
-		case CLASS_FCNTL:
+		case CLASS_COMMAND:
 			assert_true(count_kind(row, A_FD) > 0);
 			assert_int_equal(count_kind(row, A_PATH), 0);
 			break;
