@@ -9,6 +9,7 @@
 #include "handlers.h"
 #include "io.h"
 #include "ofd.h"
+#include "remote.h"
 #include "transfer.h"
 
 /* Is the kernel's business: no end is a file that we emulate. */
@@ -135,7 +136,22 @@ static int check_ranges(const struct end *in, const struct end *out, int64_t fro
 	return 0;
 }
 
-/* What else is wrong with the ranges, the target's kernel finds: it depends on where the file ends. */
+/* -EINVAL when COUNT bytes, or those up to the file's end, would be copied onto each other (generic_copy_file_checks). */
+static int check_overlap(struct call *c, const struct end *in, const struct end *out, int64_t from, int64_t to, size_t count)
+{
+	rfs_Attr attr;
+
+	if (in->o->node != out->o->node)
+		return 0;
+	int rc = remote_attr(c, in->o, &attr);
+	if (rc)
+		return rc;
+	int64_t left = (int64_t)attr.size > from ? (int64_t)attr.size - from : 0;
+	int64_t n = (int64_t)count < left ? (int64_t)count : left;
+	return to + n > from && to < from + n ? -EINVAL : 0;
+}
+
+/* Between emulated files the target's kernel finds what is wrong with the ranges: it depends on where the file ends. */
 static long copy_ranges(struct call *c, struct end *in, struct end *out, int64_t *from, int64_t *to, uint64_t len)
 {
 	size_t count = len < MAX_RW_COUNT ? len : MAX_RW_COUNT;
@@ -144,7 +160,8 @@ static long copy_ranges(struct call *c, struct end *in, struct end *out, int64_t
 		return transfer_at_target(c, in, out, from, to, count, false);
 	if (io_verify(*from, count) || io_verify(*to, count))
 		return -EINVAL;
-	return transfer(c, in, out, from, to, count);
+	int rc = check_overlap(c, in, out, *from, *to, count);
+	return rc ? rc : transfer(c, in, out, from, to, count);
 }
 
 long sys_copy_file_range(struct call *c)

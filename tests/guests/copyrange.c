@@ -156,6 +156,27 @@ static void low_numbers(void)
 	show_file("low");
 }
 
+/* Onto itself, from an emulated descriptor to one that is written natively. */
+static void onto_itself(void)
+{
+	int in = open(P("hello.txt"), O_RDWR), out = open(P("hello.txt"), O_WRONLY);
+
+	section("onto itself, low");
+	dup2(out, 102);
+	for (int from = 0; from < 16; from += 5)
+		for (int to = 0; to < 16; to += 5)
+			for (int n = 0; n < 12; n += 4) {
+				int64_t a = from, b = to;
+
+				printf("%d %d %d: ", from, to, n);
+				SHOW(sys(copy_file_range, in, &a, 102, &b, n, 0));
+			}
+	close(in);
+	close(out);
+	close(102);
+	show_file("hello.txt");
+}
+
 int main(int argc, char **argv)
 {
 	guest_init(argc, argv);
@@ -164,5 +185,6 @@ int main(int argc, char **argv)
 	one_file();
 	descriptors();
 	low_numbers();
+	onto_itself();
 	return 0;
 }
