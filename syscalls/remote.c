@@ -179,6 +179,13 @@ long remote_store(struct call *c, struct ofd *o, const void *data, size_t len, u
 	return rc;
 }
 
+/* An image that is only appended to has no bytes of the file, but its size: SIZE now. */
+static void follow_size(struct image *i, uint64_t size)
+{
+	if (i && i->sync && !image_follows(i) && !sync_has_grown(i))
+		sync_resize(i, size);
+}
+
 long remote_write(struct call *c, struct ofd *o, const void *data, size_t len, uint64_t off, bool append,
 		  uint32_t flags, uint64_t *end)
 {
@@ -190,6 +197,8 @@ long remote_write(struct call *c, struct ofd *o, const void *data, size_t len, u
 	if (rc > 0 && image_follows(o->image))
 		image_write(o->image, data, (size_t)rc, *end - (uint64_t)rc);
 	sync_unlock(i);
+	if (rc > 0 && o->node->attr_valid)
+		follow_size(o->image, o->node->attr.size);
 	ofd_unref(o);
 	return rc;
 }
@@ -231,6 +240,8 @@ void remote_resized(const struct mount *m, const rfs_Attr *attr)
 	node_set_attr(n, attr, false);
 	if (image_follows(n->image))
 		sync_resize(n->image, attr->size);
+	else
+		follow_size(n->image, attr->size);
 }
 
 /* Where O is now, as the agent says it; MARKED: as the kernel says it in /proc, also of what has no name. */

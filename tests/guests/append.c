@@ -124,6 +124,29 @@ static void created(void)
 	close(fd);
 }
 
+/* Where the end is, at a low number that only appends, when others move it. */
+static void low(void)
+{
+	int fd = SHOWFD(sys(open, P("lines.txt"), O_WRONLY | O_APPEND)), other = SHOWFD(sys(open, P("lines.txt"), O_RDWR));
+
+	section("low");
+	SHOW(sys(dup2, fd, 72));
+	SHOW(sys(lseek, 72, 0, SEEK_END));
+	SHOW(sys(ftruncate, other, 5000));
+	SHOW(sys(lseek, 72, 0, SEEK_END));
+	SHOW(sys(pwrite64, other, "far", 3, 9000));
+	SHOW(sys(lseek, 72, 0, SEEK_END));
+	SHOW(sys(write, 72, "tail", 4));
+	SHOW(sys(lseek, 72, 0, SEEK_CUR));
+	SHOW(sys(ftruncate, other, 10));
+	SHOW(sys(write, 72, "tail", 4));
+	SHOW(sys(lseek, 72, 0, SEEK_CUR));
+	close(72);
+	close(fd);
+	close(other);
+	show_file("lines.txt");
+}
+
 int main(int argc, char **argv)
 {
 	guest_init(argc, argv);
@@ -131,5 +154,6 @@ int main(int argc, char **argv)
 	switched();
 	processes();
 	created();
+	low();
 	return 0;
 }
