@@ -234,8 +234,13 @@ static void find_told(struct ofd *o, void *arg)
 {
 	struct image **found = arg;
 
-	if (!*found && o->image && o->image->sync && (o->image->sync->dirty || o->image->sync->bringing))
+	if (!*found && o->image && o->image->sync && o->image->sync->dirty)
 		*found = o->image;
+}
+
+static void find_bringing(struct ofd *o, void *arg)
+{
+	*(bool *)arg |= o->image && o->image->sync && o->image->sync->bringing;
 }
 
 static void bring_told(struct call *c, struct image *i)
@@ -245,9 +250,10 @@ static void bring_told(struct call *c, struct image *i)
 	bool closed = s->closed, all = closed || s->whole;
 
 	s->dirty = s->closed = s->whole = false;
-	s->bringing = true;
+	s->bringing++;
 	flush(c, i, 0, UINT64_MAX, all);
-	s->bringing = false;
+	s->bringing--;
+	pthread_cond_broadcast(&idle);
 	if (closed && s->error)
 		log_error("%s: what was written could not be stored there: %s", o->path, strerror(-take_error(s)));
 	ofd_unref(o);
@@ -255,14 +261,20 @@ static void bring_told(struct call *c, struct image *i)
 
 void sync_run(struct call *c)
 {
-	struct image *i;
-
 	while (active) {
-		i = NULL;
+		struct image *i = NULL;
+		bool bringing = false;
+
 		ofd_each(find_told, &i);
-		if (!i)
+		if (i) {
+			bring_told(c, i);
+			continue;
+		}
+		/* What another thread has begun to bring is to be there, too, and told of if it failed. */
+		ofd_each(find_bringing, &bringing);
+		if (!bringing)
 			return;
-		bring_told(c, i);
+		state_wait(&idle);
 	}
 }
 

@@ -17,7 +17,7 @@ struct sync {
 	int mapped;       /* … and those of them whose stores nobody tells of */
 	bool dirty, closed;
 	bool whole;       /* look at all of it, not only at what was added */
-	bool bringing;    /* what was told is on its way */
+	unsigned bringing; /* threads that bring what was told */
 	int error;        /* of an earlier flush, not yet returned by a call */
 	uint64_t due_ns;  /* when to look for stores next */
 };
