@@ -244,11 +244,19 @@ static long transfer(struct call *c, struct buffers *b, int64_t off, unsigned fl
 	return writing ? io_write(c, o, b, off, flags) : io_read(c, o, b, off, flags);
 }
 
+/* What is wrong with the buffers, the kernel says after what is wrong with the descriptor; O_PATH it does not see. */
+static long refuse_buffers(struct call *c)
+{
+	const struct ofd *o = ofd_by_fd(c->tid, (int)c->arg[0]);
+
+	return o && o->flags & O_PATH ? -EBADF : CALL_CONTINUE;
+}
+
 static long transfer_one(struct call *c, int64_t off, bool writing)
 {
 	struct buffers b;
 
-	return buffers_one(&b, c->arg[1], c->arg[2]) ? CALL_CONTINUE : transfer(c, &b, off, 0, writing);
+	return buffers_one(&b, c->arg[1], c->arg[2]) ? refuse_buffers(c) : transfer(c, &b, off, 0, writing);
 }
 
 static long transfer_vector(struct call *c, int64_t off, unsigned flags, bool writing)
@@ -256,7 +264,7 @@ static long transfer_vector(struct call *c, int64_t off, unsigned flags, bool wr
 	struct buffers b;
 
 	/* What is wrong with the vector, the kernel says after what is wrong with the descriptor. */
-	return buffers_vector(c, &b, c->arg[1], c->arg[2]) ? CALL_CONTINUE : transfer(c, &b, off, flags, writing);
+	return buffers_vector(c, &b, c->arg[1], c->arg[2]) ? refuse_buffers(c) : transfer(c, &b, off, flags, writing);
 }
 
 static int64_t offset_of(const struct call *c)
