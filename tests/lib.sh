@@ -150,10 +150,7 @@ stat_of() {
 }
 
 # A digest of everything in a tree that a read must not change.
-digest() {
-	(cd "$1" && find . -printf '%p %y %m %n %U:%G %s %T@ %l\n' | LC_ALL=C sort
-	find . -type f -readable -print0 | LC_ALL=C sort -z | xargs -0 sha1sum) 2>/dev/null | sha1sum
-}
+digest() { "$PYTHON" "$HERE/fingerprint" -s "$@"; }
 
 # same NAME COMMAND: `sh -c COMMAND` prints the same and ends the same natively and traced. $T is the tree,
 # made anew before each run.
