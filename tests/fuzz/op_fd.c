@@ -24,9 +24,9 @@ static void run_dup2(void)
 	int fd = pick_fd();
 	int number = slots[to] >= 0 && chance(400) ? slots[to] : HOME + to;
 	say(", s%d%s, %lx)", to, number == slots[to] ? "" : "'s own", flags);
-	/* What such descriptors are at a low number is among README's limits. */
+	/* What such descriptors are at a low number is among README's limits; that a slot's own is high, is so only supervised. */
 	long status = sys(fcntl, fd, F_GETFL);
-	if (number == HOME + to && status >= 0 && (status & O_PATH || (status & O_ACCMODE) == O_ACCMODE))
+	if (status >= 0 && (status & O_PATH || (status & O_ACCMODE) == O_ACCMODE))
 		number = -1;
 	long r = three ? sys(dup3, fd, number, flags) : sys(dup2, fd, number);
 	keep_fd_at(to, r);
