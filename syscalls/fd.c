@@ -85,10 +85,10 @@ int fd_lower(struct call *c, struct ofd *o, int src, bool passed)
 	return rc;
 }
 
-/* Whether the kernel may choose the numbers of O's duplicates. */
-static bool stays_low(const struct ofd *o)
+/* Whether the kernel may choose the numbers of O's duplicates. Of what is locked every close must be seen. */
+static bool stays_low(const struct call *c, const struct ofd *o)
 {
-	return o->io == OFD_NATIVE || fd_all_trapped();
+	return fd_all_trapped() || (o->io == OFD_NATIVE && !locks_held(c->tid, o));
 }
 
 long sys_dup(struct call *c)
@@ -98,7 +98,7 @@ long sys_dup(struct call *c)
 	if (!o)
 		return CALL_CONTINUE;
 	call_remote(c, o->mount);
-	return stays_low(o) ? CALL_CONTINUE : dup_emulated(c, o, (int)c->arg[0], false);
+	return stays_low(c, o) ? CALL_CONTINUE : dup_emulated(c, o, (int)c->arg[0], false);
 }
 
 static bool is_open(const struct call *c, int fd)
@@ -198,10 +198,13 @@ static long get_status(const struct ofd *o)
 	return o->flags & O_PATH ? o->flags & (O_PATH | O_DIRECTORY | O_NOFOLLOW) : (o->flags & ~O_CLOEXEC) | large_file;
 }
 
-static long set_status(struct ofd *o, int flags)
+static long set_status(struct call *c, struct ofd *o, int flags)
 {
 	const int settable = O_APPEND | O_NONBLOCK | O_DIRECT | O_NOATIME;
+	int rc = o->flags & ~flags & O_APPEND ? sync_anywhere(c, o) : 0;
 
+	if (rc)
+		return rc;
 	o->flags = (o->flags & ~settable) | (flags & settable);
 	return CALL_CONTINUE;
 }
@@ -235,7 +238,7 @@ long sys_fcntl(struct call *c)
 	case F_DUPFD_CLOEXEC:
 		if ((unsigned)c->arg[2] >= (unsigned)FD_BASE)
 			return -EINVAL;
-		return stays_low(o) ? CALL_CONTINUE : dup_emulated(c, o, fd, command == F_DUPFD_CLOEXEC);
+		return stays_low(c, o) ? CALL_CONTINUE : dup_emulated(c, o, fd, command == F_DUPFD_CLOEXEC);
 	case F_GETFD:
 	case F_SETFD:
 		return CALL_CONTINUE;
@@ -249,7 +252,7 @@ long sys_fcntl(struct call *c)
 	case F_SETPIPE_SZ:
 		return o->channel ? flow_pipe_size(c, o, command) : CALL_CONTINUE;
 	case F_SETFL:
-		return set_status(o, (int)c->arg[2]);
+		return set_status(c, o, (int)c->arg[2]);
 	case F_GETLK:
 	case F_SETLK:
 	case F_SETLKW:

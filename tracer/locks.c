@@ -219,6 +219,11 @@ bool locks_deadlock(const struct node *n, const struct lock_want *w)
 
 /* ---- the ends of locks ---- */
 
+bool locks_held(pid_t tid, const struct ofd *o)
+{
+	return holds && *hold_slot(o->node, locks_owner(tid));
+}
+
 void locks_closing(pid_t tid, const struct ofd *o)
 {
 	struct hold **slot = holds ? hold_slot(o->node, locks_owner(tid)) : NULL;

@@ -43,6 +43,9 @@ bool locks_deadlock(const struct node *n, const struct lock_want *w);
 
 /* ---- the ends of locks ---- */
 
+/* Whether TID's process has record locks of O's file. */
+bool locks_held(pid_t tid, const struct ofd *o);
+
 /* TID closes a descriptor of O. */
 void locks_closing(pid_t tid, const struct ofd *o);
 

@@ -214,6 +214,13 @@ static int flush(struct call *c, struct image *i, uint64_t off, uint64_t len, bo
 	return rc;
 }
 
+int sync_anywhere(struct call *c, struct ofd *o)
+{
+	int rc = o->writes && !o->image->filled ? flush(c, o->image, 0, UINT64_MAX, true) : 0;
+
+	return rc || !o->writes || o->image->filled ? rc : fill_unreadable(c, o);
+}
+
 int sync_push(struct call *c, struct image *i)
 {
 	return flush(c, i, 0, UINT64_MAX, true);

@@ -27,6 +27,9 @@ struct ofd;
  */
 int sync_native(struct call *c, struct ofd *o);
 
+/* O, if the kernel writes it, is about to lose O_APPEND: its image gets what is before the end. 0 or a negative errno. */
+int sync_anywhere(struct call *c, struct ofd *o);
+
 /* Lets tasks store into mappings of O, which can be read and written. 0 or a negative errno. */
 int sync_mapped(struct call *c, struct ofd *o);
 

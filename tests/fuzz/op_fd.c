@@ -2,15 +2,26 @@
 #include <sys/file.h>
 #include <sys/ioctl.h>
 #include <linux/fs.h>
+#include <linux/kcmp.h>
 
 #include "fuzz.h"
+
+/* Whether FD's description has a low number: that duplicates of that are closed, record locks do not hear (README's limits). */
+static bool is_low_too(int fd)
+{
+	bool low = false;
+
+	for (int i = 0; i < SLOTS && families & FAM_LOCK && !low; i++)
+		low = syscall(SYS_kcmp, getpid(), getpid(), KCMP_FILE, fd, HOME + i) == 0;
+	return low;
+}
 
 static void run_dup(void)
 {
 	say("dup(");
 	int fd = pick_fd();
 	say(")");
-	keep_fd(sys(dup, fd));
+	keep_fd(sys(dup, is_low_too(fd) ? -1 : fd));
 }
 
 /* Onto the slot's own low number, or onto what the slot has. */
@@ -69,7 +80,7 @@ static void run_fcntl(void)
 		/* Where the numbers end is another limit for us. */
 		if (least == 20000)
 			least = -1;
-		keep_fd(sys(fcntl, fd, cloexec ? F_DUPFD_CLOEXEC : F_DUPFD, least));
+		keep_fd(sys(fcntl, is_low_too(fd) ? -1 : fd, cloexec ? F_DUPFD_CLOEXEC : F_DUPFD, least));
 		return;
 	}
 	default: {

@@ -147,6 +147,24 @@ static void low(void)
 	show_file("lines.txt");
 }
 
+/* A low descriptor that appends no longer writes where it stands, into what was there before. */
+static void appends_no_longer(void)
+{
+	int fd = SHOWFD(sys(open, P("lines.txt"), O_WRONLY | O_APPEND));
+
+	section("no longer");
+	SHOW(sys(dup2, fd, 72));
+	SHOW(sys(write, 72, "tail", 4));
+	SHOW(sys(fcntl, 72, F_SETFL, 0));
+	SHOW(sys(lseek, 72, 2, SEEK_SET));
+	SHOW(sys(write, 72, "HEAD", 4));
+	SHOW(sys(fcntl, 72, F_SETFL, O_APPEND));
+	SHOW(sys(write, 72, "again", 5));
+	close(72);
+	close(fd);
+	show_file("lines.txt");
+}
+
 int main(int argc, char **argv)
 {
 	guest_init(argc, argv);
@@ -155,5 +173,6 @@ int main(int argc, char **argv)
 	processes();
 	created();
 	low();
+	appends_no_longer();
 	return 0;
 }

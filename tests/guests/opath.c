@@ -31,6 +31,9 @@ static void of(const char *name, int extra)
 	close(SHOWFD(sys(openat, fd, "one", O_RDONLY)));
 	close(SHOWFD(sys(openat, fd, "../hello.txt", O_RDONLY)));
 	close(SHOWFD(sys(openat, fd, "", O_RDONLY)));
+	SHOW(sys(dup2, fd, 72));
+	SHOW(sys(fcntl, 72, F_SETFL, O_APPEND));
+	SHOW(sys(close, 72));
 	copy = SHOWFD(sys(dup, fd));
 	stat_fd("copy", copy);
 	SHOW(sys(unlink, P("hello.txt")));

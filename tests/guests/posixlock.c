@@ -296,6 +296,24 @@ static void ranges_of_closes(void)
 	SEEN();
 }
 
+/* Of a file with a low number, too, the close of a duplicate that was made while it was locked is heard. */
+static void copies_of_low(void)
+{
+	int fd = open(P("lines.txt"), O_RDWR);
+
+	section("copies of low");
+	SHOW(sys(dup2, fd, 75));
+	SHOW(lock(75, F_WRLCK, 0, 10));
+	SEEN();
+	close(SHOWFD(sys(dup, fd)));
+	SEEN();
+	SHOW(lock(75, F_WRLCK, 0, 10));
+	close(SHOWFD(sys(fcntl, fd, F_DUPFD, 0)));
+	SEEN();
+	close(75);
+	close(fd);
+}
+
 /* In the child: ourselves again, with a descriptor that stays and one that does not. */
 static void exec_child(char **argv, int flags_locked, int flags_other)
 {
@@ -359,6 +377,7 @@ int main(int argc, char **argv)
 	clones(CLONE_FILES);
 	forks();
 	ranges_of_closes();
+	copies_of_low();
 	execs(argv, 0, 0);
 	execs(argv, 0, O_CLOEXEC);
 	execs(argv, O_CLOEXEC, 0);
