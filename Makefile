@@ -27,7 +27,7 @@ tracer_objs := tracer/main.o tracer/options.o tracer/launch.o tracer/target.o tr
 	tracer/shadow.o tracer/channel.o tracer/relay.o tracer/relay_connect.o tracer/relay_bind.o tracer/pump.o tracer/locks.o tracer/ranges.o \
 	tracer/spawn.o tracer/filter.o tracer/loop.o tracer/stop.o tracer/stop_work.o tracer/pass.o tracer/regs.o tracer/task.o tracer/worker.o tracer/notify.o \
 	tracer/proclink.o \
-	tracer/call.o tracer/mem.o tracer/place.o tracer/rules.o tracer/cache.o tracer/ofd.o \
+	tracer/call.o tracer/mem.o tracer/place.o tracer/intent.o tracer/path.o tracer/pattern.o tracer/pattern_syntax.o tracer/rules.o tracer/rules_default.o tracer/cache.o tracer/ofd.o \
 	tracer/placeholder.o tracer/drain.o tracer/image.o tracer/sync.o tracer/bring.o tracer/push.o tracer/carrier.o tracer/watch.o tracer/elf.o tracer/exe.o $(log_objs)
 
 syscalls_objs := syscalls/table.o syscalls/remote.o syscalls/open.o syscalls/io.o syscalls/stat.o \
@@ -37,7 +37,7 @@ syscalls_objs := syscalls/table.o syscalls/remote.o syscalls/open.o syscalls/io.
 	syscalls/ioctl.o syscalls/fhandle.o syscalls/mount.o \
 	syscalls/limit.o syscalls/aim.o syscalls/meta.o syscalls/link.o syscalls/xattr.o syscalls/cwd.o syscalls/exec.o syscalls/program.o syscalls/scratch.o syscalls/watch.o
 
-tracer_libs := -lseccomp -lelf -lprotobuf-nanopb -pthread
+tracer_libs := -lseccomp -lelf -lpcre2-8 -lprotobuf-nanopb -pthread
 agent_libs := -lprotobuf-nanopb -pthread
 
 pb := $(B)/proto/remotefs.pb.o

@@ -51,8 +51,9 @@ static bool find_loader(const char *interp, struct place *p)
 	p->key[0] = '\0';
 	if (*interp != '/' || path_normalise(interp, norm, sizeof(norm)) < 0)
 		return false;
-	p->mount = rules_find(norm, true);
-	return p->mount && !path_to_target(p->mount, norm, p->path, sizeof(p->path));
+	const struct decision *d = rules_decide(norm, false, true);
+	p->mount = d->mount;
+	return p->mount && !path_to_target(p->mount, d->path ? d->path : norm, p->path, sizeof(p->path));
 }
 
 /* ---- copies ---- */

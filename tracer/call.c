@@ -187,7 +187,7 @@ long call_default(struct call *c)
 	for (int i = 0; i < 6; i++) {
 		const struct mount *m = NULL;
 
-		if (c->row->args[i] == A_PATH) {
+		if (c->row->args[i] == A_PATH || c->row->args[i] == A_CHANGED) {
 			m = path_argument(c, i, &behalf);
 		} else if (c->row->args[i] == A_FD) {
 			struct ofd *o = ofd_by_fd(c->tid, (int)c->arg[i]);

@@ -63,6 +63,7 @@ static int start_target(const char *at, const char *sub, const char *target)
 	struct mount *m = rules_add_mount(at, sub, tag);
 	callbacks.arg = m;
 	m->writable = writable;
+	rules_set_mode(m, job.options->mode);
 	struct link_greeting greeting = { .read_only = !writable, .at = m->at, .sub = m->sub };
 	m->link = link_open(stream.in, stream.out, stream.pid, tag, &greeting, HELLO_TIMEOUT_MS, &callbacks, why, sizeof(why));
 	if (m->link)

@@ -278,6 +278,7 @@ static bool decode_input(struct decoding *d, unsigned kind, uint64_t v, uint64_t
 {
 	switch (kind) {
 	case A_PATH:
+	case A_CHANGED:
 	case A_LINKTEXT:
 		decode_path(d, v);
 		return true;
@@ -345,6 +346,7 @@ static void decode_arg(struct decoding *d, int i)
 		decode_ioctl_arg(d, (uint32_t)c->arg[i - 1], v);
 		break;
 	case A_SOCKADDR:
+	case A_BOUND:
 		decode_sockaddr(d, v, next);
 		break;
 	case A_PTR:

@@ -18,7 +18,7 @@ static bool row_has(const struct syscall_row *row, int kind, int or_kind)
 static bool is_file(const struct syscall_row *row)
 {
 	/* symlink's link text and getcwd's result are paths to strace too */
-	return row_has(row, A_PATH, A_CWD_OUT);
+	return row_has(row, A_PATH, A_CHANGED) || row_has(row, A_CWD_OUT, A_CWD_OUT);
 }
 
 static bool is_desc(const struct syscall_row *row)

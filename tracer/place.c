@@ -9,6 +9,7 @@
 
 #include "call.h"
 #include "exe.h"
+#include "intent.h"
 #include "mem.h"
 #include "ofd.h"
 #include "proclink.h"
@@ -112,15 +113,15 @@ static void set_key(struct place *p, const char *norm, const char *raw)
 		p->key[0] = '\0';
 }
 
-/* A remote program has its own loader and libraries. */
-static const struct mount *find_mount(const struct call *c, const char *norm)
+/* What becomes of NORM, which C is to WRITE or not. A remote program has its own loader and libraries. */
+static const struct decision *decide(const struct call *c, const char *norm, bool write)
 {
-	const struct mount *m = rules_find(norm, false), *other = m ? NULL : rules_find(norm, true);
+	const struct decision *d = rules_decide(norm, write, false);
 
-	return other && exe_of(c->tid) ? other : m;
+	return d->here && exe_of(c->tid) ? rules_decide(norm, write, true) : d;
 }
 
-/* True when the kernel, following RAW name by name, would step into a remote tree on its way. */
+/* True when the kernel, following RAW name by name, would not get to where we do: there is a remote tree on its way. */
 static bool passes_remote(const struct call *c, const char *raw)
 {
 	char part[PATH_MAX], norm[PATH_MAX];
@@ -128,7 +129,7 @@ static bool passes_remote(const struct call *c, const char *raw)
 	for (const char *p = raw; (p = strstr(p, "/..")); p += 3) {
 		memcpy(part, raw, (size_t)(p - raw));
 		part[p - raw] = '\0';
-		if (p > raw && !path_normalise(part, norm, sizeof(norm)) && find_mount(c, norm))
+		if (p > raw && !path_normalise(part, norm, sizeof(norm)) && decide(c, norm, false)->mount)
 			return true;
 	}
 	return false;
@@ -188,6 +189,19 @@ static int place_link(struct call *c, struct place *p, const char *abs, int flag
 	return place_relative(c, p, &s, *rest ? rest : ".", flags);
 }
 
+/* RAW is what D maps it to. Its last component is no more or less than RAW's: a slash behind it stays. */
+static int place_mapped(struct call *c, struct place *p, const struct decision *d, const char *raw)
+{
+	char mapped[PATH_MAX];
+	int rc = path_join(d->path, wants_dir(raw) ? "/" : "", mapped, sizeof(mapped));
+
+	p->mount = d->mount;
+	if (rc < 0 || !p->mount)
+		return rc < 0 ? rc : place_behalf(c, p, d->path, wants_dir(raw));
+	set_key(p, d->path, mapped);
+	return target_path(p->mount, mapped, d->path, p->path);
+}
+
 static int place_absolute(struct call *c, struct place *p, const char *raw, int flags)
 {
 	char norm[PATH_MAX];
@@ -195,7 +209,12 @@ static int place_absolute(struct call *c, struct place *p, const char *raw, int 
 
 	if (rc < 0)
 		return rc;
-	p->mount = find_mount(c, norm);
+	const struct decision *d = decide(c, norm, intent_writes(c));
+	if (d->verdict == VERDICT_NOT_FOUND)
+		return -ENOENT;
+	if (d->path)
+		return place_mapped(c, p, d, raw);
+	p->mount = d->mount;
 	if (p->mount) {
 		set_key(p, norm, raw);
 		return target_path(p->mount, raw, norm, p->path);
@@ -206,6 +225,14 @@ static int place_absolute(struct call *c, struct place *p, const char *raw, int 
 	if (rc || p->mount || p->behalf || !through)
 		return rc;
 	return place_behalf(c, p, norm, wants_dir(raw));
+}
+
+/* Whether NORM is a place in M, by its own name. */
+static bool stays(const struct call *c, const char *norm, const struct mount *m)
+{
+	const struct decision *d = decide(c, norm, intent_writes(c));
+
+	return d->mount == m && d->verdict != VERDICT_NOT_FOUND && !d->path;
 }
 
 /* True when the way of the absolute path ABS, which starts within M, leads out of it (and perhaps back). */
@@ -226,7 +253,7 @@ static int place_relative(struct call *c, struct place *p, struct start *s, cons
 		/* Longer than PATH_MAX from the root is fine for a relative path; it just has no cache key. */
 		if (rc < 0)
 			s->text[0] = '\0';
-		else if (find_mount(c, norm) != s->dir->mount || leaves_mount(s->dir->mount, abs)) {
+		else if (!stays(c, norm, s->dir->mount) || leaves_mount(s->dir->mount, abs)) {
 			rc = place_absolute(c, p, abs, flags);
 			return !rc && !p->mount && !p->behalf ? place_behalf(c, p, norm, wants_dir(rel)) : rc;
 		}
@@ -279,7 +306,7 @@ static long place_path(struct call *c, int dirfd, const char *raw, int flags, st
 	if (path_join(s.text, raw, abs, sizeof(abs)) < 0 || path_normalise(abs, norm, sizeof(norm)) < 0)
 		return 0;
 	/* From a local directory the kernel does as well as we, unless the path enters a remote tree. */
-	return find_mount(c, norm) ? place_absolute(c, p, abs, flags) : place_link(c, p, abs, flags);
+	return stays(c, norm, NULL) ? place_link(c, p, abs, flags) : place_absolute(c, p, abs, flags);
 }
 
 long place_resolve(struct call *c, int dirfd, uint64_t addr, int flags, struct place *p)

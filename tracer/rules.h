@@ -1,4 +1,7 @@
-/* Which paths are remote: the mounts of this run and what stays local in spite of them. */
+/*
+ * Which paths are remote: the mounts of this run, the user's and the default lists, and what stays local in spite of them. Lists,
+ * their order and the defaults are mirrord's.
+ */
 #ifndef TRACER_RULES_H
 #define TRACER_RULES_H
 
@@ -6,6 +9,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include "options.h"
+#include "path.h"
 
 struct link;
 
@@ -16,6 +22,10 @@ struct mount {
 	char *tag; /* "dir:/srv" */
 	struct link *link;
 	bool writable;
+	enum mode mode; /* rules_set_mode */
+	bool defaults; /* the default lists apply here, and what read mode does not change there is changed here */
+	struct mount *twin; /* the same tree, writable if this one is not; there only for the rules that demand it */
+	bool is_twin;
 	bool closing; /* the goodbye is being said: nothing is sent any more; under the state lock */
 	/* Requests on their way, and when the last of them was answered or the first one sent (now_ns). */
 	atomic_uint waiting;
@@ -34,6 +44,9 @@ uint64_t mount_silence(const struct mount *m);
 /* Adds a remote tree. AT and SUB are normalised copies; TAG is copied. The mount lives until the end. */
 struct mount *rules_add_mount(const char *at, const char *sub, const char *tag);
 
+/* What becomes of paths in M that no rule has a word about. */
+void rules_set_mode(struct mount *m, enum mode mode);
+
 /* All mounts, and their number in *COUNT. */
 struct mount *const *rules_mounts(size_t *count);
 
@@ -46,26 +59,51 @@ enum rules_for {
 /* Makes PATH (absolute, normalised) and everything below it local FOR some programs, whatever mount covers it. */
 void rules_keep_local(const char *path, enum rules_for programs);
 
-/* The remote tree that PATH (absolute, normalised) lies in for a program that is here, or REMOTE; NULL: it is local. */
-const struct mount *rules_find(const char *path, bool remote);
+/* The user's lists. For each path the first that has a word about it counts, in this order. */
+enum rule_kind {
+	RULE_MAPPING,    /* the path is another one, for what follows */
+	RULE_NOT_FOUND,  /* there is no such file */
+	RULE_READ_WRITE, /* remote, and changed there whatever the mode */
+	RULE_READ_ONLY,  /* remote if it is to be read, else local */
+	RULE_LOCAL,
+};
 
 /*
- * Normalises PATH lexically into OUT (LEN bytes): one slash between names, no ".", each ".." takes the
- * name before it along, no slash at the end. PATH must be absolute. 0 or -ENAMETOOLONG.
+ * Adds PATTERN (pattern.h) to a list; a mapping's REPLACEMENT is as pattern_replace has it, NULL for the other lists. ORIGIN says
+ * where it was given, "FILE:LINE:COLUMN" or "--local". All are copied. 0, or -EINVAL with what is wrong in ERR (LEN bytes).
  */
-int path_normalise(const char *path, char *out, size_t len);
+int rules_add(enum rule_kind kind, const char *pattern, const char *replacement, const char *origin, char *err, size_t len);
 
-/* Joins DIR (absolute) and REL with one slash. 0 or -ENAMETOOLONG. */
-int path_join(const char *dir, const char *rel, char *out, size_t len);
-
-/* True when PATH is DIR or lies below it; both normalised. */
-bool path_within(const char *path, const char *dir);
+/* Whether the user gave any rule of KIND. */
+bool rules_given(enum rule_kind kind);
 
 /*
- * Translates between the program's and the target's view of one mount. 0, -ENAMETOOLONG, or -ENOENT when
- * PATH does not lie within AT (SUB).
+ * Makes mirrord's default lists apply in all mounts that have DEFAULTS set. PROGRAM is the absolute path of what is run and CWD that of
+ * where, or NULL; $TMPDIR and $HOME are taken from the environment.
  */
-int path_to_target(const struct mount *m, const char *path, char *out, size_t len);
-int path_to_program(const struct mount *m, const char *path, char *out, size_t len);
+void rules_add_defaults(const char *program, const char *cwd);
+
+enum verdict {
+	VERDICT_LOCAL,
+	VERDICT_REMOTE,
+	VERDICT_NOT_FOUND,
+};
+
+/* What becomes of a path. */
+struct decision {
+	enum verdict verdict;
+	const struct mount *mount; /* if it is remote */
+	const char *path;          /* what it is mapped to, normalised; NULL: it is itself */
+	/* Why: by which list ("read_write", "mode read" …), and the list's pattern and its origin, or NULL. */
+	const char *list, *pattern, *origin;
+	const char *mapping, *mapping_origin; /* the pattern that mapped it, or NULL */
+	bool here;                            /* local because the program is: it may be otherwise for a remote one */
+};
+
+/*
+ * Decides about PATH (absolute, normalised), which is to be changed (WRITE) or not, for a program that is here, or REMOTE. What
+ * is returned is good until the next call. Wants the state lock held, once there are several threads.
+ */
+const struct decision *rules_decide(const char *path, bool write, bool remote);
 
 #endif

@@ -86,12 +86,17 @@ static void test_within(void **state)
 	assert_true(path_within("/anything", "/"));
 }
 
+static const struct mount *mount_of(const char *path)
+{
+	return rules_decide(path, false, false)->mount;
+}
+
 static void test_mounts(void **state)
 {
 	char out[PATH_MAX];
 
 	(void)state;
-	assert_null(rules_find("/data/x", false));
+	assert_null(mount_of("/data/x"));
 	struct mount *data = rules_add_mount("/data", "/srv", "dir:/x");
 	struct mount *deep = rules_add_mount("/data/deep", "/", "dir:/y");
 	struct mount *root = rules_add_mount("/", "/", "dir:/z");
@@ -100,16 +105,16 @@ static void test_mounts(void **state)
 	rules_keep_local("/proc", FOR_ALL);
 	rules_keep_local("/dev", FOR_ALL);
 	rules_keep_local("/data/local", FOR_ALL);
-	assert_ptr_equal(rules_find("/data", false), data);
-	assert_ptr_equal(rules_find("/data/x", false), data);
-	assert_ptr_equal(rules_find("/data/deep/x", false), deep);
-	assert_ptr_equal(rules_find("/database", false), root);
-	assert_null(rules_find("/proc/self", false));
-	assert_null(rules_find("/proc", false));
-	assert_ptr_equal(rules_find("/process", false), root);
-	assert_null(rules_find("/dev/null", false));
-	assert_ptr_equal(rules_find("/dev/data/x", false), dev);
-	assert_null(rules_find("/data/local/x", false));
+	assert_ptr_equal(mount_of("/data"), data);
+	assert_ptr_equal(mount_of("/data/x"), data);
+	assert_ptr_equal(mount_of("/data/deep/x"), deep);
+	assert_ptr_equal(mount_of("/database"), root);
+	assert_null(mount_of("/proc/self"));
+	assert_null(mount_of("/proc"));
+	assert_ptr_equal(mount_of("/process"), root);
+	assert_null(mount_of("/dev/null"));
+	assert_ptr_equal(mount_of("/dev/data/x"), dev);
+	assert_null(mount_of("/data/local/x"));
 
 	assert_int_equal(path_to_target(data, "/data", out, sizeof(out)), 0);
 	assert_string_equal(out, "/srv");

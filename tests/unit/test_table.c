@@ -27,6 +27,11 @@ static int count_kind(const struct syscall_row *row, int kind)
 	return n;
 }
 
+static int count_paths(const struct syscall_row *row)
+{
+	return count_kind(row, A_PATH) + count_kind(row, A_CHANGED);
+}
+
 static void test_order(void **state)
 {
 	size_t count;
@@ -80,11 +85,11 @@ static void test_arguments(void **state)
 
 		for (int a = n; a < 6; a++)
 			assert_int_equal(row->args[a], A_NONE);
-		assert_true(count_kind(row, A_PATH) <= 2);
+		assert_true(count_paths(row) <= 2);
 		for (int a = 0; a < n; a++) {
 			/* A descriptor that a path is relative to stands before it; a length behind its buffer. */
 			if (row->args[a] == A_DIRFD)
-				assert_true(a + 1 < n && row->args[a + 1] == A_PATH);
+				assert_true(a + 1 < n && (row->args[a + 1] == A_PATH || row->args[a + 1] == A_CHANGED));
 			if (row->args[a] == A_BUF_IN || row->args[a] == A_IOV_IN || row->args[a] == A_IOV_OUT)
 				assert_true(row->args[a + 1] == A_SIZE || row->args[a + 1] == A_UINT);
 			if (row->args[a] == A_FCNTL_ARG)
@@ -103,22 +108,22 @@ static void test_classes(void **state)
 
 		switch (row->class) {
 		case CLASS_PATH:
-			assert_true(count_kind(row, A_PATH) > 0 || row->nr == SYS_getcwd ||
+			assert_true(count_paths(row) > 0 || row->nr == SYS_getcwd ||
 				    row->nr == SYS_inotify_init || row->nr == SYS_inotify_init1);
 			break;
 		case CLASS_ANY:
 			assert_non_null(row->handler);
-			assert_int_equal(count_kind(row, A_PATH) + count_kind(row, A_FD), 0);
+			assert_int_equal(count_paths(row) + count_kind(row, A_FD), 0);
 			break;
 		case CLASS_FD:
 		case CLASS_DUP:
 		case CLASS_ANYFD:
 		case CLASS_COMMAND:
 			assert_true(count_kind(row, A_FD) > 0);
-			assert_int_equal(count_kind(row, A_PATH), 0);
+			assert_int_equal(count_paths(row), 0);
 			break;
 		case CLASS_TRACE:
-			assert_true(count_kind(row, A_PATH) <= 1);
+			assert_true(count_paths(row) <= 1);
 			assert_non_null(row->handler);
 			break;
 		case CLASS_SOCKET:
@@ -131,10 +136,32 @@ static void test_classes(void **state)
 		case CLASS_PASS:
 		case CLASS_NOSYS:
 			assert_null(row->handler);
-			assert_int_equal(count_kind(row, A_PATH), 0);
+			assert_int_equal(count_paths(row), 0);
 			break;
 		}
 	}
+}
+
+/* What changes the file that it names, by the manual pages; of two names both. */
+static void test_changes(void **state)
+{
+	static const char *const names[] = {
+		"chmod", "chown", "creat", "fchmodat", "fchmodat2", "fchownat", "file_setattr", "futimesat", "lchown", "link", "linkat",
+		"lremovexattr", "lsetxattr", "mkdir", "mkdirat", "mknod", "mknodat", "removexattr", "removexattrat", "rename", "renameat",
+		"renameat2", "rmdir", "setxattr", "setxattrat", "symlink", "symlinkat", "truncate", "unlink", "unlinkat", "utime",
+		"utimensat", "utimes",
+	};
+	size_t count, found = 0;
+	const struct syscall_row *rows = table_all(&count);
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
+		assert_non_null(table_find(names[i]));
+		assert_int_equal(count_kind(table_find(names[i]), A_PATH), 0);
+	}
+	for (size_t i = 0; i < count; i++)
+		found += count_kind(&rows[i], A_CHANGED) > 0;
+	assert_int_equal(found, sizeof(names) / sizeof(*names));
+	assert_int_equal(count_kind(table_find("bind"), A_BOUND), 1);
 }
 
 static void test_special_rows(void **state)
@@ -158,7 +185,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_order),	  cmocka_unit_test(test_range),	  cmocka_unit_test(test_names),
-		cmocka_unit_test(test_arguments), cmocka_unit_test(test_classes), cmocka_unit_test(test_special_rows),
+		cmocka_unit_test(test_arguments), cmocka_unit_test(test_classes), cmocka_unit_test(test_changes), cmocka_unit_test(test_special_rows),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,77 @@
+#include "path.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "rules.h"
+
+int path_normalise(const char *path, char *out, size_t len)
+{
+	size_t n = 0;
+
+	while (*path) {
+		size_t part = strcspn(path, "/");
+
+		if (part == 2 && !memcmp(path, "..", 2)) {
+			while (n && out[--n] != '/')
+				;
+		} else if (part && !(part == 1 && *path == '.')) {
+			if (n + part + 2 > len)
+				return -ENAMETOOLONG;
+			out[n++] = '/';
+			memcpy(out + n, path, part);
+			n += part;
+		}
+		path += part;
+		path += strspn(path, "/");
+	}
+	if (!n)
+		out[n++] = '/';
+	out[n] = '\0';
+	return 0;
+}
+
+int path_join(const char *dir, const char *rel, char *out, size_t len)
+{
+	size_t n = strlen(dir);
+	bool slash = n && dir[n - 1] != '/' && *rel && *rel != '/';
+
+	if (n + slash + strlen(rel) + 1 > len)
+		return -ENAMETOOLONG;
+	memmove(out, dir, n);
+	if (slash)
+		out[n++] = '/';
+	strcpy(out + n, rel);
+	return 0;
+}
+
+bool path_within(const char *path, const char *dir)
+{
+	size_t n = strlen(dir);
+
+	if (n == 1)
+		return true;
+	return !strncmp(path, dir, n) && (path[n] == '/' || path[n] == '\0');
+}
+
+static int path_rebase(const char *path, const char *from, const char *to, char *out, size_t len)
+{
+	const char *rest;
+
+	/* The name of an open file need not be a path any more. */
+	if (*path != '/' || !path_within(path, from))
+		return -ENOENT;
+	rest = path + (from[1] ? strlen(from) : 1);
+	rest += strspn(rest, "/");
+	return path_join(to, rest, out, len);
+}
+
+int path_to_target(const struct mount *m, const char *path, char *out, size_t len)
+{
+	return path_rebase(path, m->at, m->sub, out, len);
+}
+
+int path_to_program(const struct mount *m, const char *path, char *out, size_t len)
+{
+	return path_rebase(path, m->sub, m->at, out, len);
+}
