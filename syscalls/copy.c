@@ -42,9 +42,10 @@ static int offset_read(struct call *c, struct offset *off)
 	return off->addr ? call_read(c, off->addr, &off->at, sizeof(off->at)) : 0;
 }
 
+/* What has no offset has 0 for the kernel, too. */
 static void offset_start(struct offset *off, const struct end *e)
 {
-	if (!off->addr)
+	if (!off->addr && end_pos(e) >= 0)
 		off->at = end_pos(e);
 }
 
@@ -86,6 +87,7 @@ static long sendfile_ends(struct call *c, struct end *in, struct end *out, struc
 		return -EBADF;
 	if (off->addr && end_pos(in) < 0)
 		return -ESPIPE;
+	offset_start(off, in);
 	if (io_verify(off->at, count))
 		return -EINVAL;
 	if (end_open(c, (int)c->arg[0], out) || !end_can_write(out))
@@ -205,6 +207,9 @@ static long splice_file(struct call *c, struct end *file, struct end *pipe, stru
 		return -EINVAL;
 	if (io_verify(off->at, len))
 		return -EINVAL;
+	/* What comes of a directory, once there is room for it, the kernel knows. */
+	if (!S_ISREG(file->type))
+		return CALL_CONTINUE;
 	len = len < MAX_RW_COUNT ? len : MAX_RW_COUNT;
 	return into_file ? transfer_from_pipe(c, pipe, file, &off->at, len, nonblock)
 			 : transfer_to_pipe(c, file, pipe, &off->at, len, nonblock);
@@ -223,8 +228,7 @@ static long splice_ends(struct call *c, struct end *in, struct end *out)
 		return -EFAULT;
 	if (!end_can_read(in) || !end_can_write(out))
 		return -EBADF;
-	/* One end has to be a pipe; a directory's bytes go nowhere. */
-	if (!S_ISREG(file->type) || !S_ISFIFO((into_file ? in : out)->type))
+	if (!S_ISFIFO((into_file ? in : out)->type))
 		return -EINVAL;
 	ends_lock(c, in, out);
 	long n = splice_file(c, file, into_file ? in : out, off, into_file);

@@ -10,11 +10,11 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "call.h"
+#include "dir.h"
 #include "fsize.h"
 #include "link.h"
 #include "notify.h"
@@ -56,6 +56,8 @@ int end_open(struct call *c, int fd, struct end *e)
 		e->o = ofd_ref(o);
 		e->type = o->node->attr.mode & S_IFMT;
 		e->flags = o->flags;
+		if (S_ISDIR(e->type))
+			dir_find_position(c, o, fd);
 	}
 	if (!o || o->io == OFD_NATIVE)
 		rc = end_open_local(c, fd, e);
@@ -122,7 +124,7 @@ int64_t end_pos(const struct end *e)
 	off_t at;
 
 	if (end_is_emulated(e))
-		return (int64_t)e->o->pos;
+		return S_ISDIR(e->type) ? e->o->list_cookie : (int64_t)e->o->pos;
 	at = lseek(e->fd, 0, SEEK_CUR);
 	return at < 0 ? -ESPIPE : at;
 }
@@ -337,6 +339,17 @@ static long stage_to_pipe(int staged, struct end *out, int64_t off, size_t len)
 	return n < 0 ? -errno : n;
 }
 
+/* As wait_for_space of fs/splice.c, which comes before anything is looked at that could be spliced. */
+static long wait_for_space(struct call *c, const struct end *out, bool nonblock)
+{
+	struct pollfd p = { .fd = out->fd, .events = POLLOUT };
+	int rc = nonblock ? 0 : wait_ready(c, out->fd, POLLOUT);
+
+	if (rc || poll(&p, 1, 0) < 0)
+		return rc ? rc : -errno;
+	return p.revents & POLLERR ? broken_pipe(c) : p.revents & POLLOUT ? 0 : -EAGAIN;
+}
+
 long transfer_to_pipe(struct call *c, struct end *in, struct end *out, int64_t *off, size_t count, bool nonblock)
 {
 	int room = fcntl(out->fd, F_GETPIPE_SZ);
@@ -346,12 +359,11 @@ long transfer_to_pipe(struct call *c, struct end *in, struct end *out, int64_t *
 	if (room > 0 && count > (size_t)room)
 		count = (size_t)room;
 	do {
-		n = nonblock ? 0 : wait_ready(c, out->fd, POLLOUT);
+		n = wait_for_space(c, out, nonblock);
 		if (!n && staged < 0)
 			n = staged = stage(c, in, *off, count);
-		if (n < 0)
-			return n;
-		n = stage_to_pipe(staged, out, *off, count);
+		if (n >= 0)
+			n = stage_to_pipe(staged, out, *off, count);
 	} while (n == -EAGAIN && !nonblock);
 	if (n > 0)
 		*off += n;
@@ -393,33 +405,32 @@ static long peek_pipe(int fd, uint8_t *buf, size_t len)
 	return n <= 0 ? n < 0 ? -errno : 0 : read(in, buf, (size_t)n);
 }
 
-static void drop_from_pipe(int fd, uint8_t *buf, size_t len)
+/* Not by read: that might wait, and RWF_NOWAIT is refused where a pipe was spliced before (6.4). */
+static void drop_from_pipe(int fd, int nowhere, size_t len)
 {
-	while (len > 0) {
-		struct iovec v = { buf, len };
-		ssize_t n = preadv2(fd, &v, 1, -1, RWF_NOWAIT);
+	ssize_t n;
 
-		if (n <= 0) /* somebody else has read it meanwhile */
-			return;
+	/* It ends early when somebody else has read it meanwhile. */
+	while (len > 0 && (n = splice(fd, NULL, nowhere, NULL, len, SPLICE_F_NONBLOCK)) > 0)
 		len -= (size_t)n;
-	}
 }
 
 /* What is there now goes to OUT; what could not be written stays in the pipe. */
 static long drain_pipe(struct call *c, struct end *in, struct end *out, int64_t *off, uint8_t *buf, size_t count)
 {
+	CLEANUP_FD int nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC);
 	size_t total = 0;
-	long n = 0;
+	long n = nowhere < 0 ? -errno : 0;
 
 	pipe_lock();
-	while (total < count) {
+	while (n >= 0 && total < count) {
 		n = peek_pipe(in->fd, buf, count - total < PIECE ? count - total : PIECE);
 		if (n <= 0)
 			break;
 		n = give(c, out, buf, (size_t)n, off);
 		if (n <= 0)
 			break;
-		drop_from_pipe(in->fd, buf, (size_t)n);
+		drop_from_pipe(in->fd, nowhere, (size_t)n);
 		total += (size_t)n;
 		*off += n;
 	}

@@ -24,11 +24,41 @@ static void say_offset(const int64_t *p, const int64_t *off)
 		say(" [%lld]", (long long)*off);
 }
 
-static bool is_directory(int fd)
+static bool is_pipe(int fd)
 {
 	struct stat st;
 
-	return !sys(fstat, fd, &st) && S_ISDIR(st.st_mode);
+	return !sys(fstat, fd, &st) && S_ISFIFO(st.st_mode);
+}
+
+/*
+ * Pages of a file are in the pipe that FD writes to. They may change with the file, or not any more: that is nobody's
+ * promise (README's limits), so what is there now is made the pipe's own.
+ */
+static void settle(int fd)
+{
+	char link[64];
+	long n;
+
+	if (!is_pipe(fd))
+		return;
+	sprintf(link, "/proc/self/fd/%d", fd);
+	int reader = (int)sys(open, link, O_RDONLY | O_NONBLOCK);
+	if (reader < 0)
+		return;
+	n = sys(read, reader, buffer, BUFFER);
+	say_data(buffer, n);
+	if (n > 0 && sys(write, fd, buffer, n) != n)
+		say(" LOST");
+	close(reader);
+}
+
+/* Where an offset among hashes of names is too far for a file, is the file system's own. */
+static bool is_in_directory(int fd)
+{
+	struct stat st;
+
+	return !sys(fstat, fd, &st) && S_ISDIR(st.st_mode) && sys(lseek, fd, 0, SEEK_CUR);
 }
 
 /* A copy of a file's range onto another that begins in it: what is read depends on what was written, page by page. */
@@ -54,10 +84,10 @@ static void run_sendfile(void)
 	say(", ");
 	size_t len = pick_size();
 	say(")");
-	/* Where a directory's offset stands after a listing decides between errors. */
-	if (is_directory(in) || copies_over_itself(in, out, p, len))
+	if (is_in_directory(in) || copies_over_itself(in, out, p == &off ? p : NULL, len))
 		return;
-	say_result(sys(sendfile, out, in, p, len));
+	if (say_result(sys(sendfile, out, in, p, len)) > 0)
+		settle(out);
 	say_offset(p, &off);
 }
 
@@ -111,7 +141,8 @@ static void run_splice(void)
 	size_t len = pick_size();
 	long flags = PICK(0, 1, 2, 3, 8, 16);
 	say(", %ld)", flags);
-	say_result(sys(splice, in, in_p, out, out_p, len, flags | 2 /* SPLICE_F_NONBLOCK */));
+	if (say_result(sys(splice, in, in_p, out, out_p, len, flags | 2 /* SPLICE_F_NONBLOCK */)) > 0)
+		settle(out);
 	say_offset(in_p, &in_off);
 	say_offset(out_p, &out_off);
 }

@@ -87,12 +87,20 @@ static void into_files(void)
 	SHOW(sys(write, p[1], buf, 65536));
 	SHOW(sys(splice, p[0], NULL, fd, NULL, 1 << 20, 0));
 	show_file("made");
+	/* A pipe that was spliced before is another one to reads that may not wait. */
+	int null = sys(open, "/dev/null", O_WRONLY);
+	at = 0;
+	SHOW(sys(write, p[1], "spliced", 7));
+	SHOW(sys(splice, p[0], NULL, null, NULL, 2, 0));
+	SHOW(sys(splice, p[0], NULL, fd, &at, 3, 0));
+	show_pipe(p[0]);
 	SHOW(sys(write, p[1], "last", 4));
 	close(p[1]);
 	SHOW(sys(splice, p[0], NULL, fd, NULL, 100, 0));
 	SHOW(sys(splice, p[0], NULL, fd, NULL, 100, 0));
 	show_file("made");
 	close(p[0]);
+	close(null);
 	close(fd);
 	close(append);
 }
@@ -168,6 +176,11 @@ static void full(void)
 	close(s[1]);
 }
 
+/* Small and large, at and above the end of what is read, and a directory. */
+static const char *const sources[] = { "hello.txt", "empty", "sizes/s3145745", "dir" };
+
+#define SHOW_CAUGHT(call) (caught = 0, SHOW(call), printf("caught %d\n", caught))
+
 static void gone(void)
 {
 	int fd = SHOWFD(sys(open, P("sizes/s3145745"), O_RDONLY)), p[2], s[2];
@@ -189,8 +202,47 @@ static void gone(void)
 	SHOW(sys(sendfile, s[0], fd, NULL, 100));
 	printf("caught %d, file at %ld\n", caught, sys(lseek, fd, 0, SEEK_CUR));
 	close(fd);
+	for (size_t i = 0; i < COUNT(sources); i++) {
+		off_t at = LONG_MAX - 5, zero = 0;
+
+		fd = sys(open, P(sources[i]), O_RDONLY);
+		printf("%s\n", sources[i]);
+		SHOW_CAUGHT(sys(sendfile, p[1], fd, NULL, 0));
+		SHOW_CAUGHT(sys(sendfile, p[1], fd, NULL, -1L));
+		SHOW_CAUGHT(sys(sendfile, p[1], fd, &at, 10));
+		SHOW_CAUGHT(sys(sendfile, p[1], fd, &zero, 10));
+		SHOW_CAUGHT(sys(splice, fd, NULL, p[1], NULL, 0, 0));
+		SHOW_CAUGHT(sys(splice, fd, NULL, p[1], NULL, 10, SPLICE_F_NONBLOCK));
+		SHOW_CAUGHT(sys(splice, fd, &zero, p[1], NULL, 10, 0));
+		SHOW_CAUGHT(sys(splice, fd, &at, p[1], NULL, 10, 0));
+		close(fd);
+	}
 	close(p[1]);
 	close(s[0]);
+}
+
+/* What is there to be spliced is looked at when there is room. */
+static void no_room(void)
+{
+	int p[2];
+
+	section("a full pipe");
+	if (pipe2(p, O_NONBLOCK) < 0)
+		return;
+	while (write(p[1], buf, 4096) > 0)
+		;
+	for (size_t i = 0; i < COUNT(sources); i++) {
+		int fd = sys(open, P(sources[i]), O_RDONLY);
+
+		printf("%s\n", sources[i]);
+		SHOW(sys(sendfile, p[1], fd, NULL, 0));
+		SHOW(sys(sendfile, p[1], fd, NULL, 10));
+		SHOW(sys(splice, fd, NULL, p[1], NULL, 10, 0));
+		SHOW(sys(splice, fd, NULL, p[1], NULL, 0, 0));
+		close(fd);
+	}
+	close(p[0]);
+	close(p[1]);
 }
 
 static void errors(void)
@@ -249,6 +301,7 @@ int main(int argc, char **argv)
 	through();
 	full();
 	gone();
+	no_room();
 	errors();
 	return 0;
 }
