@@ -89,22 +89,23 @@ input_output() {
 	equal "blocked and ignored signals" "$(masks)" "$(masks "$RT" "${options[@]}" --)"
 }
 
-# typed NAME MODE COMMAND: a person at a terminal sees the same natively and traced.
+# typed NAME MODE WANTED COMMAND: a person at a terminal sees the same natively and traced, WANTED in it.
 typed() {
 	local native traced
-	native=$(within 40 "$PYTHON" "$HERE/e2e/pty.py" "$2" busybox sh -c "$3" 2>&1)
-	traced=$(within 40 "$PYTHON" "$HERE/e2e/pty.py" "$2" "$RT" "${options[@]}" -- busybox sh -c "$3" 2>&1)
+	native=$(within 40 "$PYTHON" "$HERE/e2e/terminal" "$2" busybox sh -c "$4" 2>&1)
+	traced=$(within 40 "$PYTHON" "$HERE/e2e/terminal" "$2" "$RT" "${options[@]}" -- busybox sh -c "$4" 2>&1)
+	grep -qx "$3" <<<"$native" || fail "$1, natively" "$native"
 	equal "$1" "$native" "$traced"
 }
 
 terminals() {
-	typed "Ctrl-C" ctrl-c "cat $T/hello.txt; echo started; sleep 20"
-	typed "Ctrl-C while it reads the target" ctrl-c "echo started; while :; do cat $T/sizes/s4096 > /dev/null; done"
-	typed "Ctrl-C that is trapped" ctrl-c "trap 'exit 9' INT; cat $T/hello.txt; echo started; while :; do sleep 0.05; done"
-	typed "the terminal" tty "busybox tty | sed s/[0-9].*//; busybox stty size; test -t 0 && echo terminal"
+	typed "Ctrl-C" ctrl-c "status 130" "cat $T/hello.txt; echo started; sleep 20"
+	typed "Ctrl-C while it reads the target" ctrl-c "status 130" "echo started; while :; do cat $T/sizes/s4096 > /dev/null; done"
+	typed "Ctrl-C that is trapped" ctrl-c "status 9" "trap 'exit 9' INT; cat $T/hello.txt; echo started; while :; do sleep 0.05; done"
+	typed "the terminal" tty terminal "busybox tty | sed s/[0-9].*//; busybox stty size; test -t 0 && echo terminal"
 	if have bash; then
 		# Typed into an interactive bash, so quoted once more.
-		typed "Ctrl-Z and fg" ctrl-z "'cat $T/hello.txt; echo started; read x; echo got \$x; exit 7'"
+		typed "Ctrl-Z and fg" ctrl-z "status 7" "'cat $T/hello.txt; echo started; read x; echo got \$x; exit 7'"
 	else
 		skip "Ctrl-Z and fg" bash
 	fi
