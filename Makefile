@@ -23,7 +23,11 @@ agent_objs := agent/main.o agent/serve.o agent/input.o agent/output.o agent/disp
 log_objs := tracer/log.o tracer/log_text.o tracer/log_flags.o tracer/log_names.o tracer/log_decode.o tracer/log_fcntl.o \
 	tracer/log_struct.o tracer/log_array.o tracer/log_trace.o tracer/stats.o
 
-tracer_objs := tracer/main.o tracer/options.o tracer/launch.o tracer/target.o tracer/link.o tracer/stream.o \
+config_objs := tracer/config.o tracer/config_table.o tracer/config_file.o tracer/config_print.o tracer/config_rules.o tracer/source.o tracer/template.o \
+	tracer/value.o tracer/read_json.o tracer/read_toml.o tracer/read_toml_value.o tracer/read_yaml.o tracer/mode.o
+
+tracer_objs := tracer/main.o tracer/command.o tracer/options.o tracer/options_mount.o tracer/options_help.o $(config_objs) \
+	tracer/launch.o tracer/target.o tracer/link.o tracer/stream.o \
 	tracer/shadow.o tracer/channel.o tracer/relay.o tracer/relay_connect.o tracer/relay_bind.o tracer/pump.o tracer/locks.o tracer/ranges.o \
 	tracer/spawn.o tracer/filter.o tracer/loop.o tracer/stop.o tracer/stop_work.o tracer/pass.o tracer/regs.o tracer/task.o tracer/worker.o tracer/notify.o \
 	tracer/proclink.o \
@@ -37,7 +41,7 @@ syscalls_objs := syscalls/table.o syscalls/remote.o syscalls/open.o syscalls/io.
 	syscalls/ioctl.o syscalls/fhandle.o syscalls/mount.o \
 	syscalls/limit.o syscalls/aim.o syscalls/meta.o syscalls/link.o syscalls/xattr.o syscalls/cwd.o syscalls/exec.o syscalls/program.o syscalls/scratch.o syscalls/watch.o
 
-tracer_libs := -lseccomp -lelf -lpcre2-8 -lprotobuf-nanopb -pthread
+tracer_libs := -lyaml -lseccomp -lelf -lpcre2-8 -lprotobuf-nanopb -pthread
 agent_libs := -lprotobuf-nanopb -pthread
 
 pb := $(B)/proto/remotefs.pb.o

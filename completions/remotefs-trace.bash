@@ -30,9 +30,9 @@ _remotefs_trace_target()
 _remotefs_trace_takes_word()
 {
 	case $1 in
-	--target | --mount | --mode | --stats | --trap | --fd-numbering) return 0 ;;
+	--target | --mount | --mode | --fs-mode | --stats | --trap | --fd-numbering | --context | --target-namespace | --agent-startup-timeout | -n) return 0 ;;
 	--*) return 1 ;;
-	-[trTyqcvf]*[oes] | -[oes]) return 0 ;;
+	-[trTyqcv]*[oes] | -[oes]) return 0 ;;
 	esac
 	return 1
 }
@@ -82,7 +82,12 @@ _remotefs_trace()
 		COMPREPLY=($(compgen -d -- "$cur"))
 		return
 		;;
-	--mode)
+	-f | --config | --config-file)
+		compopt -o filenames 2>/dev/null
+		COMPREPLY=($(compgen -f -- "$cur"))
+		return
+		;;
+	--mode | --fs-mode)
 		_remotefs_trace_words "read write local" "$cur"
 		return
 		;;

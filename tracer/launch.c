@@ -19,7 +19,6 @@
 #include "target.h"
 #include "util.h"
 
-#define HELLO_TIMEOUT_MS 10000
 #define SILENCE_NS UINT64_C(10000000000)
 
 static struct {
@@ -43,12 +42,12 @@ static void lost(struct link *l, const char *why, void *arg)
 	loop_abort();
 }
 
-static int start_target(const char *at, const char *sub, const char *target)
+static int start_target(const char *at, const char *sub, const char *target, enum mode mode)
 {
 	struct target_stream stream;
 	struct link_callbacks callbacks = { .push = push_receive, .lost = lost };
 	char agent[PATH_MAX] = "", tag[64], why[384] = "";
-	bool writable = job.options->mode == MODE_WRITE;
+	bool writable = mode == MODE_WRITE;
 	int rc = 0;
 
 	target_tag(target, tag, sizeof(tag));
@@ -63,9 +62,9 @@ static int start_target(const char *at, const char *sub, const char *target)
 	struct mount *m = rules_add_mount(at, sub, tag);
 	callbacks.arg = m;
 	m->writable = writable;
-	rules_set_mode(m, job.options->mode);
+	rules_set_mode(m, mode);
 	struct link_greeting greeting = { .read_only = !writable, .at = m->at, .sub = m->sub };
-	m->link = link_open(stream.in, stream.out, stream.pid, tag, &greeting, HELLO_TIMEOUT_MS, &callbacks, why, sizeof(why));
+	m->link = link_open(stream.in, stream.out, stream.pid, tag, &greeting, (int)job.options->startup_ms, &callbacks, why, sizeof(why));
 	if (m->link)
 		return 0;
 	snprintf(job.err, sizeof(job.err), "%s: %s", target, why);
@@ -80,9 +79,9 @@ static int start_targets(void)
 	if (o->mode == MODE_LOCAL)
 		return 0;
 	if (o->target)
-		rc = start_target("/", "/", o->target);
+		rc = start_target("/", "/", o->target, o->mode);
 	for (size_t i = 0; !rc && i < o->mount_count; i++)
-		rc = start_target(o->mounts[i].path, o->mounts[i].subpath, o->mounts[i].target);
+		rc = start_target(o->mounts[i].path, o->mounts[i].subpath, o->mounts[i].target, o->mounts[i].mode);
 	return rc;
 }
 

@@ -16,6 +16,8 @@
 
 #include "call.h"
 #include "carrier.h"
+#include "command.h"
+#include "config_rules.h"
 #include "drain.h"
 #include "elf.h"
 #include "filter.h"
@@ -272,6 +274,9 @@ int main(int argc, char **argv)
 	int rc;
 
 	guard_standard_fds();
+	command_run command = argc > 1 ? command_find(argv[1]) : NULL;
+	if (command)
+		return command(argc - 1, argv + 1);
 	rc = options_parse(argc, argv, &o);
 
 	if (rc)
@@ -287,6 +292,7 @@ int main(int argc, char **argv)
 	rc = drain_start();
 	if (rc < 0)
 		die("cannot watch placeholders: %s (raise fs.inotify.max_user_instances)", strerror(-rc));
+	config_add_rules(&o.config);
 	if (o.target)
 		keep_system_local();
 	if (o.target && here)

@@ -5,75 +5,26 @@
 #include <getopt.h>
 #include <limits.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-#include "rules.h"
 #include "target.h"
 #include "util.h"
 
-enum { OPT_TARGET = 256, OPT_MOUNT, OPT_MODE, OPT_STATS, OPT_TRAP, OPT_NUMBERING, OPT_HELP, OPT_VERSION };
+/* How many words an option takes. */
+enum takes { NO_WORD, ONE_WORD, PERHAPS_A_WORD };
 
-/* "+" ends the options at the program's name; ":" tells a missing argument from an unknown option. */
-static const char short_options[] = "+:o:e:tryTs:qcvfhV";
-
-static const struct option long_options[] = {
-	{"target", required_argument, NULL, OPT_TARGET}, {"mount", required_argument, NULL, OPT_MOUNT},
-	{"mode", required_argument, NULL, OPT_MODE},	 {"stats", required_argument, NULL, OPT_STATS},
-	{"trap", required_argument, NULL, OPT_TRAP},	 {"fd-numbering", required_argument, NULL, OPT_NUMBERING},
-	{"help", no_argument, NULL, OPT_HELP},		 {"version", no_argument, NULL, OPT_VERSION},
-	{NULL, 0, NULL, 0},
+struct row {
+	const char *name; /* of the long form, or NULL */
+	char letter;	  /* of the short form, or 0 */
+	enum takes takes;
+	int (*set)(struct options *o, const struct row *row, char *arg);
+	int id; /* enum config_id, of those that are settings */
 };
 
-static const char help_text[] =
-	"Usage: remotefs-trace [OPTION]... PROGRAM [ARGUMENT]...\n"
-	"Run PROGRAM here and let it, and all that it starts, see the files of another place.\n"
-	"\n"
-	"Which files are remote:\n"
-	"      --target TARGET           the whole tree at / is TARGET's\n"
-	"      --mount PATH=TARGET[:SUBPATH]\n"
-	"                                the tree at PATH is TARGET's tree at SUBPATH (default /);\n"
-	"                                may be repeated, the longest PATH wins\n"
-	"      --mode MODE               read: remote files can be read only (default);\n"
-	"                                write: read and written; local: nothing is remote\n"
-	"\n"
-	"TARGET is one of\n"
-	"  dir/PATH                      a directory of this machine, e.g. dir/srv/tree for /srv/tree\n"
-	"  exec:COMMAND                  what COMMAND, run by sh, leads to: a remotefs-agent that\n"
-	"                                speaks on its standard input and output\n"
-	"\n"
-	"What to show, as strace does (one line per file call):\n"
-	"  -o FILE                       write the log to FILE\n"
-	"  -v                            without -o, write the log to standard error\n"
-	"  -e [trace=]EXPR               which calls: names, %file, %desc, all, none; ! inverts\n"
-	"  -t, -tt, -ttt                 time of day; with microseconds; as seconds since the epoch\n"
-	"  -r                            time since the call before\n"
-	"  -T                            time spent in each call\n"
-	"  -y                            paths beside descriptors\n"
-	"  -s N                          show at most N bytes of strings (default 32)\n"
-	"  -q                            no lines for signals and exits\n"
-	"  -c                            a table of counts at the end instead of the lines\n"
-	"  -f                            accepted for strace's sake: processes are always followed\n"
-	"      --stats FILE              write counts to FILE as JSON at the end\n"
-	"\n"
-	"How:\n"
-	"      --trap HOW                how calls are trapped: notify (seccomp notifications),\n"
-	"                                ptrace (slower, works where these cannot be had), or\n"
-	"                                auto (default): the first that works\n"
-	"      --fd-numbering HOW        high: remote files have descriptors from 16384 up where\n"
-	"                                possible, and local ones cost nothing (default);\n"
-	"                                posix: the lowest free number, as ever; reads and writes\n"
-	"                                of local files, pipes and sockets are trapped, too\n"
-	"\n"
-	"  -h, --help                    show this and exit\n"
-	"  -V, --version                 show the version and exit\n"
-	"\n"
-	"The exit status is PROGRAM's; 128+N if signal N killed it; 2 for a bad command line, 125 when\n"
-	"remotefs-trace itself failed, 126 when PROGRAM cannot be run, 127 when it cannot be found.\n";
-
-static int refuse(const char *format, ...) __attribute__((format(printf, 1, 2)));
-
-static int refuse(const char *format, ...)
+int options_refuse(const char *format, ...)
 {
 	char line[1024];
 	va_list ap;
@@ -88,100 +39,75 @@ static int refuse(const char *format, ...)
 	return EXIT_USAGE;
 }
 
-/* Makes PATH absolute and normal. NULL, with errno, when that is not possible. */
-static char *absolute_path(const char *path)
+/* "--mode", as the user writes the option of ROW. */
+static const char *row_name(const struct row *row, char *name, size_t len)
 {
-	char cwd[PATH_MAX], joined[PATH_MAX], normal[PATH_MAX];
-	int r;
-
-	if (path[0] != '/') {
-		if (!getcwd(cwd, sizeof(cwd)))
-			return NULL;
-		r = path_join(cwd, path, joined, sizeof(joined));
-		path = joined;
-		if (r) {
-			errno = -r;
-			return NULL;
-		}
-	}
-	r = path_normalise(path, normal, sizeof(normal));
-	errno = -r;
-	return r ? NULL : xstrdup(normal);
-}
-
-/*
- * Where the ":SUBPATH" of TARGET starts, or NULL: at the last ":/", since a command has colons of its own.
- * The colon of a scheme ("exec:/usr/bin/agent") is none.
- */
-static char *find_subpath(char *target)
-{
-	char *start = target, *found = NULL;
-
-	while (islower((unsigned char)*start))
-		start++;
-	start = *start == ':' ? start + 1 : target;
-	for (char *p = strstr(start, ":/"); p; p = strstr(p + 1, ":/"))
-		found = p;
-	return found;
-}
-
-static int add_mount(struct options *o, char *arg)
-{
-	CLEANUP_FREE char *copy = xstrdup(arg);
-	char *target = strchr(copy, '=');
-	struct mount_option m;
-	char err[256];
-
-	if (!target || target == copy)
-		return refuse("--mount \"%s\": a path and a target are needed; write --mount PATH=TARGET[:SUBPATH]",
-			      arg);
-	*target++ = 0;
-	char *sub = find_subpath(target);
-	if (sub)
-		*sub++ = 0;
-	if (target_check(target, err, sizeof(err)))
-		return refuse("--mount \"%s\": %s", arg, err);
-	m.path = absolute_path(copy);
-	if (!m.path)
-		return refuse("--mount \"%s\": the path cannot be made absolute (%s); give it from /", arg,
-			      strerror(errno));
-	m.subpath = absolute_path(sub ? sub : "/");
-	if (!m.subpath) {
-		free(m.path);
-		return refuse("--mount \"%s\": the path in the target is too long; use a shorter one", arg);
-	}
-	m.target = xstrdup(target);
-	o->mounts = xrealloc(o->mounts, (o->mount_count + 1) * sizeof(m));
-	o->mounts[o->mount_count++] = m;
-	return 0;
-}
-
-static int set_target(struct options *o, char *arg)
-{
-	char err[256];
-
-	if (o->target)
-		return refuse("--target \"%s\": one target was given already; add further trees with --mount", arg);
-	if (target_check(arg, err, sizeof(err)))
-		return refuse("--target \"%s\": %s", arg, err);
-	o->target = arg;
-	return 0;
-}
-
-static int set_mode(struct options *o, const char *arg)
-{
-	if (!strcmp(arg, "read"))
-		o->mode = MODE_READ;
-	else if (!strcmp(arg, "write"))
-		o->mode = MODE_WRITE;
-	else if (!strcmp(arg, "local"))
-		o->mode = MODE_LOCAL;
+	if (row->name)
+		snprintf(name, len, "--%s", row->name);
 	else
-		return refuse("--mode \"%s\": there is no such mode; use read, write or local", arg);
+		snprintf(name, len, "-%c", row->letter);
+	return name;
+}
+
+static int set_setting(struct options *o, const struct row *row, char *arg)
+{
+	char name[64];
+	enum config_id id = (enum config_id)row->id;
+
+	row_name(row, name, sizeof(name));
+	if (config_row_of(id)->kinds & KIND_SPLIT)
+		config_put_list(&o->config, id, CONFIG_BY_FLAG, arg, name);
+	else
+		config_put(&o->config, id, CONFIG_BY_FLAG, NULL, arg, name);
 	return 0;
 }
 
-static int set_trap(struct options *o, const char *arg)
+/* What is written KEY=VALUE. */
+static int set_pair(struct options *o, const struct row *row, char *arg)
+{
+	char name[64], *value = strchr(arg, '=');
+
+	row_name(row, name, sizeof(name));
+	if (!value || value == arg)
+		return options_refuse("%s \"%s\": two parts with '=' between them are needed; write %s %s", name, arg, name,
+				      row->id == CONFIG_MAPPING ? "REGEX=REPLACEMENT" : "NAME=VALUE");
+	CLEANUP_FREE char *key = strndup(arg, (size_t)(value - arg));
+	config_put(&o->config, (enum config_id)row->id, CONFIG_BY_FLAG, key, value + 1, name);
+	return 0;
+}
+
+static int set_env(struct options *o, const struct row *row, char *arg)
+{
+	config_put(&o->config, CONFIG_ENV, CONFIG_BY_FLAG, NULL, row->id ? "true" : "false", row->id ? "--env" : "--no-env");
+	return 0;
+}
+
+/* mirrord's spelling of the one mode that is two words. */
+static int set_mode(struct options *o, const struct row *row, char *arg)
+{
+	return set_setting(o, row, strcmp(arg, "local-with-overrides") ? arg : (char *)"localwithoverrides");
+}
+
+static int set_target(struct options *o, const struct row *row, char *arg)
+{
+	if (o->config.of[CONFIG_TARGET].count)
+		return options_refuse("--target \"%s\": one target was given already; add further trees with --mount", arg);
+	return set_setting(o, row, arg);
+}
+
+static int set_config_file(struct options *o, const struct row *row, char *arg)
+{
+	free(o->config_file);
+	o->config_file = xstrdup(arg ? arg : CONFIG_DEFAULT_FILE);
+	return 0;
+}
+
+static int add_mount(struct options *o, const struct row *row, char *arg)
+{
+	return options_add_mount(o, arg);
+}
+
+static int set_trap(struct options *o, const struct row *row, char *arg)
 {
 	if (!strcmp(arg, "auto"))
 		o->trap = TRAP_AUTO;
@@ -190,19 +116,19 @@ static int set_trap(struct options *o, const char *arg)
 	else if (!strcmp(arg, "ptrace"))
 		o->trap = TRAP_PTRACE;
 	else
-		return refuse("--trap \"%s\": there is no such way to trap calls; use notify, ptrace or auto", arg);
+		return options_refuse("--trap \"%s\": there is no such way to trap calls; use notify, ptrace or auto", arg);
 	return 0;
 }
 
-static int set_numbering(struct options *o, const char *arg)
+static int set_numbering(struct options *o, const struct row *row, char *arg)
 {
 	o->posix_numbers = !strcmp(arg, "posix");
 	if (!o->posix_numbers && strcmp(arg, "high"))
-		return refuse("--fd-numbering \"%s\": there is no such way to number descriptors; use high or posix", arg);
+		return options_refuse("--fd-numbering \"%s\": there is no such way to number descriptors; use high or posix", arg);
 	return 0;
 }
 
-static int set_trace(struct options *o, const char *arg)
+static int set_trace(struct options *o, const struct row *row, char *arg)
 {
 	const char *value = strchr(arg, '='), *expr = arg;
 	char err[256];
@@ -210,23 +136,23 @@ static int set_trace(struct options *o, const char *arg)
 	if (value) {
 		size_t len = (size_t)(value - arg);
 		if (!(len == 5 && !strncmp(arg, "trace", 5)) && !(len == 1 && *arg == 't'))
-			return refuse("-e \"%s\": only trace= is known; write -e trace=EXPR", arg);
+			return options_refuse("-e \"%s\": only trace= is known; write -e trace=EXPR", arg);
 		expr = value + 1;
 	}
 	if (log_trace_check(expr, err, sizeof(err)))
-		return refuse("-e \"%s\": %s", arg, err);
+		return options_refuse("-e \"%s\": %s", arg, err);
 	o->log.trace = expr;
 	return 0;
 }
 
-static int set_string_max(struct options *o, const char *arg)
+static int set_string_max(struct options *o, const struct row *row, char *arg)
 {
 	char *end;
 
 	errno = 0;
 	unsigned long n = strtoul(arg, &end, 10);
 	if (!isdigit((unsigned char)*arg) || *end || errno || n > INT_MAX)
-		return refuse("-s \"%s\": this is not a number of bytes; give one from 0 to %d", arg, INT_MAX);
+		return options_refuse("-s \"%s\": this is not a number of bytes; give one from 0 to %d", arg, INT_MAX);
 	o->log.string_max = (unsigned)n;
 	return 0;
 }
@@ -234,15 +160,20 @@ static int set_string_max(struct options *o, const char *arg)
 static int set_file(const char **file, const char *option, const char *arg)
 {
 	if (!*arg)
-		return refuse("%s \"\": the file has no name; give one", option);
+		return options_refuse("%s \"\": the file has no name; give one", option);
 	if (*arg == '|' || *arg == '!')
-		return refuse("%s \"%s\": the log cannot go to a command; give a file, e.g. a named pipe", option, arg);
+		return options_refuse("%s \"%s\": the log cannot go to a command; give a file, e.g. a named pipe", option, arg);
 	*file = arg;
 	return 0;
 }
 
+static int set_log_file(struct options *o, const struct row *row, char *arg)
+{
+	return set_file(&o->log.file, "-o", arg);
+}
+
 /* Whether the counts can be written is asked now, not after an hour's run. */
-static int set_stats_file(struct options *o, const char *arg)
+static int set_stats_file(struct options *o, const struct row *row, char *arg)
 {
 	int r = set_file(&o->log.stats_file, "--stats", arg);
 
@@ -253,7 +184,7 @@ static int set_stats_file(struct options *o, const char *arg)
 	if (slash)
 		slash[slash == dir] = 0;
 	if (access(arg, F_OK) == 0 ? access(arg, W_OK) < 0 : access(slash ? dir : ".", W_OK | X_OK) < 0)
-		return refuse("--stats \"%s\": it cannot be written (%s); give another file", arg, strerror(errno));
+		return options_refuse("--stats \"%s\": it cannot be written (%s); give another file", arg, strerror(errno));
 	return 0;
 }
 
@@ -267,121 +198,225 @@ static void set_stamp(struct log_options *log)
 		log->stamp = LOG_TIME;
 }
 
-static int print_and_leave(const char *text)
+/* How the log looks: strace's letters that take nothing. */
+static int set_log_flag(struct options *o, const struct row *row, char *arg)
 {
-	fputs(text, stdout);
+	if (row->letter == 't')
+		set_stamp(&o->log);
+	o->log.stamp = row->letter == 'r' ? LOG_TIME_RELATIVE : o->log.stamp;
+	o->log.spent |= row->letter == 'T';
+	o->log.show_paths |= row->letter == 'y';
+	o->log.quiet |= row->letter == 'q';
+	o->log.counts |= row->letter == 'c';
+	o->log.verbose |= row->letter == 'v';
+	return 0;
+}
+
+static int print_help(struct options *o, const struct row *row, char *arg)
+{
+	fputs(options_help, stdout);
 	fflush(stdout);
 	return -1;
 }
 
-/* The options that take no argument. */
-static int set_flag(struct options *o, int opt)
+static int print_version(struct options *o, const struct row *row, char *arg)
 {
-	switch (opt) {
-	case 't':
-		set_stamp(&o->log);
-		return 0;
-	case 'r':
-		o->log.stamp = LOG_TIME_RELATIVE;
-		return 0;
-	case 'T':
-		o->log.spent = true;
-		return 0;
-	case 'y':
-		o->log.show_paths = true;
-		return 0;
-	case 'q':
-		o->log.quiet = true;
-		return 0;
-	case 'c':
-		o->log.counts = true;
-		return 0;
-	case 'v':
-		o->log.verbose = true;
-		return 0;
-	case 'f':
-		return 0;
-	case 'V':
-	case OPT_VERSION:
-		return print_and_leave("remotefs-trace " VERSION "\n");
-	default:
-		return print_and_leave(help_text);
+	puts("remotefs-trace " VERSION);
+	fflush(stdout);
+	return -1;
+}
+
+static const struct row rows[] = {
+	{ "target", 0, ONE_WORD, set_target, CONFIG_TARGET },
+	{ "mount", 0, ONE_WORD, add_mount, 0 },
+	{ "target-namespace", 'n', ONE_WORD, set_setting, CONFIG_NAMESPACE },
+	{ "context", 0, ONE_WORD, set_setting, CONFIG_CONTEXT },
+	{ "agent-startup-timeout", 0, ONE_WORD, set_setting, CONFIG_STARTUP_TIMEOUT },
+	{ "config", 'f', PERHAPS_A_WORD, set_config_file, 0 },
+	{ "config-file", 0, PERHAPS_A_WORD, set_config_file, 0 },
+	{ "mode", 0, ONE_WORD, set_mode, CONFIG_MODE },
+	{ "fs-mode", 0, ONE_WORD, set_mode, CONFIG_MODE },
+	{ "map", 0, ONE_WORD, set_pair, CONFIG_MAPPING },
+	{ "not-found", 0, ONE_WORD, set_setting, CONFIG_NOT_FOUND },
+	{ "read-write", 0, ONE_WORD, set_setting, CONFIG_READ_WRITE },
+	{ "read-only", 0, ONE_WORD, set_setting, CONFIG_READ_ONLY },
+	{ "local", 0, ONE_WORD, set_setting, CONFIG_LOCAL },
+	{ "env", 0, NO_WORD, set_env, true },
+	{ "no-env", 0, NO_WORD, set_env, false },
+	{ "env-include", 0, ONE_WORD, set_setting, CONFIG_ENV_INCLUDE },
+	{ "override-env-vars-include", 0, ONE_WORD, set_setting, CONFIG_ENV_INCLUDE },
+	{ "env-exclude", 'x', ONE_WORD, set_setting, CONFIG_ENV_EXCLUDE },
+	{ "override-env-vars-exclude", 0, ONE_WORD, set_setting, CONFIG_ENV_EXCLUDE },
+	{ "env-set", 0, ONE_WORD, set_pair, CONFIG_ENV_OVERRIDE },
+	{ "env-unset", 0, ONE_WORD, set_setting, CONFIG_ENV_UNSET },
+	{ "env-map", 0, ONE_WORD, set_pair, CONFIG_ENV_MAPPING },
+	{ "env-file", 0, ONE_WORD, set_setting, CONFIG_ENV_FILE },
+	{ "trap", 0, ONE_WORD, set_trap, 0 },
+	{ "fd-numbering", 0, ONE_WORD, set_numbering, 0 },
+	{ "stats", 0, ONE_WORD, set_stats_file, 0 },
+	{ NULL, 'o', ONE_WORD, set_log_file, 0 },
+	{ NULL, 'e', ONE_WORD, set_trace, 0 },
+	{ NULL, 's', ONE_WORD, set_string_max, 0 },
+	{ NULL, 't', NO_WORD, set_log_flag, 0 },
+	{ NULL, 'r', NO_WORD, set_log_flag, 0 },
+	{ NULL, 'T', NO_WORD, set_log_flag, 0 },
+	{ NULL, 'y', NO_WORD, set_log_flag, 0 },
+	{ NULL, 'q', NO_WORD, set_log_flag, 0 },
+	{ NULL, 'c', NO_WORD, set_log_flag, 0 },
+	{ NULL, 'v', NO_WORD, set_log_flag, 0 },
+	{ "help", 'h', NO_WORD, print_help, 0 },
+	{ "version", 'V', NO_WORD, print_version, 0 },
+};
+
+#define ROW_COUNT (sizeof(rows) / sizeof(*rows))
+#define LONG_BASE 256
+
+/* The table in getopt's words; a long option's value is LONG_BASE and its row. */
+static void make_getopt(char *letters, struct option *longs)
+{
+	*letters++ = '+'; /* options end at the program's name */
+	*letters++ = ':'; /* a missing argument is told from an unknown option */
+	for (size_t i = 0; i < ROW_COUNT; i++) {
+		const struct row *row = &rows[i];
+
+		if (row->letter)
+			*letters++ = row->letter;
+		if (row->letter && row->takes == ONE_WORD)
+			*letters++ = ':';
+		if (row->name)
+			*longs++ = (struct option){ row->name,
+						    row->takes == ONE_WORD  ? required_argument
+						    : row->takes == NO_WORD ? no_argument
+									    : optional_argument,
+						    NULL, LONG_BASE + (int)i };
 	}
+	*letters = '\0';
+	*longs = (struct option){ 0 };
+}
+
+static const struct row *find_row(int opt)
+{
+	for (size_t i = 0; i < ROW_COUNT; i++)
+		if (opt >= LONG_BASE ? (int)i == opt - LONG_BASE : rows[i].letter == opt)
+			return &rows[i];
+	return NULL;
 }
 
 static int set_option(struct options *o, int opt, char **argv)
 {
-	switch (opt) {
-	case OPT_TARGET:
-		return set_target(o, optarg);
-	case OPT_MOUNT:
-		return add_mount(o, optarg);
-	case OPT_MODE:
-		return set_mode(o, optarg);
-	case OPT_TRAP:
-		return set_trap(o, optarg);
-	case OPT_NUMBERING:
-		return set_numbering(o, optarg);
-	case OPT_STATS:
-		return set_stats_file(o, optarg);
-	case 'o':
-		return set_file(&o->log.file, "-o", optarg);
-	case 'e':
-		return set_trace(o, optarg);
-	case 's':
-		return set_string_max(o, optarg);
-	case ':':
-		return refuse("%s: its argument is missing; see remotefs-trace --help", argv[optind - 1]);
-	case '?':
-		/* getopt says in optopt which letter of a bundle it was; 0 or one of OPT_: a long one. */
-		if (optopt > 0 && optopt < 256)
-			return refuse("-%c: there is no such option; see remotefs-trace --help", optopt);
-		return refuse("%s: %s; see remotefs-trace --help", argv[optind - 1],
-			      optopt ? "the option takes no value"
-				     : "there is no such option, or it has several endings");
-	default:
-		return set_flag(o, opt);
-	}
+	const struct row *row = find_row(opt);
+	char *arg = optarg;
+
+	if (opt == ':')
+		return options_refuse("%s: its argument is missing; see remotefs-trace --help", argv[optind - 1]);
+	/* getopt says in optopt which letter of a bundle it was; 0 or a long option's value: a long one. */
+	if (opt == '?' && optopt > 0 && optopt < LONG_BASE)
+		return options_refuse("-%c: there is no such option; see remotefs-trace --help", optopt);
+	if (opt == '?')
+		return options_refuse("%s: %s; see remotefs-trace --help", argv[optind - 1],
+				      optopt ? "the option takes no value" : "there is no such option, or it has several endings");
+	if (row->takes == PERHAPS_A_WORD && !arg && argv[optind] && argv[optind][0] != '-')
+		arg = argv[optind++];
+	return row->set(o, row, arg);
 }
 
-/* What only the whole command line can tell. */
-static int check_options(struct options *o)
+int options_flags(int argc, char **argv, struct options *o)
 {
-	if (!o->target && !o->mount_count && o->mode != MODE_LOCAL)
-		return refuse(
-			"no --target and no --mount: nothing would be remote; give one, e.g. --target dir/srv/tree, "
-			"or use --mode local");
-	for (size_t i = 0; i < o->mount_count; i++) {
-		const char *path = o->mounts[i].path;
-
-		if (o->target && !strcmp(path, "/"))
-			return refuse("--mount at \"/\": --target is there already; leave one of them out");
-		for (size_t j = 0; j < i; j++)
-			if (!strcmp(path, o->mounts[j].path))
-				return refuse("--mount at \"%s\": given twice; leave one of them out", path);
-	}
-	if (!o->program_argv[0])
-		return refuse("no program to run; put it after the options, e.g. remotefs-trace --target dir/srv/tree "
-			      "ls -l /");
-	if (!o->program_argv[0][0])
-		return refuse("the program's name is empty; put a name after the options");
-	return 0;
-}
-
-int options_parse(int argc, char **argv, struct options *o)
-{
+	struct option longs[ROW_COUNT + 1];
+	char letters[2 * ROW_COUNT + 3];
 	int opt, r;
 
-	*o = (struct options){.log.string_max = 32};
+	*o = (struct options){ .log.string_max = 32 };
+	make_getopt(letters, longs);
 	opterr = 0;
 	optind = 0; /* glibc: start anew, also after another parse */
-	while ((opt = getopt_long(argc, argv, short_options, long_options, NULL)) >= 0) {
+	while ((opt = getopt_long(argc, argv, letters, longs, NULL)) >= 0) {
 		r = set_option(o, opt, argv);
 		if (r)
 			return r;
 	}
 	o->program_argv = argv + optind;
-	return check_options(o);
+	return 0;
+}
+
+int options_settle(struct options *o)
+{
+	struct config *c = &o->config;
+	const char *file = o->config_file ? o->config_file : getenv("MIRRORD_CONFIG_FILE");
+
+	if (file)
+		config_read_file(c, file);
+	config_read_environment(c);
+	config_check(c);
+	for (size_t i = 0; i < c->problems.count; i++)
+		options_refuse("%s", c->problems.lines[i]);
+	if (c->problems.count)
+		return EXIT_USAGE;
+	o->target = config_get(c, CONFIG_TARGET);
+	if (config_get(c, CONFIG_MODE))
+		mode_parse(config_get(c, CONFIG_MODE), &o->mode);
+	o->startup_ms = 1000 * (config_get(c, CONFIG_STARTUP_TIMEOUT) ? (unsigned)atoi(config_get(c, CONFIG_STARTUP_TIMEOUT)) : 10);
+	for (size_t i = 0; i < o->mount_count; i++)
+		if (!o->mounts[i].own_mode)
+			o->mounts[i].mode = o->mode;
+	if (c->ignored)
+		fprintf(stderr, "remotefs-trace: %s: ignored, since remotefs-trace does files and environment only: %s\n", c->file,
+			c->ignored);
+	return 0;
+}
+
+static int check_mounts(const struct options *o)
+{
+	for (size_t i = 0; i < o->mount_count; i++) {
+		const char *path = o->mounts[i].path;
+
+		if (o->target && !strcmp(path, "/"))
+			return options_refuse("--mount at \"/\": --target is there already; leave one of them out");
+		for (size_t j = 0; j < i; j++)
+			if (!strcmp(path, o->mounts[j].path))
+				return options_refuse("--mount at \"%s\": given twice; leave one of them out", path);
+	}
+	return 0;
+}
+
+/* Settings that can be verified, but not be run with, are refused instead of being forgotten. */
+static int check_supported(const struct options *o)
+{
+	for (int id = CONFIG_ENV; id <= CONFIG_ENV_UNSET; id++)
+		if (o->config.of[id].count && !(id == CONFIG_ENV && !strcmp(config_get(&o->config, CONFIG_ENV), "false")))
+			return options_refuse("%s: %s: no program can be run with this setting in this version; leave it out",
+					      config_from(&o->config, (enum config_id)id), config_row_of((enum config_id)id)->path);
+	return 0;
+}
+
+/* What only the whole command line can tell. */
+static int check_options(struct options *o)
+{
+	char err[256];
+
+	if (!o->target && !o->mount_count && o->mode != MODE_LOCAL)
+		return options_refuse("no --target and no --mount: nothing would be remote; give one, e.g. --target dir/srv/tree, %s",
+				      !o->config.file && !access(CONFIG_DEFAULT_FILE, R_OK)
+					      ? "or -f to use " CONFIG_DEFAULT_FILE
+					      : "or use --mode local");
+	if (o->target && target_check(o->target, err, sizeof(err)))
+		return options_refuse("%s: %s", config_from(&o->config, CONFIG_TARGET), err);
+	if (check_mounts(o) || check_supported(o))
+		return EXIT_USAGE;
+	if (!o->program_argv[0])
+		return options_refuse("no program to run; put it after the options, e.g. remotefs-trace --target dir/srv/tree "
+				      "ls -l /");
+	if (!o->program_argv[0][0])
+		return options_refuse("the program's name is empty; put a name after the options");
+	return 0;
+}
+
+int options_parse(int argc, char **argv, struct options *o)
+{
+	int r = options_flags(argc, argv, o);
+
+	r = r ? r : options_settle(o);
+	return r ? r : check_options(o);
 }
 
 void options_free(struct options *o)
@@ -392,5 +427,7 @@ void options_free(struct options *o)
 		free(o->mounts[i].subpath);
 	}
 	free(o->mounts);
+	free(o->config_file);
+	config_free(&o->config);
 	*o = (struct options){0};
 }

@@ -5,16 +5,11 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "config.h"
 #include "log.h"
+#include "mode.h"
 
 #define EXIT_USAGE 2
-
-enum mode {
-	MODE_READ,  /* remote files are read only: what would change the target is refused */
-	MODE_WRITE, /* remote files are read and written */
-	MODE_LOCAL, /* everything is local: the log and the counts only */
-	MODE_LOCAL_OVERRIDES, /* what no rule makes remote is local */
-};
 
 enum trap {
 	TRAP_AUTO,   /* the best that the kernel offers */
@@ -26,27 +21,49 @@ struct mount_option {
 	char *path;    /* absolute, normalised path in the program's eyes */
 	char *target;  /* as target_check accepts it */
 	char *subpath; /* absolute, normalised path in the target's eyes; "/" unless given */
+	enum mode mode;
+	bool own_mode; /* given with it; otherwise it is the run's */
 };
 
 struct options {
 	struct log_options log;
-	char *target; /* the tree at /, or NULL */
+	const char *target; /* the tree at /, or NULL */
 	struct mount_option *mounts;
 	size_t mount_count;
 	enum mode mode;
 	enum trap trap;
 	bool posix_numbers; /* remote descriptors have the lowest free numbers, too */
+	unsigned startup_ms; /* for an agent's first word */
+	char *config_file;   /* to be read, or NULL */
+	struct config config; /* what file, environment and options say; target and mode above come from it */
 	char **program_argv; /* the program and its arguments: the end of ARGV */
 };
 
 /*
- * Parses ARGV into O, which is overwritten. 0; EXIT_USAGE when something was refused, with one line on
- * standard error that says what, why and what to do; -1 when the command line asked for --help or
+ * Parses ARGV into O, which is overwritten, and reads the configuration. 0; EXIT_USAGE when something was refused, with
+ * a line for each on standard error that says what, why and what to do; -1 when the command line asked for --help or
  * --version, which were printed. Strings that O takes from ARGV are not copied.
  */
 int options_parse(int argc, char **argv, struct options *o);
 
+/*
+ * The two halves of options_parse, for commands that run no program: the options, up to the first word that is none
+ * (program_argv); then what file, environment and options say together. No target is needed.
+ */
+int options_flags(int argc, char **argv, struct options *o);
+int options_settle(struct options *o);
+
 /* Frees what options_parse allocated. */
 void options_free(struct options *o);
+
+/* ---- between the files of this module ---- */
+
+/* One line on standard error, control characters replaced; EXIT_USAGE. */
+int options_refuse(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* --mount ARG. 0 or EXIT_USAGE with a line. */
+int options_add_mount(struct options *o, const char *arg);
+
+extern const char options_help[];
 
 #endif

@@ -110,7 +110,7 @@ static void test_options_end_at_the_program(void **state)
 static void test_log_options(void **state)
 {
 	OK("--mode", "local", "-o", "/tmp/log", "-e", "trace=open,close", "-tt", "-T", "-y", "-s", "100", "-q", "-c",
-	   "-v", "-f", "true");
+	   "-v", "true");
 	assert_int_equal(o.mode, MODE_LOCAL);
 	assert_string_equal(o.log.file, "/tmp/log");
 	assert_string_equal(o.log.trace, "open,close");
@@ -185,6 +185,23 @@ static void test_relative_mount(void **state)
 	assert_return_code(chdir("/"), 0);
 }
 
+static void test_mount_modes(void **state)
+{
+	OK("--mount", "/a=dir/srv,mode=write", "--mount", "/b=dir/srv:/sub,mode=read", "--mount", "/c=exec:agent x,mode=read y",
+	   "--mount", "/d=exec:agent ,mode=read,mode=write", "--mode=write", "true");
+	check_mount(0, "/a", "dir/srv", "/");
+	assert_int_equal(o.mounts[0].mode, MODE_WRITE);
+	check_mount(1, "/b", "dir/srv", "/sub");
+	assert_int_equal(o.mounts[1].mode, MODE_READ);
+	check_mount(2, "/c", "exec:agent x,mode=read y", "/");
+	check_mount(3, "/d", "exec:agent ,mode=read", "/");
+	assert_int_equal(o.mounts[3].mode, MODE_WRITE);
+	OK("--mount", "/a=dir/srv", "--mode", "write", "true");
+	assert_int_equal(o.mounts[0].mode, MODE_WRITE);
+	REFUSED("\"rw\" is no mode", "--mount", "/a=dir/srv,mode=rw", "true");
+	REFUSED("a tree that is local is no mount", "--mount", "/a=dir/srv,mode=local", "true");
+}
+
 static void test_bad_mounts(void **state)
 {
 	REFUSED("--mount \"/etc\"", "--mount", "/etc", "true");
@@ -201,11 +218,11 @@ static void test_refusals(void **state)
 	REFUSED("empty", "--target", "dir/srv", "");
 	REFUSED("\"ftp/x\"", "--target", "ftp/x", "true");
 	REFUSED("one target", "--target", "dir/a", "--target", "dir/b", "true");
-	REFUSED("\"overlay\"", "--target", "dir/a", "--mode", "overlay", "true");
+	REFUSED("--mode: feature.fs.mode: \"both\" is no mode; use read", "--target", "dir/a", "--mode", "both", "true");
 	REFUSED("\"magic\"", "--target", "dir/a", "--trap=magic", "true");
 	REFUSED("\"low\"", "--target", "dir/a", "--fd-numbering=low", "true");
-	REFUSED("-x: there is no such option", "-x", "true");
-	REFUSED("-x: there is no such option", "-tx", "true");
+	REFUSED("-z: there is no such option", "-z", "true");
+	REFUSED("-z: there is no such option", "-tz", "true");
 	REFUSED("--foo: there is no such option", "--foo", "true");
 	REFUSED("--m: there is no such option, or it has several endings", "--m", "x", "true");
 	REFUSED("--help=x: the option takes no value", "--help=x", "true");
@@ -249,7 +266,8 @@ int main(void)
 		cmocka_unit_test(test_defaults),    cmocka_unit_test(test_options_end_at_the_program),
 		cmocka_unit_test(test_log_options), cmocka_unit_test(test_modes),
 		cmocka_unit_test(test_mounts),	    cmocka_unit_test(test_relative_mount),
-		cmocka_unit_test(test_bad_mounts),  cmocka_unit_test(test_refusals),
+		cmocka_unit_test(test_mount_modes), cmocka_unit_test(test_bad_mounts),
+		cmocka_unit_test(test_refusals),
 		cmocka_unit_test(test_help),
 	};
 

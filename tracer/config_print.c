@@ -1,0 +1,118 @@
+/* The configuration that came out, as a configuration. */
+#include <stdio.h>
+#include <string.h>
+
+#include "config.h"
+
+static void print_string(const char *s)
+{
+	putchar('"');
+	for (; *s; s++) {
+		if (*s == '"' || *s == '\\')
+			printf("\\%c", *s);
+		else if ((unsigned char)*s < 0x20 || *s == 0x7f)
+			printf("\\u%04x", (unsigned char)*s);
+		else
+			putchar(*s);
+	}
+	putchar('"');
+}
+
+static void indent(int depth)
+{
+	printf("%*s", 2 * depth, "");
+}
+
+/* Several values, a line for each. */
+static void print_values(const struct settings *s, int depth, bool pairs)
+{
+	puts(pairs ? "{" : "[");
+	for (size_t i = 0; i < s->count; i++) {
+		indent(depth + 1);
+		if (pairs) {
+			print_string(s->items[i].key);
+			printf(": ");
+		}
+		print_string(s->items[i].value);
+		puts(i + 1 < s->count ? "," : "");
+	}
+	indent(depth);
+	putchar(pairs ? '}' : ']');
+}
+
+static void print_setting(const struct config_row *row, const struct settings *s, int depth)
+{
+	const char *value = s->items[s->count - 1].value;
+
+	if (row->kinds & (KIND_LIST | KIND_PAIRS))
+		print_values(s, depth, row->kinds & KIND_PAIRS);
+	else if (row->kinds & (KIND_BOOL | KIND_COUNT))
+		printf("%s", value);
+	else
+		print_string(value);
+}
+
+/* PATH is in the table TABLE, at any depth; "" is the outermost one. */
+static bool is_within(const char *path, const char *table)
+{
+	size_t n = strlen(table);
+
+	return !n || (!strncmp(path, table, n) && path[n] == '.');
+}
+
+static const char *entry_name(const char *path)
+{
+	const char *dot = strrchr(path, '.');
+
+	return dot ? dot + 1 : path;
+}
+
+/* Whether anybody said what ROW's long form is; a short form's value is printed there. */
+static bool is_said(const struct config *c, const struct config_row *row)
+{
+	return row->id >= 0 && config_row_of((enum config_id)row->id) == row && c->of[row->id].count > 0;
+}
+
+/* Whether ROW is a table in which something was said. */
+static bool has_entries(const struct config *c, const struct config_row *row)
+{
+	for (size_t i = 0; (row->kinds & KIND_TABLE) && i < config_row_count; i++)
+		if (is_within(config_rows[i].path, row->path) && is_said(c, &config_rows[i]))
+			return true;
+	return false;
+}
+
+static void print_table(const struct config *c, const char *table, int depth)
+{
+	size_t parts = 0;
+
+	putchar('{');
+	for (size_t i = 0; i < config_row_count; i++) {
+		const struct config_row *row = &config_rows[i];
+		const char *name = entry_name(row->path);
+		bool entries = has_entries(c, row);
+
+		if (!is_within(row->path, table) || name != row->path + strlen(table) + (*table != 0) ||
+		    (!entries && !is_said(c, row)))
+			continue;
+		puts(parts++ ? "," : "");
+		indent(depth + 1);
+		print_string(name);
+		printf(": ");
+		if (entries)
+			print_table(c, row->path, depth + 1);
+		else
+			print_setting(row, &c->of[row->id], depth + 1);
+	}
+	if (parts) {
+		putchar('\n');
+		indent(depth);
+	}
+	putchar('}');
+}
+
+void config_print(const struct config *c)
+{
+	print_table(c, "", 0);
+	putchar('\n');
+}
