@@ -30,7 +30,8 @@ tracer_objs := tracer/main.o tracer/command.o tracer/options.o tracer/options_mo
 	tracer/launch.o tracer/target.o tracer/link.o tracer/stream.o \
 	tracer/shadow.o tracer/channel.o tracer/relay.o tracer/relay_connect.o tracer/relay_bind.o tracer/pump.o tracer/locks.o tracer/ranges.o \
 	tracer/spawn.o tracer/filter.o tracer/loop.o tracer/stop.o tracer/stop_work.o tracer/pass.o tracer/regs.o tracer/task.o tracer/worker.o tracer/notify.o \
-	tracer/proclink.o \
+	tracer/proclink.o tracer/overlay.o tracer/overlay_walk.o tracer/overlay_copy.o tracer/overlay_switch.o tracer/overlay_list.o \
+	tracer/overlay_place.o tracer/overlay_name.o tracer/upper.o tracer/inomap.o \
 	tracer/call.o tracer/mem.o tracer/place.o tracer/intent.o tracer/path.o tracer/pattern.o tracer/pattern_syntax.o tracer/rules.o tracer/rules_default.o tracer/cache.o tracer/ofd.o \
 	tracer/placeholder.o tracer/drain.o tracer/image.o tracer/sync.o tracer/bring.o tracer/push.o tracer/carrier.o tracer/watch.o tracer/elf.o tracer/exe.o $(log_objs)
 

@@ -69,7 +69,7 @@ static int stat_place(struct op *op, const struct place *p)
 
 	if (!p->path[0])
 		return stat_handle(op, p);
-	fd = stat_open(op, p, flags, 0, 0, &reply->coherent);
+	fd = stat_open(op, p, flags, 0, op->req->op.stat.no_links ? RESOLVE_NO_SYMLINKS : 0, &reply->coherent);
 	if (fd < 0)
 		return fd;
 	r = attr_of(fd, &reply->attr);

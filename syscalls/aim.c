@@ -8,11 +8,13 @@
 #include "link.h"
 #include "mem.h"
 #include "ofd.h"
+#include "overlay.h"
 #include "rules.h"
 
 long aim_path(struct call *c, int dirfd, uint64_t path, int flags, struct place *p)
 {
-	long rc = place_resolve(c, dirfd, path, place_flags(flags), p);
+	int intent = (flags & AIM_CHANGE ? PLACE_CHANGE : 0) | (flags & AIM_MAKE ? PLACE_MAKE : 0);
+	long rc = place_resolve(c, dirfd, path, place_flags(flags) | intent, p);
 
 	if (rc || p->behalf)
 		return rc;
@@ -22,9 +24,10 @@ long aim_path(struct call *c, int dirfd, uint64_t path, int flags, struct place 
 	return 0;
 }
 
-long aim_fd(struct call *c, int fd, struct place *p)
+long aim_fd(struct call *c, int fd, int flags, struct place *p)
 {
 	struct ofd *o = ofd_by_fd(c->tid, fd);
+	int rc;
 
 	p->behalf = false;
 	if (!o)
@@ -32,8 +35,11 @@ long aim_fd(struct call *c, int fd, struct place *p)
 	call_remote(c, o->mount);
 	if (o->flags & O_PATH)
 		return -EBADF;
-	p->mount = o->mount;
 	p->dir = ofd_ref(o);
+	rc = flags & AIM_CHANGE ? overlay_bring_ofd(c, o) : 0;
+	if (rc)
+		return rc;
+	p->mount = o->mount;
 	p->self = true;
 	p->path[0] = p->key[0] = '\0';
 	return 0;
@@ -44,7 +50,7 @@ long aim_path_or_fd(struct call *c, int dirfd, uint64_t path, int flags, struct 
 	char text[2];
 
 	if (flags & AT_EMPTY_PATH && dirfd != AT_FDCWD && (!path || !mem_read_string(c->tid, path, text, sizeof(text))))
-		return aim_fd(c, dirfd, p);
+		return aim_fd(c, dirfd, flags, p);
 	return aim_path(c, dirfd, path, flags, p);
 }
 

@@ -7,14 +7,18 @@
 
 #include "place.h"
 
+/* What the call means to do, among AT_ flags: AIM_CHANGE what it aims at, AIM_MAKE the name. None: it only looks. */
+#define AIM_CHANGE (1 << 30)
+#define AIM_MAKE (1 << 29)
+
 /*
- * The path at address PATH, relative to DIRFD, with AT_ FLAGS: 0 with P filled in, a local place that only we
+ * The path at address PATH, relative to DIRFD, with AT_ and AIM_ FLAGS: 0 with P filled in, a local place that only we
  * find (P->behalf) or a remote one, or a negative errno. CALL_CONTINUE: it is the kernel's.
  */
 long aim_path(struct call *c, int dirfd, uint64_t path, int flags, struct place *p);
 
-/* Descriptor FD itself: 0 with P filled in, -EBADF for an O_PATH descriptor. CALL_CONTINUE: it is the kernel's. */
-long aim_fd(struct call *c, int fd, struct place *p);
+/* Descriptor FD itself, with AIM_ FLAGS: 0 with P filled in, -EBADF for an O_PATH descriptor. CALL_CONTINUE: it is the kernel's. */
+long aim_fd(struct call *c, int fd, int flags, struct place *p);
 
 /* aim_path, for calls that take AT_EMPTY_PATH for a descriptor's own file and no O_PATH descriptor then. */
 long aim_path_or_fd(struct call *c, int dirfd, uint64_t path, int flags, struct place *p);

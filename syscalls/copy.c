@@ -9,6 +9,7 @@
 #include "handlers.h"
 #include "io.h"
 #include "ofd.h"
+#include "overlay.h"
 #include "remote.h"
 #include "transfer.h"
 
@@ -131,7 +132,7 @@ static int check_ranges(const struct end *in, const struct end *out, int64_t fro
 
 	if (rc)
 		return rc;
-	if (!in->o || !out->o || in->o->mount != out->o->mount)
+	if (!in->o || !out->o || !overlay_same(in->o->mount, out->o->mount))
 		return -EXDEV;
 	if ((uint64_t)from + len < (uint64_t)from || (uint64_t)to + len < (uint64_t)to)
 		return -EOVERFLOW;

@@ -101,7 +101,7 @@ static long cwd_path(struct call *c, struct ofd *o, char *out, size_t len)
 	char target[PATH_MAX];
 	int rc = remote_path(c, o, target, sizeof(target));
 
-	return rc < 0 ? rc : path_to_program(o->mount, target, out, len);
+	return rc < 0 ? rc : ofd_to_program(o, target, out, len);
 }
 
 long sys_getcwd(struct call *c)

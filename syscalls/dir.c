@@ -14,6 +14,7 @@
 #include "handlers.h"
 #include "link.h"
 #include "ofd.h"
+#include "overlay_list.h"
 #include "remote.h"
 #include "rules.h"
 #include "util.h"
@@ -96,8 +97,10 @@ static int fetch_list(struct call *c, struct ofd *o)
 			    .op.list = { .handle = o->handle, .cookie = o->list_cookie, .size = PREFETCH_SIZE } };
 	struct link_reply rep;
 	uint64_t since = cache_now();
-	int rc = call_rpc(c, o->mount, &req, NULL, 0, &rep);
 
+	if (o->mount->is_upper)
+		return overlay_list(c, o);
+	int rc = call_rpc(c, o->mount, &req, NULL, 0, &rep);
 	if (rc)
 		return rc;
 	free(o->list);

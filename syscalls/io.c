@@ -468,7 +468,7 @@ long sys_truncate(struct call *c)
 {
 	PLACE_ON_STACK(p);
 	rfs_Request req = { .which_op = rfs_Request_truncate_tag, .op.truncate = { .length = (int64_t)c->arg[1] } };
-	long rc = place_resolve(c, AT_FDCWD, c->arg[0], PLACE_FOLLOW, &p);
+	long rc = place_resolve(c, AT_FDCWD, c->arg[0], PLACE_FOLLOW | PLACE_CHANGE, &p);
 
 	if (rc || (!p.mount && !p.behalf) || (int64_t)c->arg[1] < 0)
 		return rc ? rc : CALL_CONTINUE;

@@ -146,6 +146,11 @@ static bool is_for_file_system(uint32_t request)
 	       type == 'X' || type == 0x94 || type == 0x15;
 }
 
+static bool is_change(uint32_t request)
+{
+	return request == FS_IOC_SETFLAGS || request == FS_IOC_SETVERSION || request == FS_IOC_FSSETXATTR;
+}
+
 long sys_ioctl(struct call *c)
 {
 	struct ofd *o = ofd_by_fd(c->tid, (int)c->arg[0]);
@@ -154,7 +159,7 @@ long sys_ioctl(struct call *c)
 
 	if (!o)
 		return CALL_CONTINUE;
-	long rc = aim_fd(c, (int)c->arg[0], &p);
+	long rc = aim_fd(c, (int)c->arg[0], is_change(request) ? AIM_CHANGE : 0, &p);
 	if (rc)
 		return rc;
 	if (o->channel)
@@ -202,7 +207,7 @@ long sys_file_setattr(struct call *c)
 	for (size_t i = FILE_ATTR_SIZE; i < size; i++)
 		if (bytes[i])
 			return CALL_CONTINUE; /* E2BIG */
-	long rc = aim_path_or_fd(c, (int)c->arg[0], c->arg[1], flags, &p);
+	long rc = aim_path_or_fd(c, (int)c->arg[0], c->arg[1], flags | AIM_CHANGE, &p);
 	if (rc)
 		return rc;
 	if (p.behalf)

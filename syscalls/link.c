@@ -16,6 +16,7 @@
 #include "link.h"
 #include "mem.h"
 #include "ofd.h"
+#include "overlay.h"
 #include "place.h"
 #include "remote.h"
 #include "rules.h"
@@ -53,15 +54,15 @@ static long link_common(struct call *c, int olddir, uint64_t oldpath, int newdir
 	if (flags & ~(AT_SYMLINK_FOLLOW | AT_EMPTY_PATH))
 		return CALL_CONTINUE;
 	int how = (flags & AT_EMPTY_PATH ? PLACE_EMPTY_OK : 0) | (flags & AT_SYMLINK_FOLLOW ? PLACE_FOLLOW : 0);
-	const struct apart_name old = { olddir, oldpath, &from, place_resolve(c, olddir, oldpath, how, &from) };
-	const struct apart_name new = { newdir, newpath, &to, place_resolve(c, newdir, newpath, 0, &to) };
+	const struct apart_name old = { olddir, oldpath, &from, place_resolve(c, olddir, oldpath, how | PLACE_CHANGE, &from) };
+	const struct apart_name new = { newdir, newpath, &to, place_resolve(c, newdir, newpath, PLACE_MAKE, &to) };
 	const struct mount *m = from.mount ? from.mount : to.mount;
 
 	if (apart_refused(&old, &new))
 		return apart_refused(&old, &new);
 	if (m)
 		call_remote(c, m);
-	if (from.mount != to.mount)
+	if (!overlay_same(from.mount, to.mount))
 		return apart_link(c, &old, &new, flags);
 	if (m)
 		return link_places(c, &from, &to, flags);
@@ -92,7 +93,7 @@ static long symlink_common(struct call *c, uint64_t text_addr, int dirfd, uint64
 	/* The kernel finds what is wrong with the text before it looks at the path. */
 	if (mem_read_string(c->tid, text_addr, text, sizeof(text)) <= 0)
 		return CALL_CONTINUE;
-	long rc = aim_path(c, dirfd, path, AT_SYMLINK_NOFOLLOW, &p);
+	long rc = aim_path(c, dirfd, path, AT_SYMLINK_NOFOLLOW | AIM_MAKE, &p);
 	if (rc)
 		return rc;
 	if (p.behalf)
@@ -120,7 +121,7 @@ static long mknod_common(struct call *c, int dirfd, uint64_t path, unsigned mode
 	/* may_mknod() of fs/namei.c: refused by the type alone, before the path is looked at. */
 	if (type && type != S_IFREG && type != S_IFIFO && type != S_IFSOCK && type != S_IFCHR && type != S_IFBLK)
 		return CALL_CONTINUE;
-	long rc = aim_path(c, dirfd, path, AT_SYMLINK_NOFOLLOW, &p);
+	long rc = aim_path(c, dirfd, path, AT_SYMLINK_NOFOLLOW | AIM_MAKE, &p);
 	if (rc)
 		return rc;
 	req.op.mknod.mode = mode;

@@ -14,6 +14,7 @@
 #include "locks.h"
 #include "notify.h"
 #include "ofd.h"
+#include "overlay.h"
 #include "remote.h"
 #include "rules.h"
 
@@ -188,6 +189,16 @@ static int wait_lock(struct call *c, struct ofd *o, const struct lock_want *want
 	return rc;
 }
 
+/*
+ * In an overlay a lock is the program's own business as a copy's would be, and the target's processes hear nothing of it. What
+ * cannot be copied is locked there.
+ */
+static void own_file(struct call *c, struct ofd *o)
+{
+	overlay_bring_ofd(c, o);
+	overlay_leave(c);
+}
+
 /* ---- flock ---- */
 
 static int flock_ask(struct call *c, struct ofd *o, int kind, bool wait)
@@ -212,6 +223,7 @@ long sys_flock(struct call *c)
 	if (o->flags & O_PATH)
 		return -EBADF;
 	ofd_ref(o);
+	own_file(c, o);
 	locks_expel(o->node);
 	int rc = flock_ask(c, o, kind, kind != LOCK_UN && !(operation & LOCK_NB));
 	ofd_unref(o);
@@ -279,6 +291,7 @@ long lock_fcntl(struct call *c, struct ofd *o, int command)
 	if (command == F_GETLK && l.l_type != F_RDLCK && l.l_type != F_WRLCK)
 		return -EINVAL;
 	ofd_ref(o);
+	own_file(c, o);
 	int rc = lock_range(c, o, &l, &want);
 	if (!rc && !get && !lock_allowed(o, l.l_type))
 		rc = -EBADF;

@@ -35,7 +35,7 @@ static long chmod_place(struct call *c, const struct place *p, unsigned mode, bo
 static long chmod_path(struct call *c, int dirfd, uint64_t path, unsigned mode, int flags)
 {
 	PLACE_ON_STACK(p);
-	long rc = flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) ? CALL_CONTINUE : aim_path(c, dirfd, path, flags, &p);
+	long rc = flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) ? CALL_CONTINUE : aim_path(c, dirfd, path, flags | AIM_CHANGE, &p);
 
 	if (!rc && p.behalf)
 		return aim_done(fchmodat(AT_FDCWD, p.local, mode & 07777, flags & AT_SYMLINK_NOFOLLOW));
@@ -50,7 +50,7 @@ long sys_chmod(struct call *c)
 long sys_fchmod(struct call *c)
 {
 	PLACE_ON_STACK(p);
-	long rc = aim_fd(c, (int)c->arg[0], &p);
+	long rc = aim_fd(c, (int)c->arg[0], AIM_CHANGE, &p);
 
 	return rc ? rc : chmod_place(c, &p, (unsigned)c->arg[1], false);
 }
@@ -79,7 +79,7 @@ static long chown_place(struct call *c, const struct place *p, uint32_t uid, uin
 static long chown_path(struct call *c, int dirfd, uint64_t path, uint64_t uid, uint64_t gid, int flags)
 {
 	PLACE_ON_STACK(p);
-	long rc = flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) ? CALL_CONTINUE : aim_path(c, dirfd, path, flags, &p);
+	long rc = flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) ? CALL_CONTINUE : aim_path(c, dirfd, path, flags | AIM_CHANGE, &p);
 
 	if (!rc && p.behalf)
 		return aim_done(fchownat(AT_FDCWD, p.local, (uid_t)uid, (gid_t)gid, flags & AT_SYMLINK_NOFOLLOW));
@@ -99,7 +99,7 @@ long sys_lchown(struct call *c)
 long sys_fchown(struct call *c)
 {
 	PLACE_ON_STACK(p);
-	long rc = aim_fd(c, (int)c->arg[0], &p);
+	long rc = aim_fd(c, (int)c->arg[0], AIM_CHANGE, &p);
 
 	return rc ? rc : chown_place(c, &p, (uint32_t)c->arg[1], (uint32_t)c->arg[2], false);
 }
@@ -144,9 +144,9 @@ static long utimes_path(struct call *c, int dirfd, uint64_t path, const struct t
 		return CALL_CONTINUE; /* EINVAL, or nothing to be done */
 	/* No path: the descriptor itself (futimens). */
 	if (!path && dirfd != AT_FDCWD)
-		rc = flags ? CALL_CONTINUE : aim_fd(c, dirfd, &p);
+		rc = flags ? CALL_CONTINUE : aim_fd(c, dirfd, AIM_CHANGE, &p);
 	else
-		rc = aim_path(c, dirfd, path, flags, &p);
+		rc = aim_path(c, dirfd, path, flags | AIM_CHANGE, &p);
 	if (!rc && p.behalf)
 		return aim_done(utimensat(AT_FDCWD, p.local, t, flags & AT_SYMLINK_NOFOLLOW));
 	return rc ? rc : utimes_place(c, &p, t, flags & AT_SYMLINK_NOFOLLOW);

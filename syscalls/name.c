@@ -12,6 +12,8 @@
 #include "handlers.h"
 #include "link.h"
 #include "ofd.h"
+#include "overlay.h"
+#include "overlay_name.h"
 #include "place.h"
 #include "rules.h"
 
@@ -32,7 +34,7 @@ static long mkdir_common(struct call *c, int dirfd, uint64_t path, unsigned mode
 {
 	PLACE_ON_STACK(p);
 	rfs_Request req = { .which_op = rfs_Request_mkdir_tag };
-	long rc = place_resolve(c, dirfd, path, 0, &p);
+	long rc = place_resolve(c, dirfd, path, PLACE_MAKE, &p);
 
 	if (rc || (!p.mount && !p.behalf))
 		return rc ? rc : CALL_CONTINUE;
@@ -78,8 +80,9 @@ static void forget_open(const struct place *p)
 static long unlink_common(struct call *c, int dirfd, uint64_t path, int flags)
 {
 	PLACE_ON_STACK(p);
+	struct overlay_taking taking = { .dir = -1 };
 	rfs_Request req = { .which_op = rfs_Request_unlink_tag };
-	long rc = place_resolve(c, dirfd, path, 0, &p);
+	long rc = place_resolve(c, dirfd, path, PLACE_TAKE, &p);
 
 	if (flags & ~AT_REMOVEDIR)
 		return CALL_CONTINUE;
@@ -87,13 +90,18 @@ static long unlink_common(struct call *c, int dirfd, uint64_t path, int flags)
 		return rc ? rc : CALL_CONTINUE;
 	if (p.behalf)
 		return unlinkat(AT_FDCWD, p.local, flags) < 0 ? -errno : 0;
-	req.op.unlink.has_where = true;
-	req.op.unlink.flags = (uint32_t)flags;
-	place_where(&p, &req.op.unlink.where);
-	rc = ask(c, &p, &req, flags & AT_REMOVEDIR);
-	if (!rc)
-		forget_open(&p);
-	return rc;
+	if (p.mount->overlay)
+		rc = overlay_unlink(c, &p, flags & AT_REMOVEDIR, &taking);
+	if (!rc) {
+		req.op.unlink.has_where = true;
+		req.op.unlink.flags = (uint32_t)flags;
+		place_where(&p, &req.op.unlink.where);
+		rc = ask(c, &p, &req, flags & AT_REMOVEDIR);
+		if (!rc)
+			forget_open(&p);
+	}
+	overlay_taken(&taking, rc >= 0);
+	return rc < 0 ? rc : 0;
 }
 
 long sys_unlink(struct call *c)
@@ -128,6 +136,18 @@ static long rename_places(struct call *c, const struct place *from, const struct
 	return rc;
 }
 
+static long rename_layers(struct call *c, struct place *from, struct place *to, unsigned flags)
+{
+	struct overlay_taking taking = { .dir = -1 };
+	long rc = overlay_rename(c, from, to, flags, &taking);
+
+	rc = rc ? rc : rename_places(c, from, to, flags);
+	if (!rc)
+		overlay_renamed(c, from, to, flags);
+	overlay_taken(&taking, !rc);
+	return rc;
+}
+
 static long rename_common(struct call *c, int olddir, uint64_t oldpath, int newdir, uint64_t newpath, unsigned flags)
 {
 	PLACE_ON_STACK(from);
@@ -136,16 +156,18 @@ static long rename_common(struct call *c, int olddir, uint64_t oldpath, int newd
 
 	if (flags & ~known || (flags & RENAME_EXCHANGE && flags & ~(unsigned)RENAME_EXCHANGE))
 		return CALL_CONTINUE; /* EINVAL, whatever the names are */
-	const struct apart_name old = { olddir, oldpath, &from, place_resolve(c, olddir, oldpath, 0, &from) };
-	const struct apart_name new = { newdir, newpath, &to, place_resolve(c, newdir, newpath, 0, &to) };
+	const struct apart_name old = { olddir, oldpath, &from, place_resolve(c, olddir, oldpath, PLACE_TAKE, &from) };
+	const struct apart_name new = { newdir, newpath, &to, place_resolve(c, newdir, newpath, PLACE_TAKE, &to) };
 	const struct mount *m = from.mount ? from.mount : to.mount;
 
 	if (apart_refused(&old, &new))
 		return apart_refused(&old, &new);
 	if (m)
 		call_remote(c, m);
-	if (from.mount != to.mount)
+	if (!overlay_same(from.mount, to.mount))
 		return apart_rename(c, &old, &new);
+	if (m && m->overlay)
+		return rename_layers(c, &from, &to, flags);
 	if (m)
 		return rename_places(c, &from, &to, flags);
 	if (from.behalf || to.behalf) {

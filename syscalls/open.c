@@ -19,6 +19,7 @@
 #include "locks.h"
 #include "log.h"
 #include "ofd.h"
+#include "overlay.h"
 #include "place.h"
 #include "placeholder.h"
 #include "push.h"
@@ -88,6 +89,8 @@ static struct ofd *make_ofd(const struct place *p, int flags, uint64_t handle, c
 	ofd_name(p, r, name);
 	struct ofd *o = ofd_new(p->mount, handle, name, flags & ~(O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC), &r->attr);
 	o->path_stale = *name != '/' || flags & O_UNNAMED;
+	if (p->mount->overlay && *p->local)
+		o->merged = xstrdup(p->local);
 	o->coherent = r->coherent;
 	if (flags & O_TRUNC)
 		remote_resized(p->mount, &r->attr);
@@ -213,12 +216,13 @@ static int open_place(struct call *c, struct place *p, int flags, unsigned mode,
 	if (rc < 0)
 		return rc;
 	struct ofd *o = make_ofd(p, flags, handle, &rep.msg.op.open);
-	if (S_ISDIR(o->node->attr.mode) && is_readable(flags))
+	if (S_ISDIR(o->node->attr.mode) && is_readable(flags) && !p->mount->is_upper)
 		take_list(o, &rep);
 	else if (S_ISREG(o->node->attr.mode) && is_readable(flags))
 		take_data(o, &rep);
 	link_reply_free(&rep);
 	ofd_ref(o);
+	overlay_leave(c); /* the other end of a FIFO may want to change something before it comes */
 	int src = flow_open(c, o);
 	src = src ? src : make_placeholder(c, o);
 	if (src < 0 && !o->image)
@@ -259,6 +263,20 @@ static long open_behalf(struct call *c, const struct place *p, int flags, unsign
 	return call_install_fd(c, fd, -1, flags & O_CLOEXEC);
 }
 
+/* What an open means to do there. */
+static int intent(int flags, uint64_t resolve)
+{
+	int how = (resolve & RESOLVE_BENEATH ? PLACE_BENEATH : 0) | (resolve & RESOLVE_NO_SYMLINKS ? PLACE_NO_LINKS : 0);
+
+	if (flags & O_PATH)
+		return how;
+	if (flags & O_CREAT)
+		how |= PLACE_MAKE | (flags & O_EXCL ? PLACE_EXCL : 0);
+	else if ((flags & O_ACCMODE) != O_RDONLY || flags & (O_TRUNC | O_UNNAMED))
+		how |= PLACE_CHANGE;
+	return how | PLACE_OPEN;
+}
+
 static long open_common(struct call *c, int dirfd, uint64_t addr, int flags, unsigned mode, uint64_t resolve)
 {
 	PLACE_ON_STACK(p);
@@ -268,7 +286,7 @@ static long open_common(struct call *c, int dirfd, uint64_t addr, int flags, uns
 		how |= PLACE_NO_MAGIC;
 	else if (!(flags & O_NOFOLLOW) && (flags & (O_CREAT | O_EXCL)) != (O_CREAT | O_EXCL))
 		how |= PLACE_FOLLOW;
-	long rc = place_resolve(c, dirfd, addr, how, &p);
+	long rc = place_resolve(c, dirfd, addr, how | intent(flags, resolve), &p);
 
 	if (rc)
 		return rc;

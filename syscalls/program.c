@@ -268,7 +268,7 @@ long program_find(struct call *c, struct place *p, const char *text, struct prog
 			return -ELOOP;
 		put_in_front(program, &info, text);
 		place_release(&next);
-		rc = place_resolve_text(c, program->args[0], &next);
+		rc = place_resolve_text(c, program->args[0], PLACE_FOLLOW, &next);
 		any_remote = any_remote || (!rc && (next.mount || next.behalf));
 		rc = rc ? rc : look(c, &next, program->args[0], program, &info);
 	}

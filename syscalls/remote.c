@@ -279,5 +279,5 @@ int remote_link_text(struct call *c, struct ofd *o, char *out, size_t len)
 	/* Moved out of the tree: it cannot be reached by any name any more. */
 	if (rc == -ENOENT)
 		rc = snprintf(target, sizeof(target), "%s (deleted)", o->path) < (int)sizeof(target) ? 0 : -ENAMETOOLONG;
-	return rc ? rc : path_to_program(o->mount, target, out, len);
+	return rc ? rc : ofd_to_program(o, target, out, len);
 }

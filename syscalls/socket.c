@@ -16,6 +16,7 @@
 #include "handlers.h"
 #include "link.h"
 #include "ofd.h"
+#include "overlay.h"
 #include "place.h"
 #include "relay.h"
 #include "rules.h"
@@ -54,7 +55,7 @@ static int sock_option(int sock, int option)
 }
 
 /* 0: a remote name, and a socket that can have it. Else what the call answers; the kernel finds what is wrong with either. */
-static long target_get(struct call *c, struct target *t)
+static long target_get(struct call *c, int intent, struct target *t)
 {
 	struct sockaddr_un un = { 0 };
 	char path[sizeof(un.sun_path) + 1] = "";
@@ -64,7 +65,7 @@ static long target_get(struct call *c, struct target *t)
 	    un.sun_family != AF_UNIX || !un.sun_path[0])
 		return CALL_CONTINUE;
 	memcpy(path, un.sun_path, len - at);
-	long rc = place_resolve_text(c, path, &t->place);
+	long rc = place_resolve_text(c, path, intent, &t->place);
 	if (rc || (!t->place.mount && !t->place.behalf))
 		return rc ? rc : CALL_CONTINUE;
 	t->sock = call_get_fd(c, (int)c->arg[0]);
@@ -107,10 +108,11 @@ long sys_connect(struct call *c)
 	static pthread_cond_t never = PTHREAD_COND_INITIALIZER;
 	TARGET_ON_STACK(t);
 	uint64_t handle;
-	long rc = target_get(c, &t);
+	long rc = target_get(c, PLACE_FOLLOW, &t);
 
 	if (rc)
 		return rc;
+	overlay_leave(c);
 	bool waits = !(fcntl(t.sock, F_GETFL) & O_NONBLOCK);
 	while ((rc = ask_connect(c, &t, &handle)) == -EAGAIN && waits) {
 		if (call_interrupted(c))
@@ -136,10 +138,10 @@ long sys_bind(struct call *c)
 	rfs_Request req = { .which_op = rfs_Request_bind_tag, .op.bind.has_where = true };
 	struct link_reply rep;
 	struct stat st;
-	long rc = target_get(c, &t);
+	long rc = target_get(c, PLACE_MAKE, &t);
 
 	if (rc)
-		return rc;
+		return rc == -EEXIST ? -EADDRINUSE : rc;
 	if (is_bound(t.sock))
 		return -EINVAL;
 	fstat(t.sock, &st);

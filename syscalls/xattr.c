@@ -33,20 +33,20 @@ static long read_name(struct call *c, uint64_t addr, char name[XATTR_NAME_MAX + 
 	return mem_read_string(c->tid, addr, name, XATTR_NAME_MAX + 1) > 0 ? 0 : CALL_CONTINUE;
 }
 
-static long aim(struct call *c, const struct whose *w, struct place *p)
+static long aim(struct call *c, const struct whose *w, int intent, struct place *p)
 {
 	if (w->flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH))
 		return CALL_CONTINUE; /* EINVAL */
-	return w->by_fd ? aim_fd(c, w->fd, p) : aim_path_or_fd(c, w->fd, w->path, w->flags, p);
+	return w->by_fd ? aim_fd(c, w->fd, intent, p) : aim_path_or_fd(c, w->fd, w->path, w->flags | intent, p);
 }
 
 /* The name comes before the path. */
-static long aim_named(struct call *c, const struct whose *w, uint64_t name_addr, char name[XATTR_NAME_MAX + 1],
+static long aim_named(struct call *c, const struct whose *w, int intent, uint64_t name_addr, char name[XATTR_NAME_MAX + 1],
 		      struct place *p)
 {
 	long rc = read_name(c, name_addr, name);
 
-	return rc ? rc : aim(c, w, p);
+	return rc ? rc : aim(c, w, intent, p);
 }
 
 /* LEN bytes of attribute for a buffer of SIZE bytes at OUT, which may be asked about by 0. */
@@ -103,7 +103,7 @@ static long get(struct call *c, struct whose w, uint64_t name_addr, uint64_t out
 	rfs_Request req = { .which_op = rfs_Request_getxattr_tag, .op.getxattr.has_where = true };
 	bool nofollow = w.flags & AT_SYMLINK_NOFOLLOW;
 	char name[XATTR_NAME_MAX + 1];
-	long rc = aim_named(c, &w, name_addr, name, &p);
+	long rc = aim_named(c, &w, 0, name_addr, name, &p);
 
 	if (rc)
 		return rc;
@@ -177,7 +177,7 @@ static long list(struct call *c, struct whose w, uint64_t out, uint64_t size)
 	PLACE_ON_STACK(p);
 	rfs_Request req = { .which_op = rfs_Request_listxattr_tag, .op.listxattr.has_where = true };
 	bool nofollow = w.flags & AT_SYMLINK_NOFOLLOW;
-	long rc = aim(c, &w, &p);
+	long rc = aim(c, &w, 0, &p);
 
 	if (rc)
 		return rc;
@@ -237,7 +237,7 @@ static long set(struct call *c, struct whose w, uint64_t name_addr, uint64_t add
 	CLEANUP_FREE void *value = xcalloc(1, size + 1);
 	if (call_read(c, addr, value, size) < 0)
 		return CALL_CONTINUE;
-	long rc = aim(c, &w, &p);
+	long rc = aim(c, &w, AIM_CHANGE, &p);
 	return rc ? rc : set_place(c, &p, name, value, size, how, w.flags & AT_SYMLINK_NOFOLLOW);
 }
 
@@ -272,7 +272,7 @@ static long drop(struct call *c, struct whose w, uint64_t name_addr)
 	rfs_Request req = { .which_op = rfs_Request_removexattr_tag, .op.removexattr.has_where = true };
 	bool nofollow = w.flags & AT_SYMLINK_NOFOLLOW;
 	char name[XATTR_NAME_MAX + 1];
-	long rc = aim_named(c, &w, name_addr, name, &p);
+	long rc = aim_named(c, &w, AIM_CHANGE, name_addr, name, &p);
 
 	if (rc)
 		return rc;

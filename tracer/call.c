@@ -15,6 +15,7 @@
 #include "mem.h"
 #include "notify.h"
 #include "ofd.h"
+#include "overlay.h"
 #include "pass.h"
 #include "place.h"
 #include "rules.h"
@@ -84,6 +85,7 @@ long call_dispatch(struct call *c)
 	if (sync_active() || watch_any() || c->row->class != CLASS_PATH)
 		drain(c);
 	result = c->row->handler ? c->row->handler(c) : call_default(c);
+	overlay_leave(c);
 	state_unlock();
 	task_lock();
 	struct task *t = c->stop ? NULL : task_find(c->tid);
@@ -298,6 +300,7 @@ int call_rpc(struct call *c, const struct mount *m, const rfs_Request *req, cons
 	}
 	if (rc < 0)
 		return rc;
+	overlay_translate(m, rep);
 	/* EHWPOISON is the last errno; what is beyond could be taken for a restart code by the kernel. */
 	rc = rep->msg.error > EHWPOISON ? -EPROTO : -(int)rep->msg.error;
 	if (rc) {

@@ -32,6 +32,9 @@ enum call_route {
 	ROUTE_REMOTE, /* answered from the target, or from what is known of it */
 };
 
+/* What it has of the overlays: see overlay_share. */
+enum call_overlay { CALL_OUTSIDE, CALL_SHARES, CALL_OWNS };
+
 struct call {
 	const struct syscall_row *row; /* NULL for a number beyond the table, and for a foreign call */
 	int nr;
@@ -57,6 +60,7 @@ struct call {
 	/* With CALL_CONTINUE: what the kernel is bound to answer, for the log; CALL_CONTINUE when unknown. */
 	long expected;
 
+	enum call_overlay overlay;
 	enum call_route route;
 	const struct mount *mount; /* the remote tree it touched, NULL when local */
 	unsigned round_trips;

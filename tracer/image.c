@@ -136,7 +136,7 @@ void image_lost(struct image *i)
 	if (!i->filled)
 		return;
 	i->filled = false;
-	if (o && path_to_program(o->mount, o->path, path, sizeof(path)) == 0)
+	if (o && ofd_to_program(o, o->path, path, sizeof(path)) == 0)
 		log_error("%s: no room on the placeholders' file system for what the file has become; descriptors open on it keep the old bytes: free space there",
 			  path);
 }

@@ -14,6 +14,7 @@
 #include "log.h"
 #include "loop.h"
 #include "options.h"
+#include "overlay.h"
 #include "push.h"
 #include "rules.h"
 #include "target.h"
@@ -42,15 +43,15 @@ static void lost(struct link *l, const char *why, void *arg)
 	loop_abort();
 }
 
-static int start_target(const char *at, const char *sub, const char *target, enum mode mode)
+/* Starts TARGET's agent as that of a new mount, *OUT. */
+static int start_agent(const char *at, const char *sub, const char *target, const char *tag, enum mode mode, struct mount **out)
 {
 	struct target_stream stream;
 	struct link_callbacks callbacks = { .push = push_receive, .lost = lost };
-	char agent[PATH_MAX] = "", tag[64], why[384] = "";
+	char agent[PATH_MAX] = "", why[384] = "";
 	bool writable = mode == MODE_WRITE;
 	int rc = 0;
 
-	target_tag(target, tag, sizeof(tag));
 	if (!strncmp(target, "dir/", 4))
 		rc = target_find_agent(agent, sizeof(agent), why, sizeof(why));
 	if (!rc)
@@ -59,7 +60,7 @@ static int start_target(const char *at, const char *sub, const char *target, enu
 		snprintf(job.err, sizeof(job.err), "%s: %s", target, why);
 		return rc;
 	}
-	struct mount *m = rules_add_mount(at, sub, tag);
+	struct mount *m = *out = rules_add_mount(at, sub, tag);
 	callbacks.arg = m;
 	m->writable = writable;
 	rules_set_mode(m, mode);
@@ -69,6 +70,37 @@ static int start_target(const char *at, const char *sub, const char *target, enu
 		return 0;
 	snprintf(job.err, sizeof(job.err), "%s: %s", target, why);
 	return -EPROTO;
+}
+
+/* What is written to LOWER stays here, in a directory with an agent of its own. */
+static int start_overlay(struct mount *lower, const char *target)
+{
+	char upper[PATH_MAX + 8], why[PATH_MAX + 128] = "", tag[80];
+	struct overlay *ov = overlay_new(lower, target, job.options->overlay_dir, why, sizeof(why));
+	int rc;
+
+	if (!ov) {
+		snprintf(job.err, sizeof(job.err), "%.*s", (int)sizeof(job.err) - 1, why);
+		return -EINVAL;
+	}
+	snprintf(upper, sizeof(upper), "dir/%s", ov->dir);
+	snprintf(tag, sizeof(tag), "%s (overlay)", lower->tag);
+	rc = start_agent(lower->at, OVERLAY_UPPER, upper, tag, MODE_WRITE, &ov->upper);
+	if (rc)
+		return rc;
+	ov->upper->overlay = lower->overlay = ov;
+	ov->upper->is_upper = true;
+	return 0;
+}
+
+static int start_target(const char *at, const char *sub, const char *target, enum mode mode)
+{
+	struct mount *m;
+	char tag[64];
+
+	target_tag(target, tag, sizeof(tag));
+	int rc = start_agent(at, sub, target, tag, mode, &m);
+	return rc || mode != MODE_OVERLAY ? rc : start_overlay(m, target);
 }
 
 static int start_targets(void)
@@ -128,6 +160,8 @@ static void pass_signals(void)
 static void *launcher(void *arg)
 {
 	job.result = start_targets();
+	if (job.result)
+		overlay_finish();
 	sem_post(&job.started);
 	/* Never ends: the agents are this thread's children. */
 	pass_signals();

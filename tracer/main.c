@@ -28,6 +28,7 @@
 #include "notify.h"
 #include "ofd.h"
 #include "options.h"
+#include "overlay.h"
 #include "placeholder.h"
 #include "push.h"
 #include "pump.h"
@@ -163,7 +164,7 @@ static bool name_fd(pid_t tid, int fd, char *buf, size_t len)
 	state_lock();
 	struct ofd *o = fd == AT_FDCWD ? ofd_by_cwd(tid) : ofd_by_fd(tid, fd);
 	if (o)
-		found = path_to_program(o->mount, o->path, buf, len) == 0;
+		found = ofd_to_program(o, o->path, buf, len) == 0;
 	state_unlock();
 	return found;
 }
@@ -317,6 +318,7 @@ int main(int argc, char **argv)
 	check_exec(&s, o.program_argv[0]);
 	finish_links();
 	carrier_finish();
+	overlay_finish();
 	if (loop_aborted())
 		_exit(EXIT_OWN_FAILURE);
 	mirror(status);

@@ -8,6 +8,7 @@ static const struct {
 	const char *name;
 	enum mode mode;
 } modes[] = {
+	{ "overlay", MODE_OVERLAY },
 	{ "read", MODE_READ },
 	{ "write", MODE_WRITE },
 	{ "local", MODE_LOCAL },

@@ -7,6 +7,7 @@
 enum mode {
 	MODE_READ,  /* remote files are read only: what would change the target is refused */
 	MODE_WRITE, /* remote files are read and written */
+	MODE_OVERLAY, /* remote files are read and written, and what is written stays here: see overlay.h */
 	MODE_LOCAL, /* everything is local: the log and the counts only */
 	MODE_LOCAL_OVERRIDES, /* what no rule makes remote is local */
 };

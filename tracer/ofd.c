@@ -17,6 +17,7 @@
 #include "link.h"
 #include "locks.h"
 #include "log.h"
+#include "overlay.h"
 #include "placeholder.h"
 #include "rules.h"
 #include "shadow.h"
@@ -113,6 +114,16 @@ static void node_put(struct node *n)
 	free(n);
 }
 
+void node_switch(struct node *n, const struct mount *m)
+{
+	rfs_Attr key = { .ino = n->ino, .dev_major = n->dev_major, .dev_minor = n->dev_minor };
+
+	*node_slot(n->mount, &key) = n->next;
+	n->mount = m;
+	n->next = NULL;
+	*node_slot(m, &key) = n;
+}
+
 void node_set_attr(struct node *n, const rfs_Attr *attr, bool valid)
 {
 	if (attr)
@@ -166,6 +177,25 @@ struct ofd *ofd_new(const struct mount *m, uint64_t handle, const char *path, in
 	return o;
 }
 
+void ofd_switch(struct ofd *o, const struct mount *m, uint64_t handle, const char *path, uint32_t coherent)
+{
+	o->lower_handle = o->handle;
+	o->mount = m;
+	o->handle = handle;
+	o->coherent = coherent;
+	o->path_stale = false;
+	free(o->path);
+	o->path = xstrdup(path);
+	free(o->merged);
+	o->merged = NULL;
+}
+
+int ofd_to_program(const struct ofd *o, const char *path, char *out, size_t len)
+{
+	return o->merged ? path_join(o->mount->at[1] ? o->mount->at : "", *o->merged ? o->merged : "/", out, len) :
+			   path_to_program(o->mount, path, out, len);
+}
+
 struct ofd *ofd_ref(struct ofd *o)
 {
 	o->refs++;
@@ -182,6 +212,7 @@ static void ofd_forget_numbers(const struct ofd *o)
 static void ofd_free(struct ofd *o)
 {
 	rfs_Request req = { .which_op = rfs_Request_close_tag, .op.close.handle = o->handle };
+	rfs_Request lower = { .which_op = rfs_Request_close_tag, .op.close.handle = o->lower_handle };
 	struct ofd **p;
 
 	locks_ofd_gone(o);
@@ -193,6 +224,8 @@ static void ofd_free(struct ofd *o)
 		ofd_forget_numbers(o);
 	if (!o->mount->closing && !o->released)
 		link_send(o->mount->link, &req);
+	if (o->lower_handle && !o->mount->overlay->lower->closing)
+		link_send(o->mount->overlay->lower->link, &lower);
 	sync_drop(o);
 	if (o->image && o->image->sole)
 		placeholder_free(o->image);
@@ -201,6 +234,8 @@ static void ofd_free(struct ofd *o)
 		channel_unref(o->channel);
 	shadow_free(o);
 	free(o->list);
+	free(o->snap);
+	free(o->merged);
 	free(o->path);
 	free(o);
 }

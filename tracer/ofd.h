@@ -56,6 +56,8 @@ struct ofd {
 	struct node *node;
 	uint64_t handle;
 	char *path;        /* in the target's eyes, when it was opened */
+	char *merged;      /* in an overlay's lower layer: its path in the merged tree, if PATH does not tell it, or NULL */
+	uint64_t lower_handle; /* … and in the upper layer, of what was open in the lower one before: that, or 0 */
 	bool path_stale;   /* a directory above it was renamed: ask the agent */
 	int flags;         /* open(2) flags; O_APPEND follows F_SETFL */
 	enum ofd_io io;
@@ -84,6 +86,8 @@ struct ofd {
 	bool list_known;     /* LIST is what starts at the cookie before list_cookie … */
 	bool list_complete;  /* … and ends the directory */
 	uint64_t list_since; /* when it was asked for: cache_now() */
+	uint8_t *snap;       /* of an overlay's: all entries, as they were when the reader began */
+	size_t snap_len;
 };
 
 /* The emulated descriptors are FD_BASE <= fd < FD_TOP; set once by fd_range_init. */
@@ -177,6 +181,15 @@ void ofd_unlock_pos(struct ofd *o);
 
 /* The node that ATTR describes, or NULL when no file of it is open. */
 struct node *node_find(const struct mount *m, const rfs_Attr *attr);
+
+/* N and what is open of it is on M from here on; see overlay_switch. */
+void node_switch(struct node *n, const struct mount *m);
+
+/* O is HANDLE of M from here on, and called PATH there. Its old handle is closed with it: calls may be on their way to that. */
+void ofd_switch(struct ofd *o, const struct mount *m, uint64_t handle, const char *path, uint32_t coherent);
+
+/* PATH, which is O's in the target's eyes, in the program's eyes. 0; -ENOENT, -ENAMETOOLONG. */
+int ofd_to_program(const struct ofd *o, const char *path, char *out, size_t len);
 
 /* What changed: ATTR of the node as the target has it now (NULL: unknown from here on). */
 void node_set_attr(struct node *n, const rfs_Attr *attr, bool valid);

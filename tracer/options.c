@@ -188,6 +188,14 @@ static int set_stats_file(struct options *o, const struct row *row, char *arg)
 	return 0;
 }
 
+static int set_overlay_dir(struct options *o, const struct row *row, char *arg)
+{
+	if (!*arg)
+		return options_refuse("--overlay-dir \"\": the directory has no name; give one");
+	o->overlay_dir = arg;
+	return 0;
+}
+
 static void set_stamp(struct log_options *log)
 {
 	if (log->stamp == LOG_TIME)
@@ -251,6 +259,7 @@ static const struct row rows[] = {
 	{ "env-unset", 0, ONE_WORD, set_setting, CONFIG_ENV_UNSET },
 	{ "env-map", 0, ONE_WORD, set_pair, CONFIG_ENV_MAPPING },
 	{ "env-file", 0, ONE_WORD, set_setting, CONFIG_ENV_FILE },
+	{ "overlay-dir", 0, ONE_WORD, set_overlay_dir, 0 },
 	{ "trap", 0, ONE_WORD, set_trap, 0 },
 	{ "fd-numbering", 0, ONE_WORD, set_numbering, 0 },
 	{ "stats", 0, ONE_WORD, set_stats_file, 0 },

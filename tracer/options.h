@@ -31,6 +31,7 @@ struct options {
 	struct mount_option *mounts;
 	size_t mount_count;
 	enum mode mode;
+	const char *overlay_dir; /* where an overlay is kept; NULL: in a temporary directory */
 	enum trap trap;
 	bool posix_numbers; /* remote descriptors have the lowest free numbers, too */
 	unsigned startup_ms; /* for an agent's first word */

@@ -12,6 +12,7 @@
 #include "intent.h"
 #include "mem.h"
 #include "ofd.h"
+#include "overlay.h"
 #include "proclink.h"
 #include "rules.h"
 #include "util.h"
@@ -26,7 +27,7 @@ static int start_remote(struct start *s, struct ofd *o)
 {
 	s->dir = o;
 	/* Of what is no directory every path is ENOTDIR, whatever the text would name. */
-	if (o->path_stale || !S_ISDIR(o->node->attr.mode) || path_to_program(o->mount, o->path, s->text, sizeof(s->text)) < 0)
+	if (o->path_stale || !S_ISDIR(o->node->attr.mode) || ofd_to_program(o, o->path, s->text, sizeof(s->text)) < 0)
 		s->text[0] = '\0';
 	return 0;
 }
@@ -232,7 +233,7 @@ static bool stays(const struct call *c, const char *norm, const struct mount *m)
 {
 	const struct decision *d = decide(c, norm, intent_writes(c));
 
-	return d->mount == m && d->verdict != VERDICT_NOT_FOUND && !d->path;
+	return overlay_same(d->mount, m) && d->verdict != VERDICT_NOT_FOUND && !d->path;
 }
 
 /* True when the way of the absolute path ABS, which starts within M, leads out of it (and perhaps back). */
@@ -309,7 +310,7 @@ static long place_path(struct call *c, int dirfd, const char *raw, int flags, st
 	return stays(c, norm, NULL) ? place_link(c, p, abs, flags) : place_absolute(c, p, abs, flags);
 }
 
-long place_resolve(struct call *c, int dirfd, uint64_t addr, int flags, struct place *p)
+static long resolve(struct call *c, int dirfd, uint64_t addr, int flags, struct place *p)
 {
 	char raw[PATH_MAX];
 
@@ -324,10 +325,21 @@ long place_resolve(struct call *c, int dirfd, uint64_t addr, int flags, struct p
 	return place_path(c, dirfd, raw, flags, p);
 }
 
-long place_resolve_text(struct call *c, const char *path, struct place *p)
+/* In an overlay, which of its layers. */
+static long layer(struct call *c, long rc, int flags, struct place *p)
+{
+	return !rc && p->mount && p->mount->overlay ? overlay_place(c, p, flags) : rc;
+}
+
+long place_resolve(struct call *c, int dirfd, uint64_t addr, int flags, struct place *p)
+{
+	return layer(c, resolve(c, dirfd, addr, flags, p), flags, p);
+}
+
+long place_resolve_text(struct call *c, const char *path, int flags, struct place *p)
 {
 	place_clear(p);
-	return *path ? place_path(c, AT_FDCWD, path, PLACE_FOLLOW, p) : -ENOENT;
+	return *path ? layer(c, place_path(c, AT_FDCWD, path, flags, p), flags, p) : -ENOENT;
 }
 
 void place_release(struct place *p)

@@ -21,7 +21,11 @@ struct place {
 	bool behalf;               /* local, but the kernel would not find it: LOCAL must be used instead */
 	char path[PATH_MAX];       /* to ask the agent for: relative to DIR, or absolute in the target's eyes */
 	char key[PATH_MAX];        /* the same, absolute and normalised, for the cache; "" when it has no such name */
-	char local[PATH_MAX];      /* with behalf: an absolute local path */
+	/*
+	 * With behalf: an absolute local path. In the lower layer of an overlay: where it is in the merged tree, if that is
+	 * not what PATH says.
+	 */
+	char local[PATH_MAX];
 };
 
 /* How empty paths are taken. */
@@ -31,6 +35,15 @@ struct place {
 #define PLACE_FOLLOW 8   /* a link in the last component is followed: /proc/self/fd/3 is descriptor 3 */
 #define PLACE_LINK 16    /* readlink: such a link itself is wanted, if it leads to a remote file */
 #define PLACE_NO_MAGIC 32 /* openat2 with RESOLVE_*: what it does to links in /proc, the kernel does by itself */
+#define PLACE_BENEATH 64 /* openat2's RESOLVE_BENEATH: with PLACE_SCOPED */
+#define PLACE_NO_LINKS 128 /* openat2's RESOLVE_NO_SYMLINKS */
+
+/* What the call means to do there; none of these: it only looks. */
+#define PLACE_CHANGE 256 /* what the path leads to is changed: its bytes, its attributes, another name for it */
+#define PLACE_MAKE 512 /* the name is made */
+#define PLACE_TAKE 1024 /* the name is taken away, or given to another file: unlink, rename */
+#define PLACE_OPEN 2048 /* it is opened; with PLACE_MAKE (O_CREAT) it may be there … */
+#define PLACE_EXCL 4096 /* … or not (O_EXCL) */
 
 /*
  * Resolves the path at address ADDR of C's task relative to DIRFD (AT_FDCWD for the cwd). 0 with P filled
@@ -39,8 +52,8 @@ struct place {
  */
 long place_resolve(struct call *c, int dirfd, uint64_t addr, int flags, struct place *p);
 
-/* The same for PATH, a string of ours that C's task would give as an interpreter's. */
-long place_resolve_text(struct call *c, const char *path, struct place *p);
+/* The same for PATH, a string of ours that C's task would give as an interpreter's or a socket's. */
+long place_resolve_text(struct call *c, const char *path, int flags, struct place *p);
 
 void place_release(struct place *p);
 /* Declares P, released at the end of the block. Not an initialiser: that would clear three path buffers each time. */

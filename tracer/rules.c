@@ -92,7 +92,8 @@ static const struct mount *mount_at(const char *path)
 	const struct mount *found = NULL;
 
 	for (size_t i = 0; i < mount_count; i++)
-		if (!mounts[i]->is_twin && path_within(path, mounts[i]->at) && (!found || strlen(mounts[i]->at) > strlen(found->at)))
+		if (!mounts[i]->is_twin && !mounts[i]->is_upper && path_within(path, mounts[i]->at) &&
+		    (!found || strlen(mounts[i]->at) > strlen(found->at)))
 			found = mounts[i];
 	return found;
 }
@@ -211,7 +212,7 @@ static bool by_lists(const struct question *q, enum rules_list first, enum rules
 static void by_mode(const struct question *q, struct decision *d)
 {
 	static const char *const names[] = {
-		[MODE_READ] = "mode read", [MODE_WRITE] = "mode write", [MODE_LOCAL] = "mode local",
+		[MODE_OVERLAY] = "mode overlay", [MODE_READ] = "mode read", [MODE_WRITE] = "mode write", [MODE_LOCAL] = "mode local",
 		[MODE_LOCAL_OVERRIDES] = "mode localwithoverrides",
 	};
 	enum mode mode = q->mount->mode;

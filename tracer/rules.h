@@ -21,6 +21,8 @@ struct mount {
 	char *sub; /* absolute, normalised path in the target's eyes */
 	char *tag; /* "dir:/srv" */
 	struct link *link;
+	struct overlay *overlay; /* what it is a layer of, or NULL … */
+	bool is_upper;           /* … and whether of the two layers it is the upper one, to which no path leads by itself */
 	bool writable;
 	enum mode mode; /* rules_set_mode */
 	bool defaults; /* the default lists apply here, and what read mode does not change there is changed here */

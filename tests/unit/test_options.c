@@ -218,7 +218,7 @@ static void test_refusals(void **state)
 	REFUSED("empty", "--target", "dir/srv", "");
 	REFUSED("\"ftp/x\"", "--target", "ftp/x", "true");
 	REFUSED("one target", "--target", "dir/a", "--target", "dir/b", "true");
-	REFUSED("--mode: feature.fs.mode: \"both\" is no mode; use read", "--target", "dir/a", "--mode", "both", "true");
+	REFUSED("--mode: feature.fs.mode: \"both\" is no mode; use overlay, read", "--target", "dir/a", "--mode", "both", "true");
 	REFUSED("\"magic\"", "--target", "dir/a", "--trap=magic", "true");
 	REFUSED("\"low\"", "--target", "dir/a", "--fd-numbering=low", "true");
 	REFUSED("-z: there is no such option", "-z", "true");

@@ -1,0 +1,378 @@
+#include "overlay_list.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pb_decode.h>
+#include <pb_encode.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cache.h"
+#include "call.h"
+#include "frame.h"
+#include "ofd.h"
+#include "overlay.h"
+#include "rules.h"
+#include "upper.h"
+#include "util.h"
+
+#define LIST_SIZE (1u << 20)
+
+struct item {
+	struct item *next; /* of the same hash */
+	rfs_Entry entry;
+	bool gone;         /* a whiteout */
+	bool listed;
+};
+
+struct merge {
+	struct item **items, **hash;
+	size_t count, room;
+	size_t buckets;
+	uint8_t *out;
+	size_t len, size;
+	int64_t *cookies; /* of the lower layer */
+	size_t cookie_count;
+};
+
+/* ---- reading one layer ---- */
+
+struct bytes { uint8_t *data; size_t len; };
+
+/* Appends the entries of HANDLE at M from its start. */
+static int fetch(struct call *c, const struct mount *m, uint64_t handle, struct bytes *all)
+{
+	int64_t cookie = 0;
+
+	for (;;) {
+		rfs_Request req = { .which_op = rfs_Request_list_tag,
+				    .op.list = { .handle = handle, .cookie = cookie, .size = LIST_SIZE } };
+		struct link_reply rep;
+		int rc = call_rpc(c, m, &req, NULL, 0, &rep);
+
+		if (rc)
+			return rc;
+		bool ends = rep.msg.which_op != rfs_Reply_list_tag || rep.msg.op.list.complete || !rep.payload_len;
+		all->data = xrealloc(all->data, all->len + rep.payload_len + 1);
+		if (rep.payload_len)
+			memcpy(all->data + all->len, rep.payload, rep.payload_len);
+		pb_istream_t in = pb_istream_from_buffer(all->data + all->len, rep.payload_len);
+		rfs_Entry e = rfs_Entry_init_zero;
+		while (in.bytes_left && pb_decode_ex(&in, rfs_Entry_fields, &e, PB_DECODE_DELIMITED))
+			cookie = e.cookie;
+		all->len += rep.payload_len;
+		link_reply_free(&rep);
+		if (ends)
+			return 0;
+	}
+}
+
+static int fetch_path(struct call *c, const struct mount *m, const char *path, struct bytes *all)
+{
+	rfs_Request req = { .which_op = rfs_Request_open_tag,
+			    .op.open = { .has_where = true, .flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW } };
+	struct link_reply rep;
+
+	BYTES_PUT(req.op.open.where.path, path);
+	req.op.open.handle = link_new_handle(m->link);
+	int rc = call_rpc(c, m, &req, NULL, 0, &rep);
+	if (rc)
+		return rc;
+	link_reply_free(&rep);
+	rc = fetch(c, m, req.op.open.handle, all);
+	const rfs_Request closing = { .which_op = rfs_Request_close_tag, .op.close.handle = req.op.open.handle };
+	link_send(m->link, &closing);
+	return rc;
+}
+
+/* Calls TAKE for each entry of ALL. False when one is none. */
+static bool each_entry(const struct bytes *all, void (*take)(struct merge *g, const rfs_Entry *e), struct merge *g)
+{
+	pb_istream_t in = pb_istream_from_buffer(all->data, all->len);
+
+	while (in.bytes_left) {
+		rfs_Entry e = rfs_Entry_init_zero;
+
+		if (!pb_decode_ex(&in, rfs_Entry_fields, &e, PB_DECODE_DELIMITED) || !e.name.size || e.name.size > NAME_MAX)
+			return false;
+		take(g, &e);
+	}
+	return true;
+}
+
+/* ---- the names of the upper layer ---- */
+
+static size_t hash_of(const pb_byte_t *name, size_t n)
+{
+	size_t h = 5381;
+
+	while (n--)
+		h = h * 33 + *name++;
+	return h;
+}
+
+static struct item **slot(const struct merge *g, const rfs_Entry *e)
+{
+	struct item **s = &g->hash[hash_of(e->name.bytes, e->name.size) % g->buckets];
+
+	while (*s && ((*s)->entry.name.size != e->name.size || memcmp((*s)->entry.name.bytes, e->name.bytes, e->name.size)))
+		s = &(*s)->next;
+	return s;
+}
+
+static void rehash(struct merge *g, size_t buckets)
+{
+	free(g->hash);
+	g->hash = xcalloc(buckets, sizeof(*g->hash));
+	g->buckets = buckets;
+	for (size_t i = 0; i < g->count; i++) {
+		g->items[i]->next = NULL;
+		*slot(g, &g->items[i]->entry) = g->items[i];
+	}
+}
+
+static struct item *add(struct merge *g, const rfs_Entry *e)
+{
+	if (g->count == g->room) {
+		g->room = g->room ? 2 * g->room : 64;
+		g->items = xrealloc(g->items, g->room * sizeof(*g->items));
+		rehash(g, 2 * g->room);
+	}
+	struct item *i = xcalloc(1, sizeof(*i));
+	i->entry = *e;
+	*slot(g, e) = i;
+	g->items[g->count++] = i;
+	return i;
+}
+
+static void take_upper(struct merge *g, const rfs_Entry *e)
+{
+	char name[NAME_MAX + 1];
+
+	snprintf(name, sizeof(name), "%.*s", (int)e->name.size, (const char *)e->name.bytes);
+	if (!upper_is_reserved(name) && !*slot(g, e))
+		add(g, e);
+}
+
+static void take_gone(struct merge *g, int dir)
+{
+	int fd = openat(dir, UPPER_GONE, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+
+	for (struct dirent *e; d && (e = readdir(d));) {
+		rfs_Entry entry = { .name.size = (pb_size_t)strlen(e->d_name) };
+
+		memcpy(entry.name.bytes, e->d_name, entry.name.size);
+		if (!*slot(g, &entry))
+			add(g, &entry)->gone = true;
+	}
+	if (d)
+		closedir(d);
+	else if (fd >= 0)
+		close(fd);
+}
+
+/* ---- the merged list ---- */
+
+static void emit(struct merge *g, const rfs_Entry *e)
+{
+	if (g->size - g->len < rfs_Entry_size + 16) {
+		g->size = g->size ? 2 * g->size : 16384;
+		g->out = xrealloc(g->out, g->size);
+	}
+	pb_ostream_t out = pb_ostream_from_buffer(g->out + g->len, g->size - g->len);
+	if (pb_encode_ex(&out, rfs_Entry_fields, e, PB_ENCODE_DELIMITED))
+		g->len += out.bytes_written;
+}
+
+static void take_lower(struct merge *g, const rfs_Entry *e)
+{
+	struct item *i = *slot(g, e);
+	rfs_Entry own;
+
+	g->cookies = xrealloc(g->cookies, (g->cookie_count + 1) * sizeof(*g->cookies));
+	g->cookies[g->cookie_count++] = e->cookie;
+	if (i && i->gone)
+		return;
+	own = i ? i->entry : *e;
+	own.cookie = e->cookie;
+	if (i)
+		i->listed = true;
+	emit(g, &own);
+}
+
+static int compare_cookies(const void *a, const void *b)
+{
+	int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+/* What only the upper layer has goes behind the rest, at offsets that nothing of the lower layer has. */
+static void emit_rest(struct merge *g)
+{
+	int64_t cookie = 1;
+
+	if (g->cookie_count)
+		qsort(g->cookies, g->cookie_count, sizeof(*g->cookies), compare_cookies);
+	for (size_t i = 0; i < g->count; i++) {
+		struct item *it = g->items[i];
+
+		if (it->gone || it->listed)
+			continue;
+		if (g->cookie_count) {
+			do
+				cookie++;
+			while (bsearch(&cookie, g->cookies, g->cookie_count, sizeof(*g->cookies), compare_cookies));
+			it->entry.cookie = cookie;
+		}
+		emit(g, &it->entry);
+	}
+}
+
+static void merge_free(struct merge *g)
+{
+	for (size_t i = 0; i < g->count; i++)
+		free(g->items[i]);
+	free(g->items);
+	free(g->hash);
+	free(g->cookies);
+}
+
+/* What came with the names answers the stats that follow; then they are as the program sees them. */
+static void learn(struct overlay *ov, const struct mount *m, const char *dir, struct bytes *all, uint64_t since)
+{
+	struct merge g = { .out = NULL };
+	pb_istream_t in = pb_istream_from_buffer(all->data, all->len);
+	rfs_Entry e = rfs_Entry_init_zero;
+	char name[NAME_MAX + 1], path[PATH_MAX];
+
+	while (in.bytes_left && pb_decode_ex(&in, rfs_Entry_fields, &e, PB_DECODE_DELIMITED)) {
+		snprintf(name, sizeof(name), "%.*s", e.name.size <= NAME_MAX ? (int)e.name.size : 0, (const char *)e.name.bytes);
+		if (e.has_attr && m->is_upper)
+			overlay_attr(ov, &e.attr);
+		if (m->is_upper)
+			e.ino = e.has_attr ? e.attr.ino : overlay_ino(ov, e.ino);
+		if (e.has_attr && !path_join(dir, name, path, sizeof(path)))
+			cache_put(m, path, &e.attr, since);
+		e.has_attr = false;
+		emit(&g, &e);
+		e = (rfs_Entry)rfs_Entry_init_zero;
+	}
+	free(all->data);
+	*all = (struct bytes){ g.out, g.len };
+}
+
+static int merge_layers(struct call *c, struct overlay *ov, const char *path, struct merge *g, struct bytes *upper, struct bytes *lower)
+{
+	char below[PATH_MAX];
+	uint64_t since = cache_now();
+	CLEANUP_FD int dir = upper_walk(ov->top, path);
+	int rc = dir < 0 ? dir : upper_from(dir, below);
+
+	if (rc > 0) {
+		/* One that the target has removed since has nothing in it. */
+		rc = fetch_path(c, ov->lower, below, lower);
+		rc = rc == -ENOENT || rc == -ENOTDIR || rc == -ELOOP ? 0 : rc;
+		learn(ov, ov->lower, below, lower, since);
+	}
+	if (rc < 0)
+		return rc;
+	rehash(g, 64);
+	if (!each_entry(upper, take_upper, g))
+		return -EPROTO;
+	take_gone(g, dir);
+	if (!each_entry(lower, take_lower, g))
+		return -EPROTO;
+	emit_rest(g);
+	return 0;
+}
+
+static int snapshot(struct call *c, struct ofd *o)
+{
+	struct overlay *ov = o->mount->overlay;
+	struct bytes upper = { NULL, 0 }, lower = { NULL, 0 };
+	struct merge g = { .out = NULL };
+	char path[PATH_MAX], dir[PATH_MAX + sizeof(OVERLAY_UPPER)];
+	uint64_t since = cache_now();
+	int rc = overlay_name(c, o, path);
+
+	rc = rc ? rc : fetch(c, o->mount, o->handle, &upper);
+	if (!rc) {
+		snprintf(dir, sizeof(dir), OVERLAY_UPPER "%s", path);
+		learn(ov, ov->upper, dir, &upper, since);
+		rc = merge_layers(c, ov, path, &g, &upper, &lower);
+	}
+	if (!rc) {
+		free(o->snap);
+		o->snap = g.out ? g.out : xcalloc(1, 1);
+		o->snap_len = g.len;
+	} else {
+		free(g.out);
+	}
+	merge_free(&g);
+	free(upper.data);
+	free(lower.data);
+	return rc;
+}
+
+/* Where in O's snapshot what follows its cookie begins. */
+static size_t position(const struct ofd *o)
+{
+	pb_istream_t in = pb_istream_from_buffer(o->snap, o->snap_len);
+	rfs_Entry e = rfs_Entry_init_zero;
+
+	while (o->list_cookie && in.bytes_left && pb_decode_ex(&in, rfs_Entry_fields, &e, PB_DECODE_DELIMITED))
+		if (e.cookie == o->list_cookie)
+			return o->snap_len - in.bytes_left;
+	return o->list_cookie ? o->snap_len : 0;
+}
+
+int overlay_list(struct call *c, struct ofd *o)
+{
+	int rc = !o->list_cookie || !o->snap ? snapshot(c, o) : 0;
+
+	if (rc)
+		return rc;
+	size_t at = position(o);
+	free(o->list);
+	o->list_len = o->snap_len - at;
+	o->list = xcalloc(1, o->list_len + 1);
+	memcpy(o->list, o->snap + at, o->list_len);
+	o->list_at = 0;
+	o->list_complete = o->list_known = true;
+	o->list_since = cache_now();
+	return 0;
+}
+
+void overlay_list_keep(struct call *c, struct ofd *o)
+{
+	snapshot(c, o);
+	o->list_known = false;
+}
+
+int overlay_list_any(struct call *c, struct overlay *ov, const char *path)
+{
+	struct bytes upper = { NULL, 0 }, lower = { NULL, 0 };
+	struct merge g = { .out = NULL };
+	CLEANUP_FD int dir = upper_walk(ov->top, path);
+	int rc = dir < 0 ? dir : upper_is_bare(dir);
+
+	if (rc == 1) {
+		rc = merge_layers(c, ov, path, &g, &upper, &lower);
+		pb_istream_t in = pb_istream_from_buffer(g.out, g.len);
+		rfs_Entry e = rfs_Entry_init_zero;
+		while (!rc && in.bytes_left && pb_decode_ex(&in, rfs_Entry_fields, &e, PB_DECODE_DELIMITED))
+			rc = !(e.name.size == 1 && e.name.bytes[0] == '.') && !(e.name.size == 2 && !memcmp(e.name.bytes, "..", 2));
+	} else if (!rc) {
+		rc = 1;
+	}
+	free(g.out);
+	merge_free(&g);
+	free(upper.data);
+	free(lower.data);
+	return rc;
+}
