@@ -33,7 +33,8 @@ tracer_objs := tracer/main.o tracer/command.o tracer/options.o tracer/options_mo
 	tracer/proclink.o tracer/overlay.o tracer/overlay_walk.o tracer/overlay_copy.o tracer/overlay_switch.o tracer/overlay_list.o \
 	tracer/overlay_place.o tracer/overlay_name.o tracer/upper.o tracer/inomap.o \
 	tracer/call.o tracer/mem.o tracer/place.o tracer/intent.o tracer/path.o tracer/pattern.o tracer/pattern_syntax.o tracer/rules.o tracer/rules_default.o tracer/cache.o tracer/ofd.o \
-	tracer/placeholder.o tracer/drain.o tracer/image.o tracer/sync.o tracer/bring.o tracer/push.o tracer/carrier.o tracer/watch.o tracer/elf.o tracer/exe.o $(log_objs)
+	tracer/placeholder.o tracer/drain.o tracer/image.o tracer/sync.o tracer/bring.o tracer/push.o tracer/carrier.o tracer/watch.o tracer/elf.o tracer/exe.o \
+	tracer/upper_info.o tracer/overlay_cmd.o tracer/changes.o tracer/apply.o tracer/inode.o tracer/attrs.o tracer/entries.o $(log_objs)
 
 syscalls_objs := syscalls/table.o syscalls/remote.o syscalls/open.o syscalls/io.o syscalls/stat.o \
 	syscalls/transfer.o syscalls/fsize.o syscalls/buffers.o syscalls/flow.o syscalls/socket.o \

@@ -42,6 +42,15 @@ _remotefs_trace()
 	local cur=$2 prev=$3 i word
 
 	COMPREPLY=()
+	if [[ ${COMP_WORDS[1]} == overlay ]] && ((COMP_CWORD > 1)); then
+		if ((COMP_CWORD == 2)); then
+			_remotefs_trace_words "diff apply discard" "$cur"
+		else
+			compopt -o filenames 2>/dev/null
+			mapfile -t COMPREPLY < <(compgen -d -- "$cur")
+		fi
+		return
+	fi
 	# Behind the program's name it is the program's completion that counts.
 	for ((i = 1; i < COMP_CWORD; i++)); do
 		word=${COMP_WORDS[i]}

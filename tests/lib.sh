@@ -17,8 +17,8 @@ PYTHON=/usr/bin/python3
 
 work=$(mktemp -d "${TMPDIR:-/tmp}/rfs-$SUITE.XXXXXX")
 if [ -n "${RT_FLAGS:-}" ]; then
-	# A shell adds PWD to the environment.
-	printf '#!/bin/sh\ngrep -qz "^PWD=" /proc/$$/environ || unset PWD\nexec "%s" %s "$@"\n' "$RT" "$RT_FLAGS" >"$work/remotefs-trace"
+	# A shell adds PWD to the environment. Commands take no options of runs.
+	printf '#!/bin/sh\n[ "$1" != overlay ] || exec "%s" "$@"\ngrep -qz "^PWD=" /proc/$$/environ || unset PWD\nexec "%s" %s "$@"\n' "$RT" "$RT" "$RT_FLAGS" >"$work/remotefs-trace"
 	chmod 755 "$work/remotefs-trace"
 	RT=$work/remotefs-trace
 fi

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "options.h"
+#include "overlay_cmd.h"
 #include "util.h"
 
 /* A program of the same name is run by its path, or after "--". */
@@ -12,6 +13,7 @@ static const struct {
 	const char *name;
 	command_run run;
 } commands[] = {
+	{ "overlay", command_overlay },
 	{ "verify-config", command_verify_config },
 };
 

@@ -75,8 +75,9 @@ static int start_agent(const char *at, const char *sub, const char *target, cons
 /* What is written to LOWER stays here, in a directory with an agent of its own. */
 static int start_overlay(struct mount *lower, const char *target)
 {
-	char upper[PATH_MAX + 8], why[PATH_MAX + 128] = "", tag[80];
-	struct overlay *ov = overlay_new(lower, target, job.options->overlay_dir, why, sizeof(why));
+	char upper[PATH_MAX + 8], why[PATH_MAX + 128] = "", tag[80], absolute[PATH_MAX + 8];
+	target_absolute(target, absolute, sizeof(absolute));
+	struct overlay *ov = overlay_new(lower, absolute, job.options->overlay_dir, why, sizeof(why));
 	int rc;
 
 	if (!ov) {

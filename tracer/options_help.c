@@ -3,8 +3,10 @@
 const char options_help[] =
 	"Usage: remotefs-trace [OPTION]... PROGRAM [ARGUMENT]...\n"
 	"       remotefs-trace verify-config [OPTION]... [FILE]\n"
+	"       remotefs-trace overlay diff|apply|discard DIR\n"
 	"Run PROGRAM here and let it, and all that it starts, see the files of another place.\n"
 	"verify-config prints what a configuration comes to, or all that is wrong with it.\n"
+	"overlay shows what a run changed in overlay mode, makes it so at the target, or drops it.\n"
 	"\n"
 	"Which files are remote:\n"
 	"      --target TARGET           the whole tree at / is TARGET's\n"

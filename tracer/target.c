@@ -128,6 +128,17 @@ void target_tag(const char *target, char *tag, size_t len)
 		snprintf(tag, len, "%s", target);
 }
 
+void target_absolute(const char *target, char *absolute, size_t len)
+{
+	const char *dir = target_rest(target, DIR_PREFIX);
+	char path[PATH_MAX], tried[PATH_MAX];
+
+	if (dir && dir_resolve(dir, path, tried, sizeof(tried)) == 0)
+		snprintf(absolute, len, DIR_PREFIX "%s", path);
+	else
+		snprintf(absolute, len, "%s", target);
+}
+
 /* ---- starting ---- */
 
 /* Moves FD above the standard descriptors, which child_become overwrites. */

@@ -27,6 +27,9 @@ int target_start(const char *target, const char *agent, struct target_stream *st
 /* The short name used in logs: "dir:/srv", "exec:remotefs-agent". Writes at most LEN bytes, always terminated. */
 void target_tag(const char *target, char *tag, size_t len);
 
+/* TARGET's name wherever one is: of a directory, its absolute path. At most LEN bytes, always terminated. */
+void target_absolute(const char *target, char *absolute, size_t len);
+
 /*
  * Finds the agent program: beside /proc/self/exe, then in PREFIX/libexec/remotefs-trace. 0 and an absolute
  * path in PATH, or -ENOENT with one clause in ERR.

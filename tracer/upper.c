@@ -12,7 +12,6 @@
 
 #include "util.h"
 
-#define INFO_HEAD "remotefs-trace overlay 1"
 #define DIR_FLAGS (O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
 
 bool upper_is_reserved(const char *name)
@@ -30,7 +29,7 @@ static int fail(int rc, char *err, size_t err_len, const char *what, const char 
 static int check_info(int info, const char *target, const char *from, const char *dir, char *err, size_t err_len)
 {
 	char want[PATH_MAX * 2 + 64], have[sizeof(want)];
-	int n = snprintf(want, sizeof(want), INFO_HEAD "\n%s %s\n", target, from);
+	int n = snprintf(want, sizeof(want), UPPER_INFO_HEAD "\n%s\n%s\n", target, from);
 	ssize_t got = pread(info, have, sizeof(have) - 1, 0);
 
 	if (got < 0 || n >= (int)sizeof(want))
@@ -40,10 +39,10 @@ static int check_info(int info, const char *target, const char *from, const char
 		return pwrite(info, want, (size_t)n, 0) == n ? 0 : fail(-EIO, err, err_len, dir, strerror(errno));
 	if (!strcmp(have, want))
 		return 0;
-	if (strncmp(have, INFO_HEAD "\n", sizeof(INFO_HEAD)))
+	if (strncmp(have, UPPER_INFO_HEAD "\n", sizeof(UPPER_INFO_HEAD)))
 		return fail(-EINVAL, err, err_len, dir, "is an overlay of another version, or none: give an empty directory");
 	snprintf(err, err_len, "%s: is the overlay of another target (%.*s): give this one a directory of its own", dir,
-		 (int)strcspn(have + sizeof(INFO_HEAD), "\n"), have + sizeof(INFO_HEAD));
+		 (int)strcspn(have + sizeof(UPPER_INFO_HEAD), "\n"), have + sizeof(UPPER_INFO_HEAD));
 	return -EINVAL;
 }
 

@@ -1,7 +1,7 @@
 /*
  * The upper layer of an overlay on disk. DIR has
  *
- *     info     two lines: "remotefs-trace overlay 1" and the target's name; whoever uses DIR has a flock on it
+ *     info     lines: "remotefs-trace overlay 1", the target's name, the root's path there; whoever uses DIR has a flock on it
  *     inodes   what copies were at the target: see inomap.h
  *     work/    what is being copied, and not yet there
  *     index/   the copies of files that have several names at the target, by "MAJOR:MINOR:INO" there
@@ -18,6 +18,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#define UPPER_INFO_HEAD "remotefs-trace overlay 1"
 #define UPPER_FROM ".wh..wh.from"
 #define UPPER_GONE ".wh..wh.gone"
 
