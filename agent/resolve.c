@@ -135,7 +135,7 @@ static int resolve_reopen(const struct place *p, int flags, mode_t mode)
 	if (!p->dir)
 		return resolve_call(&p->agent->root, p->agent->root.fd, ".", flags & ~O_NOFOLLOW, mode, RESOLVE_IN_ROOT);
 	snprintf(proc, sizeof(proc), "/proc/self/fd/%d", p->dir->fd);
-	fd = open(proc, (flags & ~(O_NOFOLLOW | O_CREAT)) | O_CLOEXEC, mode);
+	fd = open(proc, (flags & ~O_NOFOLLOW) | O_CLOEXEC, mode);
 	return fd < 0 ? -errno : fd;
 }
 

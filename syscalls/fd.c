@@ -243,7 +243,7 @@ long sys_fcntl(struct call *c)
 	case F_SETFD:
 		return CALL_CONTINUE;
 	case F_GETFL:
-		return o->io == OFD_NATIVE ? CALL_CONTINUE : get_status(o);
+		return get_status(o);
 	}
 	if (o->flags & O_PATH)
 		return -EBADF;

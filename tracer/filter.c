@@ -82,10 +82,10 @@ static bool inherits_socket(void)
 }
 
 /*
- * Commands that are about the file itself, so that a native placeholder must not answer them. F_SETFL: EBADF of an
- * O_PATH descriptor.
+ * Commands that are about the file itself, so that a native placeholder must not answer them. It has not all the
+ * flags that the file was opened with, either.
  */
-static const unsigned fcntl_any_fd[] = { F_SETFL, F_GETLK, F_SETLK, F_SETLKW, F_OFD_GETLK, F_OFD_SETLK, F_OFD_SETLKW,
+static const unsigned fcntl_any_fd[] = { F_GETFL, F_SETFL, F_GETLK, F_SETLK, F_SETLKW, F_OFD_GETLK, F_OFD_SETLK, F_OFD_SETLKW,
 					 F_SETLEASE, F_GETLEASE, F_NOTIFY, F_ADD_SEALS, F_GET_SEALS };
 static const unsigned ioctl_any_fd[] = { FS_IOC_GETFLAGS, FS_IOC_SETFLAGS, FS_IOC_FSGETXATTR, FS_IOC_FSSETXATTR, FS_IOC_GETVERSION,
 					 FS_IOC_SETVERSION, FS_IOC_GETFSLABEL, FS_IOC_FIEMAP, FIGETBSZ, FIOQSIZE, FIBMAP,

@@ -35,6 +35,18 @@ static void run_read(void)
 	say_read(buf, positioned ? sys(pread64, fd, buf, len, off) : sys(read, fd, buf, len), len);
 }
 
+/*
+ * Whether a write to FD at OFF (-1: where it stands) begins behind the file's end. If none of its bytes can be had,
+ * ext4 makes the file longer all the same (ext4_write_end(), 6.18) and tells EFAULT; others do not.
+ */
+static bool behind_end(int fd, int64_t off)
+{
+	struct stat st;
+
+	off = off < 0 ? sys(lseek, fd, 0, SEEK_CUR) : off;
+	return !sys(fstat, fd, &st) && S_ISREG(st.st_mode) && off > st.st_size;
+}
+
 static void run_write(void)
 {
 	bool positioned = chance(400);
@@ -49,14 +61,17 @@ static void run_write(void)
 	say(", ");
 	int64_t off = positioned ? pick_offset() : 0;
 	say(")");
+	if (buf != buffer && behind_end(fd, positioned ? off : -1))
+		return;
 	say_result(positioned ? sys(pwrite64, fd, buf, len, off) : sys(write, fd, buf, len));
 }
 
-static unsigned pick_vector(struct iovec *iov, size_t *sum)
+static unsigned pick_vector(struct iovec *iov, size_t *sum, bool *bad)
 {
 	unsigned n = below(4);
 
 	*sum = 0;
+	*bad = false;
 	for (unsigned i = 0; i < n; i++) {
 		iov[i].iov_len = (size_t)PICK(0, 1, 10, 100, 4096, 5000);
 		iov[i].iov_base = buffer + *sum;
@@ -65,6 +80,7 @@ static unsigned pick_vector(struct iovec *iov, size_t *sum)
 		if (chance(10)) {
 			say("BAD");
 			iov[i].iov_base = BAD_LOW;
+			*bad = true;
 		}
 	}
 	return chance(990) ? n : (unsigned)PICK(1025, -1);
@@ -88,11 +104,12 @@ static void run_vector(void)
 	unsigned i = below(families & FAM_COPY ? COUNT(calls) : 4);
 	struct iovec iov[4] = { 0 };
 	size_t sum;
+	bool bad;
 
 	say("%s(", calls[i].name);
 	int fd = pick_fd();
 	say(", ");
-	unsigned n = pick_vector(iov, &sum);
+	unsigned n = pick_vector(iov, &sum, &bad);
 	say(", ");
 	if (calls[i].writes)
 		fill(sum);
@@ -100,6 +117,8 @@ static void run_vector(void)
 	say(", ");
 	long flags = calls[i].flagged ? PICK_FLAGS(rwf_flags, 80) : 0;
 	say(")");
+	if (calls[i].writes && bad && behind_end(fd, calls[i].positioned ? off : -1))
+		return;
 	long r = raw_syscall(calls[i].nr, fd, (long)iov, (int)n, off, 0, flags);
 	if (calls[i].writes)
 		say_result(r);

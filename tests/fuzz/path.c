@@ -7,17 +7,19 @@ char buffer[BUFFER];
 #define NAMES 12
 static char long_name[NAME_MAX + 1], too_long_name[NAME_MAX + 2], too_long_path[PATH_MAX + 10];
 
+static void __attribute__((constructor)) make_long_names(void)
+{
+	memset(long_name, 'n', NAME_MAX);
+	memset(too_long_name, 'n', NAME_MAX + 1);
+	memset(too_long_path, 'p', PATH_MAX + 5);
+	for (size_t i = 0; i < PATH_MAX; i += 50)
+		too_long_path[i] = '/';
+}
+
 static const char *name(void)
 {
 	static const char *const names[NAMES] = { "a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "sp ace" };
 
-	if (!*long_name) {
-		memset(long_name, 'n', NAME_MAX);
-		memset(too_long_name, 'n', NAME_MAX + 1);
-		memset(too_long_path, 'p', PATH_MAX + 5);
-		for (size_t i = 0; i < PATH_MAX; i += 50)
-			too_long_path[i] = '/';
-	}
 	if (chance(15))
 		return long_name;
 	return names[below(NAMES)];

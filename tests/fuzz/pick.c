@@ -105,7 +105,8 @@ void say_time(const char *label, int64_t sec, long nsec)
 
 void say_stat(const struct stat *st)
 {
-	say(" %o n%ld %d:%d", st->st_mode, (long)st->st_nlink, (int)st->st_uid, (int)st->st_gid);
+	/* What a link in /proc lets its descriptor do shows for O_PATH that there is a placeholder behind it. */
+	say(" %o n%ld %d:%d", S_ISLNK(st->st_mode) ? S_IFLNK : st->st_mode, (long)st->st_nlink, (int)st->st_uid, (int)st->st_gid);
 	if (!S_ISDIR(st->st_mode))
 		say(" size=%lld", (long long)st->st_size);
 	if (st->st_rdev)
