@@ -273,7 +273,7 @@ int bring_changes(struct call *c, struct ofd *o, uint64_t off, uint64_t len, boo
 	if (size < s->size || s->size_unsure)
 		rc = set_size(c, o, size);
 	s->size_unsure = false;
-	bool grown = size > s->size, tail = grown && (o->flags & (O_APPEND | O_ACCMODE)) == (O_APPEND | O_WRONLY);
+	bool grown = size > s->size, tail = grown && !s->anywhere;
 	/* A file that grew was most likely written at its end: the rest is looked at in the end. */
 	if (grown && !all)
 		off = s->size;

@@ -78,13 +78,18 @@ static int fill_unreadable(struct call *c, struct ofd *o)
 	return rc;
 }
 
+static bool appends_only(const struct ofd *o)
+{
+	return (o->flags & (O_APPEND | O_ACCMODE)) == (O_APPEND | O_WRONLY);
+}
+
 static int prepare(struct call *c, struct ofd *o)
 {
 	rfs_Attr attr;
 
 	if ((o->flags & O_ACCMODE) == O_RDWR)
 		return image_fill(c, o);
-	if (!(o->flags & O_APPEND))
+	if (!appends_only(o))
 		return fill_unreadable(c, o);
 	/* What is behind the file's size is brought to its end, and nobody needs to know what is before. */
 	int rc = remote_attr(c, o, &attr);
@@ -99,6 +104,7 @@ int sync_native(struct call *c, struct ofd *o)
 	if (rc)
 		return rc;
 	o->image->sync->writers++;
+	o->image->sync->anywhere |= !appends_only(o);
 	o->writes = true;
 	drain_watch(o->image);
 	/* A program that finds it open for reading, too, may map it, and of that nobody tells. */
@@ -119,6 +125,7 @@ int sync_mapped(struct call *c, struct ofd *o)
 		return rc;
 	o->image->sync->writers++;
 	o->image->sync->mapped++;
+	o->image->sync->anywhere = true;
 	o->mapped = true;
 	if (!looking && pthread_create(&thread, NULL, look_thread, NULL) == 0)
 		looking = true;
@@ -216,9 +223,14 @@ static int flush(struct call *c, struct image *i, uint64_t off, uint64_t len, bo
 
 int sync_anywhere(struct call *c, struct ofd *o)
 {
-	int rc = o->writes && !o->image->filled ? flush(c, o->image, 0, UINT64_MAX, true) : 0;
+	if (!o->writes)
+		return 0;
+	int rc = o->image->filled ? 0 : flush(c, o->image, 0, UINT64_MAX, true);
 
-	return rc || !o->writes || o->image->filled ? rc : fill_unreadable(c, o);
+	rc = rc || o->image->filled ? rc : fill_unreadable(c, o);
+	if (!rc && o->image->sync)
+		o->image->sync->anywhere = true;
+	return rc;
 }
 
 int sync_push(struct call *c, struct image *i)

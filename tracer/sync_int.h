@@ -16,6 +16,7 @@ struct sync {
 	int writers;      /* ofds that write natively or are mapped … */
 	int mapped;       /* … and those of them whose stores nobody tells of */
 	bool dirty, closed;
+	bool anywhere;    /* not all writers have only appended: what is before the end may have changed */
 	bool whole;       /* look at all of it, not only at what was added */
 	unsigned bringing; /* threads that bring what was told */
 	int error;        /* of an earlier flush, not yet returned by a call */

@@ -165,6 +165,28 @@ static void appends_no_longer(void)
 	show_file("lines.txt");
 }
 
+/* One low descriptor appends, another one writes before the end. */
+static void low_both_ways(void)
+{
+	int other = SHOWFD(sys(open, P("lines.txt"), O_RDWR | O_TRUNC)), fd = SHOWFD(sys(open, P("lines.txt"), O_WRONLY | O_APPEND));
+
+	section("low both ways");
+	SHOW(sys(dup2, other, 73));
+	SHOW(sys(dup2, fd, 72));
+	SHOW(sys(pwrite64, fd, "appended", 8, 0));
+	SHOW(sys(pwrite64, 73, "before the end and behind it", 28, 0));
+	show_file("lines.txt");
+	SHOW(sys(write, 72, " and again", 10));
+	SHOW(sys(pwrite64, 73, "BEFORE", 6, 0));
+	SHOW(sys(close, 73));
+	SHOW(sys(write, 72, " and again", 10));
+	show_file("lines.txt");
+	close(72);
+	close(fd);
+	close(other);
+	show_file("lines.txt");
+}
+
 int main(int argc, char **argv)
 {
 	guest_init(argc, argv);
@@ -174,5 +196,6 @@ int main(int argc, char **argv)
 	created();
 	low();
 	appends_no_longer();
+	low_both_ways();
 	return 0;
 }
