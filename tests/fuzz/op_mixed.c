@@ -163,6 +163,13 @@ static void run_flock(void)
 
 static const struct flag lock_commands[] = { FLAG(F_SETLK), FLAG(F_SETLK), FLAG(F_GETLK), FLAG(F_OFD_SETLK), FLAG(F_OFD_GETLK) };
 
+static bool is_directory(int fd)
+{
+	struct stat st;
+
+	return !sys(fstat, fd, &st) && S_ISDIR(st.st_mode);
+}
+
 static void run_lock(void)
 {
 	struct flock l = { 0 };
