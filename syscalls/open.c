@@ -82,7 +82,8 @@ static void ofd_name(const struct place *p, const rfs_OpenReply *r, char *out)
 		snprintf(out, PATH_MAX, "%s", *p->key ? p->key : p->path);
 }
 
-static struct ofd *make_ofd(const struct place *p, int flags, uint64_t handle, const rfs_OpenReply *r)
+/* SINCE: the node_clock() when R was asked for. */
+static struct ofd *make_ofd(const struct place *p, int flags, uint64_t handle, const rfs_OpenReply *r, uint64_t since)
 {
 	char name[PATH_MAX];
 
@@ -92,10 +93,12 @@ static struct ofd *make_ofd(const struct place *p, int flags, uint64_t handle, c
 	if (p->mount->overlay && *p->local)
 		o->merged = xstrdup(p->local);
 	o->coherent = r->coherent;
+	/* What another task has written meanwhile is known to be done: R may be from before. */
+	bool current = o->node->version <= since && !push_missed(p->mount, handle);
 	if (flags & O_TRUNC)
 		remote_resized(p->mount, &r->attr);
 	bool told = r->coherent & (S_ISDIR(r->attr.mode) ? rfs_Coherent_NAME : rfs_Coherent_HANDLE);
-	node_set_attr(o->node, &r->attr, told && !push_missed(p->mount, handle));
+	node_set_attr(o->node, &r->attr, told && current);
 	return o;
 }
 
@@ -134,9 +137,9 @@ static int native_placeholder(struct call *c, struct ofd *o)
 
 	if (fd < 0)
 		return fd;
-	if (n->image->filled && !n->attr_valid)
+	if (n->image->filled && !n->data_valid)
 		n->image->stale = true;
-	rc = image_fill_from(c, o, n->data, n->data_len, n->data_eof);
+	rc = n->data_valid ? image_fill_from(c, o, n->data, n->data_len, n->data_eof) : image_fill(c, o);
 	if (rc == -ENOSPC)
 		return fd;
 	if (rc < 0) {
@@ -144,8 +147,6 @@ static int native_placeholder(struct call *c, struct ofd *o)
 		return rc;
 	}
 	o->io = OFD_NATIVE;
-	if (!n->attr_valid)
-		push_refresh(n);
 	return fd;
 }
 
@@ -204,7 +205,7 @@ static bool known_absent(const struct place *p, int flags)
 /* Opens P at the agent; *OUT gets its placeholder's reference, the result is a descriptor of that. */
 static int open_place(struct call *c, struct place *p, int flags, unsigned mode, uint64_t resolve, struct ofd **out)
 {
-	uint64_t handle = link_new_handle(p->mount->link);
+	uint64_t handle = link_new_handle(p->mount->link), since = node_clock();
 	struct link_reply rep;
 
 	if (flags & O_UNNAMED)
@@ -215,7 +216,7 @@ static int open_place(struct call *c, struct place *p, int flags, unsigned mode,
 	int rc = ask_open(c, p, flags, mode, resolve, handle, &rep);
 	if (rc < 0)
 		return rc;
-	struct ofd *o = make_ofd(p, flags, handle, &rep.msg.op.open);
+	struct ofd *o = make_ofd(p, flags, handle, &rep.msg.op.open, since);
 	if (S_ISDIR(o->node->attr.mode) && is_readable(flags) && !p->mount->is_upper)
 		take_list(o, &rep);
 	else if (S_ISREG(o->node->attr.mode) && is_readable(flags))

@@ -359,8 +359,13 @@ static int fill(struct call *c, struct ofd *o, uint64_t handle, const void *data
 	struct image *i = o->node->image;
 	int rc;
 
-	if (i->sync && sync_push(c, i) < 0)
-		return -EIO;
+	/* What goes to the agent now is newer than DATA. */
+	if (i->sync) {
+		len = 0;
+		complete = false;
+		if (sync_push(c, i) < 0)
+			return -EIO;
+	}
 	i->filling = true;
 	if (!i->filled)
 		drain_watch(i); /* our own writes are nothing to be told of */
@@ -385,8 +390,11 @@ static int fill_once(struct call *c, struct ofd *o, uint64_t handle, const void 
 	int rc = 0;
 
 	ofd_ref(o);
-	while (i->filling)
+	while (i->filling) {
 		state_wait(&filled);
+		len = 0; /* DATA may be old by now, and freed */
+		complete = false;
+	}
 	if (!is_current(o))
 		rc = fill(c, o, handle, data, len, complete);
 	ofd_unref(o);

@@ -53,7 +53,10 @@ int image_merge(struct image *i, const uint8_t *data, size_t len, uint64_t off);
  */
 int image_fill(struct call *c, struct ofd *o);
 
-/* The same from a reply's LEN first bytes of the file, ALL of it when COMPLETE. */
+/*
+ * The same from a reply's LEN first bytes of the file, all of it when COMPLETE; unless what is known by the time that they could
+ * be used is newer. DATA is the caller's.
+ */
 int image_fill_from(struct call *c, struct ofd *o, const void *data, size_t len, bool complete);
 
 /* Fills through another handle on the file: O is open for writing only. */

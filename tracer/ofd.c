@@ -131,9 +131,16 @@ void node_set_attr(struct node *n, const rfs_Attr *attr, bool valid)
 	n->attr_valid = attr && valid;
 }
 
+static uint64_t changes;
+
+uint64_t node_clock(void)
+{
+	return changes;
+}
+
 void node_changed(struct node *n)
 {
-	n->version++;
+	n->version = ++changes;
 	n->attr_valid = false;
 	n->data_valid = false;
 	cache_forget_inode(n->mount, n->dev_major, n->dev_minor, n->ino);

@@ -25,7 +25,7 @@ struct node {
 	uint64_t ino;
 	rfs_Attr attr;
 	bool attr_valid;   /* the agent has promised to tell of changes, and has told of none */
-	uint64_t version;  /* grows with every change seen: our own writes and the agent's pushes */
+	uint64_t version;  /* node_clock() of the last change seen: our own writes and the agent's pushes */
 	uint64_t own_version; /* grows with our own writes only */
 	int writers;       /* own changes on their way to the agent */
 	bool refreshing;   /* the refresh thread has it queued … */
@@ -203,5 +203,8 @@ void node_names_changed(const struct mount *m, const char *name);
 
 /* Forgets the node's bytes and attributes, and the cache's view of the inode. */
 void node_changed(struct node *n);
+
+/* How many changes of any node were seen so far: what was asked for before a node's version is older than that change. */
+uint64_t node_clock(void);
 
 #endif

@@ -36,15 +36,23 @@ static void run_read(void)
 }
 
 /*
- * Whether a write to FD at OFF (-1: where it stands) begins behind the file's end. If none of its bytes can be had,
- * ext4 makes the file longer all the same (ext4_write_end(), 6.18) and tells EFAULT; others do not.
+ * What a write that fails with EFAULT leaves behind (README's limits): a new mtime, and (6.18) a file that reaches to where it
+ * would have begun. Undoes it: SIZE is what the file had.
  */
-static bool behind_end(int fd, int64_t off)
+static void undo_fault(int fd, long r, int64_t size)
+{
+	if (r < 0 && errno == EFAULT && size >= 0) {
+		sys(ftruncate, fd, size);
+		errno = EFAULT;
+	}
+}
+
+/* The size of a regular file, else -1. */
+static int64_t file_size(int fd)
 {
 	struct stat st;
 
-	off = off < 0 ? sys(lseek, fd, 0, SEEK_CUR) : off;
-	return !sys(fstat, fd, &st) && S_ISREG(st.st_mode) && off > st.st_size;
+	return !sys(fstat, fd, &st) && S_ISREG(st.st_mode) ? st.st_size : -1;
 }
 
 static void run_write(void)
@@ -61,9 +69,10 @@ static void run_write(void)
 	say(", ");
 	int64_t off = positioned ? pick_offset() : 0;
 	say(")");
-	if (buf != buffer && behind_end(fd, positioned ? off : -1))
-		return;
-	say_result(positioned ? sys(pwrite64, fd, buf, len, off) : sys(write, fd, buf, len));
+	int64_t size = buf == buffer ? -1 : file_size(fd);
+	long r = positioned ? sys(pwrite64, fd, buf, len, off) : sys(write, fd, buf, len);
+	undo_fault(fd, r, size);
+	say_result(r);
 }
 
 static unsigned pick_vector(struct iovec *iov, size_t *sum, bool *bad)
@@ -117,9 +126,9 @@ static void run_vector(void)
 	say(", ");
 	long flags = calls[i].flagged ? PICK_FLAGS(rwf_flags, 80) : 0;
 	say(")");
-	if (calls[i].writes && bad && behind_end(fd, calls[i].positioned ? off : -1))
-		return;
+	int64_t size = calls[i].writes && bad ? file_size(fd) : -1;
 	long r = raw_syscall(calls[i].nr, fd, (long)iov, (int)n, off, 0, flags);
+	undo_fault(fd, r, size);
 	if (calls[i].writes)
 		say_result(r);
 	else

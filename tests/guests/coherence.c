@@ -118,6 +118,30 @@ static void names(void)
 	SHOW(sys(lstat, P("links/rel"), &st));
 }
 
+/* Behind what a call has made of the file, then before: who opens it meanwhile reads what the kernel wrote. */
+static void written_low(const char *name)
+{
+	int fd = sys(open, P(name), O_CREAT | O_WRONLY, 0600), low = 60;
+
+	section("written at a low number: %s", name);
+	SHOW(sys(dup2, fd, low) == low);
+	for (int i = 0; i < 5; i++) {
+		SHOW(sys(ftruncate, fd, 4196 + 5000 * i));
+		SHOW(sys(lseek, low, 0, SEEK_SET));
+		memset(buf, 'a' + i, sizeof(buf));
+		for (int n = 0; n < 40 * (i + 1); n++)
+			if (sys(write, low, buf, sizeof(buf)) != sizeof(buf))
+				puts("a short write");
+		int reader = sys(open, P(name), O_RDONLY);
+		seen("opened", reader);
+		show_file(name);
+		close(reader);
+	}
+	close(low);
+	close(fd);
+	show_file(name);
+}
+
 int main(int argc, char **argv)
 {
 	guest_init(argc, argv);
@@ -130,5 +154,7 @@ int main(int argc, char **argv)
 	replaced("ro");
 	replaced("sizes/s65536");
 	names();
+	written_low("new");
+	written_low("hello2.txt");
 	return 0;
 }
