@@ -28,6 +28,7 @@ struct apply {
 	int stage; /* what is on its way, and notes; -1 without moves */
 	struct linked *linked;
 	size_t linked_count;
+	struct entries later; /* paths of new names of files that may have old ones */
 	char *err;
 	size_t err_len;
 };
@@ -246,11 +247,44 @@ static int make_new(const struct apply *a, const struct pair *p, const struct in
 	return dir < 0 ? dir : linkat(dir, base, p->lower, TEMPORARY, 0) < 0 ? -errno : 0;
 }
 
-static int replace(const struct apply *a, const struct pair *p, const struct inode_at *is, const struct inode_at *was)
+/* Has TEMPORARY of DIR take the place of NAME in TO, and be there under its own name as well. */
+static int link_over(int dir, int to, const char *name)
+{
+	if (unlinkat(to, TEMPORARY ".link", 0) < 0 && errno != ENOENT)
+		return -errno;
+	if (linkat(dir, TEMPORARY, to, TEMPORARY ".link", 0) < 0 || renameat(to, TEMPORARY ".link", to, name) < 0)
+		return -errno;
+	return 0;
+}
+
+/* Whatever has another name of WAS below TOP becomes TEMPORARY of DIR. WAS itself stays what it is until the end. */
+static int replace_others(int top, int dir, const struct inode_at *was)
+{
+	struct entries names;
+	int rc = entries_read(top, &names);
+
+	for (size_t i = 0; !rc && i < names.count; i++) {
+		struct inode_at at = { top, names.list[i], { 0 } };
+		rc = inode_look(&at);
+		if (!rc && S_ISDIR(at.st.st_mode) && at.st.st_dev == was->st.st_dev) {
+			CLEANUP_FD int sub = inode_open_dir(top, at.name);
+			rc = sub < 0 ? sub : replace_others(sub, dir, was);
+		} else if (!rc && at.st.st_ino == was->st.st_ino && at.st.st_dev == was->st.st_dev && strcmp(at.name, was->name)) {
+			rc = link_over(dir, top, at.name);
+		}
+	}
+	entries_free(&names);
+	return rc;
+}
+
+/* WAS is what is there, or NULL; COPY: IS is what has become of it. */
+static int replace(const struct apply *a, const struct pair *p, const struct inode_at *is, const struct inode_at *was, bool copy)
 {
 	bool same_type = was && !((was->st.st_mode ^ is->st.st_mode) & S_IFMT);
 	int rc = make_new(a, p, is, same_type ? was : NULL);
 
+	if (!rc && copy && was->st.st_nlink > 1)
+		rc = replace_others(a->lower, p->lower, was);
 	if (!rc && was && S_ISDIR(was->st.st_mode))
 		rc = inode_remove(p->lower, is->name);
 	if (!rc && renameat(p->lower, TEMPORARY, p->lower, is->name) < 0)
@@ -264,7 +298,7 @@ static int apply_file(struct apply *a, const struct pair *p, const struct inode_
 {
 	struct inode_at was = { p->lower, is->name, { 0 } };
 	int set = INODE_CONTENT, rc = inode_look(&was);
-	bool there = !rc;
+	bool there = !rc, copy = there && changes_is_copy(a->trees, is, &was.st);
 	char text[256];
 
 	if (rc && rc != -ENOENT)
@@ -272,14 +306,57 @@ static int apply_file(struct apply *a, const struct pair *p, const struct inode_
 	if (there && !((was.st.st_mode ^ is->st.st_mode) & S_IFMT))
 		set = inode_compare(&was, is, text, sizeof(text));
 	rc = set < 0 ? set : 0;
-	if (set > 0 && (set & INODE_CONTENT))
-		rc = replace(a, p, is, there ? &was : NULL);
-	else if (set > 0)
+	/* Another file, though it has the same bytes, does not give its attributes to what has other names. */
+	if (set > 0 && !(set & INODE_CONTENT) && (copy || was.st.st_nlink == 1))
 		rc = inode_copy_meta(is, &was, true);
+	else if (set > 0)
+		rc = replace(a, p, is, there ? &was : NULL, copy);
 	if (rc)
 		return fail(a, rc, path, "cannot be written at the target");
 	remember_link(a, &is->st, path);
 	return 0;
+}
+
+/* ---- new names ---- */
+
+/* NAME in P is one of several, and not the one that the target has: it is made a link to that one, once all are in place. */
+static bool is_further_name(const struct apply *a, const struct pair *p, const struct inode_at *is)
+{
+	struct inode_at was = { p->lower, is->name, { 0 } };
+
+	if (S_ISDIR(is->st.st_mode) || is->st.st_nlink < 2)
+		return false;
+	return inode_look(&was) || !changes_is_copy(a->trees, is, &was.st);
+}
+
+static void put_off(struct apply *a, const char *path)
+{
+	a->later.list = xrealloc(a->later.list, (a->later.count + 1) * sizeof(*a->later.list));
+	a->later.list[a->later.count++] = xstrdup(path);
+}
+
+static int apply_later_one(struct apply *a, const char *path)
+{
+	const char *base;
+	CLEANUP_FD int upper = open_parent(a->trees->upper, path, &base), lower = open_parent(a->lower, path, &base);
+	struct pair p = { upper, lower, "", NULL };
+	struct inode_at is = { upper, base, { 0 } }, dir = { upper, ".", { 0 } };
+	int rc = upper < 0 ? upper : lower < 0 ? lower : inode_look(&is);
+
+	rc = rc ? rc : inode_look(&dir);
+	if (rc)
+		return fail(a, rc, path, "its directory is gone");
+	rc = apply_file(a, &p, &is, path);
+	return rc ? rc : finish_dir(a, &dir, lower, false, path);
+}
+
+static int apply_later(struct apply *a)
+{
+	int rc = 0;
+
+	for (size_t i = 0; !rc && i < a->later.count; i++)
+		rc = apply_later_one(a, a->later.list[i]);
+	return rc;
 }
 
 /* ---- all of it ---- */
@@ -317,6 +394,8 @@ static int apply_into(struct apply *a, const struct pair *p)
 		rc = inode_look(&is);
 		if (rc)
 			fail(a, rc, path, "cannot be looked at");
+		else if (is_further_name(a, p, &is))
+			put_off(a, path);
 		else
 			rc = S_ISDIR(is.st.st_mode) ? apply_dir(a, p, &is, path) : apply_file(a, p, &is, path);
 	}
@@ -336,11 +415,13 @@ int apply_changes(const struct trees *t, const struct changes *c, char *err, siz
 		return fail(&a, rc, t->from, "cannot be opened at the target");
 	rc = stage_all(&a);
 	rc = rc ? rc : apply_into(&a, &root);
+	rc = rc ? rc : apply_later(&a);
 	rc = rc ? rc : finish_dir(&a, &is, lower, false, "");
 	close_fd(&a.stage);
 	for (size_t i = 0; i < a.linked_count; i++)
 		free(a.linked[i].path);
 	free(a.linked);
+	entries_free(&a.later);
 	return rc;
 }
 

@@ -112,6 +112,13 @@ static const struct inomap_entry *origin(const struct trees *t, const struct ino
 	return inomap_find(t->origins, is->st.st_ino, born ? x.stx_btime.tv_sec : 0, born ? x.stx_btime.tv_nsec : UINT32_MAX);
 }
 
+bool changes_is_copy(const struct trees *t, const struct inode_at *is, const struct stat *was)
+{
+	const struct inomap_entry *o = origin(t, is);
+
+	return o && o->lower_ino == was->st_ino;
+}
+
 /* A copy was made of what the target had then; whether it still has that. */
 static void check_origin(const struct pair *p, const struct inode_at *is, const char *path, const struct inode_at *was)
 {
@@ -210,25 +217,6 @@ static int look_at_dir(const struct pair *p, const struct inode_at *is, const st
 	return rc < 0 ? rc : look_into(&sub);
 }
 
-/* A file that has several names at the target changes under all of them, and here perhaps under some. */
-static void note_names(struct changes *c, const struct stat *was, const char *path)
-{
-	for (size_t i = 0; i < c->shared_count; i++)
-		if (c->shared[i].ino == was->st_ino && c->shared[i].dev == was->st_dev) {
-			c->shared[i].names++;
-			return;
-		}
-	c->shared = xrealloc(c->shared, (c->shared_count + 1) * sizeof(*c->shared));
-	c->shared[c->shared_count++] = (struct shared){ was->st_dev, was->st_ino, was->st_nlink, 1, xstrdup(path) };
-}
-
-static void check_names(struct changes *c)
-{
-	for (size_t i = 0; i < c->shared_count; i++)
-		if (c->shared[i].names < c->shared[i].links)
-			add_conflict(c, c->shared[i].path, "has other names at the target, which would keep what it was");
-}
-
 static int look_at_file(const struct pair *p, const struct inode_at *is, const struct inode_at *was, const char *path)
 {
 	char text[512];
@@ -245,11 +233,12 @@ static int look_at_file(const struct pair *p, const struct inode_at *is, const s
 	if (set < 0)
 		return fail(p, set, path, "cannot be compared");
 	if (set) {
+		size_t n = strlen(text);
+		if (was->st.st_nlink > 1 && changes_is_copy(p->trees, is, &was->st))
+			snprintf(text + n, sizeof(text) - n, ", under all its %ju names", (uintmax_t)was->st.st_nlink);
 		add(p->changes, CHANGE_MODIFIED, path, false, NULL, text);
 		check_origin(p, is, path, was);
 	}
-	if ((set & INODE_CONTENT) && was->st.st_nlink > 1)
-		note_names(p->changes, &was->st, path);
 	return 0;
 }
 
@@ -329,7 +318,6 @@ int changes_find(const struct trees *t, struct changes *c, char *err, size_t err
 	if (!rc && origin(t, &is))
 		rc = compare_dirs(&root, &was, &is, "", NULL);
 	rc = rc ? rc : look_into(&root);
-	check_names(c);
 	if (!rc && c->count)
 		qsort(c->list, c->count, sizeof(*c->list), by_path);
 	if (rc)
@@ -352,9 +340,6 @@ void changes_free(struct changes *c)
 		free(c->conflicts[i].path);
 		free(c->conflicts[i].why);
 	}
-	for (size_t i = 0; i < c->shared_count; i++)
-		free(c->shared[i].path);
-	free(c->shared);
 	free(c->list);
 	free(c->moves);
 	free(c->conflicts);

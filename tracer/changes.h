@@ -5,7 +5,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
-#include <sys/types.h>
 
 enum change_kind {
 	CHANGE_ADDED = 'A',
@@ -33,14 +32,6 @@ struct conflict {
 	char *why; /* what follows the path: "was changed at the target ..." */
 };
 
-/* A changed file with several names at the target. */
-struct shared {
-	dev_t dev;
-	ino_t ino;
-	nlink_t links, names; /* at the target, and those of them that are changed here */
-	char *path;           /* one of the latter */
-};
-
 struct changes {
 	struct change *list; /* sorted by path */
 	size_t count;
@@ -48,8 +39,6 @@ struct changes {
 	size_t move_count;
 	struct conflict *conflicts; /* what stands against applying them */
 	size_t conflict_count;
-	struct shared *shared;
-	size_t shared_count;
 };
 
 /* The two trees. */
@@ -68,6 +57,11 @@ int changes_find(const struct trees *t, struct changes *c, char *err, size_t err
 
 /* Whether the directory PATH of the target is moved elsewhere. */
 bool changes_moved(const struct changes *c, const char *path);
+
+/* Whether IS, of the overlay, is WAS of the target, changed: then what has become of it is so under all names it has there. */
+struct inode_at;
+struct stat;
+bool changes_is_copy(const struct trees *t, const struct inode_at *is, const struct stat *was);
 
 /* One line for each to F; bytes that are not printable ASCII are escaped as C does, in double quotes, as git(1) shows them. */
 void changes_print(const struct changes *c, FILE *f);

@@ -78,6 +78,15 @@ remotefs-trace: overlay apply: $D: nothing was done" "$("$PYTHON" "$HERE/e2e/ter
 	[ ! -e "$D" ] && pass "discard, answered yes" || fail "discard, answered yes" "$(ls -A "$D")"
 }
 
+other_names() {
+	fresh
+	ln "$T/hello" "$T/dir/other"
+	ln "$T/type" "$T/a/one/other"
+	equal "a file with another name at the target" "M  hello  (size 6 -> 11, under all its 2 names)" "$(overlay apply --yes "$D" 2>&1 | grep '^M  hello')"
+	equal "it is changed under both" "hello more $(stat -c %i "$T/hello")" "$(echo $(cat "$T/dir/other") $(stat -c %i "$T/dir/other"))"
+	equal "a name of a file that was replaced under another one stays" "type 1" "$(cat "$T/newdir/one/other") $(stat -c %h "$T/newdir/one/other")"
+}
+
 discards() {
 	local before
 	fresh
@@ -101,10 +110,6 @@ remotefs-trace: overlay apply: $D: nothing was done: --force applies the changes
 	overlay apply --yes --force "$D" >/dev/null 2>&1
 	equal "--force: status" 0 $?
 	applied "--force"
-	fresh
-	ln "$T/hello" "$T/dir/other"
-	equal "a file with another name at the target" "remotefs-trace: hello: has other names at the target, which would keep what it was" \
-		"$(overlay apply --yes "$D" 2>&1 >/dev/null | head -1)"
 	fresh
 	rm -rf "$T/a"
 	equal "a renamed directory that is gone at the target" "remotefs-trace: b: is a directory whose old place at the target is empty" \
@@ -165,6 +170,7 @@ shows sub
 applies
 applies sub
 asks
+other_names
 discards
 conflicts
 interrupted
