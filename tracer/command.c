@@ -13,6 +13,7 @@ static const struct {
 	const char *name;
 	command_run run;
 } commands[] = {
+	{ "explain", command_explain },
 	{ "overlay", command_overlay },
 	{ "verify-config", command_verify_config },
 };

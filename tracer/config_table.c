@@ -70,10 +70,13 @@ static int check_timeout(const char *key, const char *value, char *err, size_t e
 /* A list's pattern is its value, that of a pair its key. */
 static int check_pattern(const char *key, const char *value, char *err, size_t err_len)
 {
-	struct pattern *p = pattern_compile(key ? key : value, err, err_len);
+	char why[256];
+	struct pattern *p = pattern_compile(key ? key : value, why, sizeof(why));
 
-	if (!p)
+	if (!p) {
+		snprintf(err, err_len, "\"%s\": %s", key ? key : value, why);
 		return -EINVAL;
+	}
 	pattern_free(p);
 	return 0;
 }

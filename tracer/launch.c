@@ -94,13 +94,31 @@ static int start_overlay(struct mount *lower, const char *target)
 	return 0;
 }
 
-static int start_target(const char *at, const char *sub, const char *target, enum mode mode)
+/*
+ * A second agent for the paths that a rule gives other rights than the mode gives M: so it is the agent that refuses all else, also
+ * what is done to a descriptor.
+ */
+static int start_twin(struct mount *m, const char *target)
+{
+	int rc = start_agent(m->at, m->sub, target, m->tag, m->writable ? MODE_READ : MODE_WRITE, &m->twin);
+
+	if (!rc)
+		m->twin->is_twin = true;
+	return rc;
+}
+
+static int start_target(const char *at, const char *sub, const char *target, enum mode mode, bool defaults)
 {
 	struct mount *m;
 	char tag[64];
 
 	target_tag(target, tag, sizeof(tag));
 	int rc = start_agent(at, sub, target, tag, mode, &m);
+	if (rc)
+		return rc;
+	m->defaults = defaults;
+	if (rules_given(m->writable ? RULE_READ_ONLY : RULE_READ_WRITE))
+		rc = start_twin(m, target);
 	return rc || mode != MODE_OVERLAY ? rc : start_overlay(m, target);
 }
 
@@ -112,9 +130,9 @@ static int start_targets(void)
 	if (o->mode == MODE_LOCAL)
 		return 0;
 	if (o->target)
-		rc = start_target("/", "/", o->target, o->mode);
+		rc = start_target("/", "/", o->target, o->mode, true);
 	for (size_t i = 0; !rc && i < o->mount_count; i++)
-		rc = start_target(o->mounts[i].path, o->mounts[i].subpath, o->mounts[i].target, o->mounts[i].mode);
+		rc = start_target(o->mounts[i].path, o->mounts[i].subpath, o->mounts[i].target, o->mounts[i].mode, false);
 	return rc;
 }
 

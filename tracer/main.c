@@ -25,6 +25,7 @@
 #include "limit.h"
 #include "log.h"
 #include "loop.h"
+#include "needed.h"
 #include "notify.h"
 #include "ofd.h"
 #include "options.h"
@@ -90,48 +91,12 @@ static bool find_program(const char *name, bool target, char *path, size_t len, 
 	return true;
 }
 
-static void keep_local_real(const char *path, enum rules_for programs)
+static void add_defaults(const char *program)
 {
-	char real[PATH_MAX], norm[PATH_MAX];
+	char cwd[PATH_MAX], real[PATH_MAX];
 
-	if (*path == '/' && !path_normalise(path, norm, sizeof(norm)))
-		rules_keep_local(norm, programs);
-	if (realpath(path, real))
-		rules_keep_local(real, programs);
-}
-
-/* What the dynamic loader opens before the program has said a word. */
-static void keep_loader_local(const char *interp)
-{
-	static const char *const places[] = { "/lib", "/lib32", "/lib64", "/libx32", "/usr/lib", "/usr/lib32", "/usr/lib64",
-					      "/usr/local/lib", "/etc/ld.so.cache", "/etc/ld.so.preload" };
-
-	keep_local_real(interp, FOR_LOCAL);
-	for (size_t i = 0; i < sizeof(places) / sizeof(*places); i++)
-		rules_keep_local(places[i], FOR_LOCAL);
-}
-
-static void keep_system_local(void)
-{
-	rules_keep_local("/proc", FOR_ALL);
-	rules_keep_local("/sys", FOR_ALL);
-	rules_keep_local("/dev", FOR_ALL);
-}
-
-/* The program and what starts it, whose files are here even when everything else is there. */
-static void keep_program_local(const char *path, const struct elf_info *info)
-{
-	struct elf_info interp = { .kind = ELF_NOT };
-
-	keep_local_real(path, FOR_ALL);
-	if (info->kind == ELF_DYNAMIC)
-		keep_loader_local(info->interp);
-	if (info->kind != ELF_SCRIPT)
-		return;
-	keep_local_real(info->interp, FOR_ALL);
-	CLEANUP_FD int fd = open(info->interp, O_RDONLY | O_CLOEXEC);
-	if (fd >= 0 && !elf_classify(fd, &interp) && interp.kind == ELF_DYNAMIC)
-		keep_loader_local(interp.interp);
+	/* A cwd that has been removed has no name, and no files. */
+	rules_add_defaults(program && realpath(program, real) ? real : NULL, getcwd(cwd, sizeof(cwd)));
 }
 
 /* How long an agent may take to finish what it was told last, in ms. */
@@ -294,10 +259,12 @@ int main(int argc, char **argv)
 	if (rc < 0)
 		die("cannot watch placeholders: %s (raise fs.inotify.max_user_instances)", strerror(-rc));
 	config_add_rules(&o.config);
+	if (options_cover_root(&o))
+		needed_keep_system();
+	if (options_cover_root(&o) && here)
+		needed_keep_program(path, &info);
 	if (o.target)
-		keep_system_local();
-	if (o.target && here)
-		keep_program_local(path, &info);
+		add_defaults(here ? path : NULL);
 	rc = launch_begin(&o);
 	/* While the agents start: it takes longer than they do. */
 	rc = rc ? rc : filter_build(&filter);

@@ -428,6 +428,14 @@ int options_parse(int argc, char **argv, struct options *o)
 	return r ? r : check_options(o);
 }
 
+bool options_cover_root(const struct options *o)
+{
+	for (size_t i = 0; i < o->mount_count; i++)
+		if (!strcmp(o->mounts[i].path, "/"))
+			return true;
+	return o->target;
+}
+
 void options_free(struct options *o)
 {
 	for (size_t i = 0; i < o->mount_count; i++) {

@@ -54,6 +54,9 @@ int options_parse(int argc, char **argv, struct options *o);
 int options_flags(int argc, char **argv, struct options *o);
 int options_settle(struct options *o);
 
+/* Whether the program's "/" is remote, but for what rules say. */
+bool options_cover_root(const struct options *o);
+
 /* Frees what options_parse allocated. */
 void options_free(struct options *o);
 

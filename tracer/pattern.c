@@ -200,12 +200,22 @@ const char *pattern_text(const struct pattern *p)
 
 /* ---- searching ---- */
 
-/* Too large for the stack of a thread that serves calls. */
-static char subject[SUBJECT_MAX + 8];
+/* What is searched, and what it is in UTF-8; kept, since all lists are asked about one path after the other. */
+static char searched[PATH_MAX], subject[SUBJECT_MAX + 8];
+static size_t subject_len;
 
-static bool search(struct pattern *p, const char *text, size_t len)
+static void take_subject(const char *path)
 {
-	int rc = pcre2_match(p->code, (PCRE2_SPTR)text, len, 0, PCRE2_NO_UTF_CHECK, p->match, match_context());
+	if (!strcmp(path, searched))
+		return;
+	snprintf(searched, sizeof(searched), "%s", path);
+	subject_len = escape_bytes(searched, subject, sizeof(subject));
+}
+
+static bool search(struct pattern *p, const char *path)
+{
+	take_subject(path);
+	int rc = pcre2_match(p->code, (PCRE2_SPTR)subject, subject_len, 0, PCRE2_NO_UTF_CHECK, p->match, match_context());
 
 	if (rc < 0 && rc != PCRE2_ERROR_NOMATCH && !p->told) {
 		p->told = true;
@@ -217,7 +227,7 @@ static bool search(struct pattern *p, const char *text, size_t len)
 
 bool pattern_matches(struct pattern *p, const char *path)
 {
-	return search(p, subject, escape_bytes(path, subject, sizeof(subject)));
+	return search(p, path);
 }
 
 /* ---- replacing ---- */
@@ -284,9 +294,8 @@ static void append(const char *bytes, size_t len)
 int pattern_replace(struct pattern *p, const char *path, const char *replacement, char *out, size_t len)
 {
 	static char with[SUBJECT_MAX + 8];
-	size_t n = escape_bytes(path, subject, sizeof(subject));
 
-	if (!search(p, subject, n))
+	if (!search(p, path))
 		return 0;
 	escape_bytes(replacement, with, sizeof(with));
 	replacement = with;
@@ -302,7 +311,7 @@ int pattern_replace(struct pattern *p, const char *path, const char *replacement
 		else if (s.group >= 0 && found[2 * s.group] != PCRE2_UNSET)
 			append(subject + found[2 * s.group], found[2 * s.group + 1] - found[2 * s.group]);
 	}
-	append(subject + found[1], n - found[1]);
+	append(subject + found[1], subject_len - found[1]);
 	if (new_text.full)
 		return -ENAMETOOLONG;
 	int rc = unescape_bytes(new_text.bytes, new_text.len, out, len);

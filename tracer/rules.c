@@ -80,7 +80,7 @@ static long longest_local(const char *path, bool remote)
 	for (size_t i = 0; i < local_count; i++) {
 		const struct local_path *l = &local_paths[i];
 
-		if ((l->programs == FOR_ALL || !remote) && path_within(path, l->path) && (long)strlen(l->path) > best)
+		if ((l->programs != FOR_LOCAL || !remote) && path_within(path, l->path) && (long)strlen(l->path) > best)
 			best = (long)strlen(l->path);
 	}
 	return best;
@@ -236,10 +236,20 @@ static bool is_own_library(const struct question *q)
 	return !q->remote && name && strstr(name, ".so") && local >= 0 && local > longest_local(q->path, true);
 }
 
+static bool is_kept_always(const char *path)
+{
+	for (size_t i = 0; i < local_count; i++)
+		if (local_paths[i].programs == ALWAYS && !strcmp(path, local_paths[i].path))
+			return true;
+	return false;
+}
+
 static void decide_path(const struct question *q, struct decision *d)
 {
 	if (q->mount && q->mount->mode == MODE_LOCAL) {
 		by_mode(q, d);
+	} else if (is_kept_always(q->path)) {
+		decide(d, VERDICT_LOCAL, "the program");
 	} else if (is_own_library(q)) {
 		decide(d, VERDICT_LOCAL, "the libraries of local programs");
 		d->here = true;

@@ -56,6 +56,7 @@ struct mount *const *rules_mounts(size_t *count);
 enum rules_for {
 	FOR_ALL,
 	FOR_LOCAL, /* those that are here: a loader and its libraries; a remote program has its own there */
+	ALWAYS,    /* for all, and whatever the lists say: the program */
 };
 
 /* Makes PATH (absolute, normalised) and everything below it local FOR some programs, whatever mount covers it. */

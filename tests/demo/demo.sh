@@ -20,8 +20,8 @@ say "The files are in the target and not here:"
 run ls -l "$root/etc/app/config.yaml"
 run ls -l /etc/app/config.yaml || true
 
-say "A static Go program, its files there (written too: --mode write):"
-run "$build/remotefs-trace" --mode write --target "dir/$root" -o "$work/log" "$work/report"
+say "A static Go program, its files there (written too: --mode write; /etc is local unless a rule says otherwise):"
+run "$build/remotefs-trace" --mode write --target "dir/$root" --read-only ^/etc/app/ -o "$work/log" "$work/report"
 say "Its report is in the target:"
 run wc -l "$root/srv/report.txt"
 say "What was redirected (the log, goroutines and all; shortened):"
@@ -31,4 +31,4 @@ say "A static busybox shell, with what it forks:"
 run "$build/remotefs-trace" --target "dir/$root" -v -e trace=openat,open,getdents64,chdir,getcwd \
 	busybox sh -c 'cd /srv/data && pwd && find . -type f | sort && wc -c < numbers.2'
 say "Round trips, counted (-c):"
-run "$build/remotefs-trace" --target "dir/$root" -c busybox cat /etc/app/config.yaml
+run "$build/remotefs-trace" --target "dir/$root" --read-only ^/etc/app/ -c busybox cat /etc/app/config.yaml

@@ -16,7 +16,7 @@ printf '#!/opt/bin/there -e\nread line </etc/name; echo "$0 $1: $line"\n' >"$R/o
 chmod 755 "$R/opt/bin/told"
 
 run() {
-	within 10 "$RT" --target "dir/$R" "$@" 2>&1
+	within 10 "$RT" --mount "/=dir/$R" "$@" 2>&1
 }
 
 equal "a program that only the target has" "here" "$(run /opt/bin/there -c 'echo here')"

@@ -22,23 +22,24 @@ says() {
 }
 
 whole_tree() {
-	says "--target alone" "from the target" "$RT" --target "dir/$root" busybox cat /etc/app.yaml
-	says "-- before the program" "from the target" "$RT" --target "dir/$root" -- busybox cat /etc/app.yaml
-	says "an absolute directory's /" "etc opt srv" "$RT" --target "dir/$root" -- busybox sh -c 'echo $(ls /)'
-	says "cd and relative paths" "/srv/data only there" "$RT" --target "dir/$root" -- busybox sh -c 'cd /srv/data && echo $(pwd) $(cat file)'
-	says ".. stops at the root" "from the target" "$RT" --target "dir/$root" -- busybox cat /srv/../../../../etc/app.yaml
-	says "a symlink's .. stops at the root" "from the target" "$RT" --target "dir/$root" -- busybox cat /srv/up
-	says "an absolute symlink is the target's" "from the target" "$RT" --target "dir/$root" -- busybox cat /srv/absolute
-	says "a symlink cannot leave" "cat: can't open '/srv/outside': No such file or directory" "$RT" --target "dir/$root" -- busybox cat /srv/outside
-	says "a symlink to a directory cannot leave" "etc opt srv" "$RT" --target "dir/$root" -- busybox sh -c 'echo $(ls /srv/dots/)'
-	says "a local file is not there" "cat: can't open '$work/outside': No such file or directory" "$RT" --target "dir/$root" -- busybox cat "$work/outside"
-	says "/proc is local" "busybox" "$RT" --target "dir/$root" -- busybox sh -c 'read x < /proc/$$/comm; echo $x'
-	says "/dev is local" "0" "$RT" --target "dir/$root" -- busybox sh -c 'echo x > /dev/null; echo $?'
-	says "a dynamic program" "from the target" "$RT" --target "dir/$root" -- cat /etc/app.yaml
-	says "the default is to refuse writes" "sh: can't create /etc/new: Read-only file system" "$RT" --target "dir/$root" -- busybox sh -c 'echo x > /etc/new'
-	says "--mode write" "x" "$RT" --target "dir/$root" --mode write -- busybox sh -c 'echo x > /opt/new; cat /opt/new; rm /opt/new'
-	says "--mode local" "secret" "$RT" --target "dir/$root" --mode local -- busybox cat "$work/outside"
-	says "a Go program" "$(cat "$root/srv/data/file" | wc -c)" "$RT" --target "dir/$root" -- busybox sh -c 'wc -c < /srv/data/file'
+	says "--target alone" "only there" "$RT" --target "dir/$root" busybox cat /srv/data/file
+	says "a mount at /" "from the target" "$RT" --mount "/=dir/$root" busybox cat /etc/app.yaml
+	says "-- before the program" "from the target" "$RT" --mount "/=dir/$root" -- busybox cat /etc/app.yaml
+	says "an absolute directory's /" "etc opt srv" "$RT" --mount "/=dir/$root" -- busybox sh -c 'echo $(ls /)'
+	says "cd and relative paths" "/srv/data only there" "$RT" --mount "/=dir/$root" -- busybox sh -c 'cd /srv/data && echo $(pwd) $(cat file)'
+	says ".. stops at the root" "from the target" "$RT" --mount "/=dir/$root" -- busybox cat /srv/../../../../etc/app.yaml
+	says "a symlink's .. stops at the root" "from the target" "$RT" --mount "/=dir/$root" -- busybox cat /srv/up
+	says "an absolute symlink is the target's" "from the target" "$RT" --mount "/=dir/$root" -- busybox cat /srv/absolute
+	says "a symlink cannot leave" "cat: can't open '/srv/outside': No such file or directory" "$RT" --mount "/=dir/$root" -- busybox cat /srv/outside
+	says "a symlink to a directory cannot leave" "etc opt srv" "$RT" --mount "/=dir/$root" -- busybox sh -c 'echo $(ls /srv/dots/)'
+	says "a local file is not there" "cat: can't open '$work/outside': No such file or directory" "$RT" --mount "/=dir/$root" -- busybox cat "$work/outside"
+	says "/proc is local" "busybox" "$RT" --mount "/=dir/$root" -- busybox sh -c 'read x < /proc/$$/comm; echo $x'
+	says "/dev is local" "0" "$RT" --mount "/=dir/$root" -- busybox sh -c 'echo x > /dev/null; echo $?'
+	says "a dynamic program" "from the target" "$RT" --mount "/=dir/$root" -- cat /etc/app.yaml
+	says "the default is to refuse writes" "sh: can't create /etc/new: Read-only file system" "$RT" --mount "/=dir/$root" -- busybox sh -c 'echo x > /etc/new'
+	says "--mode write" "x" "$RT" --mount "/=dir/$root" --mode write -- busybox sh -c 'echo x > /opt/new; cat /opt/new; rm /opt/new'
+	says "--mode local" "secret" "$RT" --mount "/=dir/$root" --mode local -- busybox cat "$work/outside"
+	says "a Go program" "$(cat "$root/srv/data/file" | wc -c)" "$RT" --mount "/=dir/$root" -- busybox sh -c 'wc -c < /srv/data/file'
 }
 
 mounts() {

@@ -43,6 +43,7 @@ static int set_up(void **state)
 	explicit = rules_add_mount("/explicit", "/", "dir:/explicit");
 	rules_keep_local("/needed", FOR_ALL);
 	rules_keep_local("/usr/local/lib", FOR_LOCAL);
+	rules_keep_local("/pain/read_write/program.a", ALWAYS);
 	add(RULE_READ_WRITE, "/pain/read_write.*\\.a", NULL);
 	add(RULE_READ_ONLY, "/pain/read_only.*\\.a", NULL);
 	add(RULE_LOCAL, "/pain/local.*\\.a", NULL);
@@ -144,6 +145,7 @@ static void test_programs(void **state)
 	assert_string_equal(verdict("/proc/self", false, true), "local");
 	assert_string_equal(verdict("/needed/x", false, true), "local");
 	assert_false(rules_decide("/needed/x", false, false)->here);
+	assert_string_equal(verdict("/pain/read_write/program.a", false, true), "local");
 }
 
 static void test_twin(void **state)
