@@ -337,6 +337,8 @@ static int ask_allocate(struct call *c, struct ofd *o, const rfs_Request *req, s
 		allocate_follow(o->node, (int)req->op.allocate.mode, req->op.allocate.offset, req->op.allocate.length,
 				rep->msg.op.stat.attr.size);
 	sync_unlock(o->image);
+	if (!rc)
+		remote_follow_size(o->node->image, rep->msg.op.stat.attr.size);
 	return rc;
 }
 

@@ -31,11 +31,6 @@
 /* <fcntl.h>'s __O_TMPFILE: O_TMPFILE has O_DIRECTORY in it. */
 #define O_UNNAMED (O_TMPFILE & ~O_DIRECTORY)
 
-static bool is_readable(int flags)
-{
-	return (flags & O_ACCMODE) != O_WRONLY && !(flags & O_PATH);
-}
-
 static int ask_open(struct call *c, struct place *p, int flags, unsigned mode, uint64_t resolve, uint64_t handle,
 		    struct link_reply *rep)
 {
@@ -49,7 +44,7 @@ static int ask_open(struct call *c, struct place *p, int flags, unsigned mode, u
 	op->flags = (uint32_t)flags;
 	op->resolve = resolve;
 	op->wait = !(flags & O_NONBLOCK);
-	op->prefetch = is_readable(flags) && !watch_sees_use(p->mount) ? PREFETCH_SIZE : 0;
+	op->prefetch = ofd_flags_read(flags) && !watch_sees_use(p->mount) ? PREFETCH_SIZE : 0;
 	if (flags & (O_CREAT | O_UNNAMED)) {
 		op->mode = mode;
 		op->umask = call_umask(c);
@@ -217,9 +212,9 @@ static int open_place(struct call *c, struct place *p, int flags, unsigned mode,
 	if (rc < 0)
 		return rc;
 	struct ofd *o = make_ofd(p, flags, handle, &rep.msg.op.open, since);
-	if (S_ISDIR(o->node->attr.mode) && is_readable(flags) && !p->mount->is_upper)
+	if (S_ISDIR(o->node->attr.mode) && ofd_flags_read(flags) && !p->mount->is_upper)
 		take_list(o, &rep);
-	else if (S_ISREG(o->node->attr.mode) && is_readable(flags))
+	else if (S_ISREG(o->node->attr.mode) && ofd_flags_read(flags))
 		take_data(o, &rep);
 	link_reply_free(&rep);
 	ofd_ref(o);

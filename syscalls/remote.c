@@ -179,8 +179,7 @@ long remote_store(struct call *c, struct ofd *o, const void *data, size_t len, u
 	return rc;
 }
 
-/* An image that is only appended to has no bytes of the file, but its size: SIZE now. */
-static void follow_size(struct image *i, uint64_t size)
+void remote_follow_size(struct image *i, uint64_t size)
 {
 	if (i && i->sync && !image_follows(i) && !sync_has_grown(i))
 		sync_resize(i, size);
@@ -198,7 +197,7 @@ long remote_write(struct call *c, struct ofd *o, const void *data, size_t len, u
 		image_write(o->image, data, (size_t)rc, *end - (uint64_t)rc);
 	sync_unlock(i);
 	if (rc > 0 && o->node->attr_valid)
-		follow_size(o->image, o->node->attr.size);
+		remote_follow_size(o->image, o->node->attr.size);
 	ofd_unref(o);
 	return rc;
 }
@@ -211,8 +210,11 @@ void remote_changed(struct call *c, struct ofd *o, uint64_t off, uint64_t len, c
 	node_changed(n);
 	cache_forget(o->mount, o->path, false);
 	node_set_attr(n, attr, o->coherent & rfs_Coherent_HANDLE);
-	if (!image_follows(n->image))
+	if (!image_follows(n->image)) {
+		if (attr)
+			remote_follow_size(n->image, attr->size);
 		return;
+	}
 	/* Other bytes may have been written behind these meanwhile. */
 	if (image_reread(c, n, off, len) < 0 || n->own_version != version) {
 		n->image->stale = true;
@@ -241,7 +243,7 @@ void remote_resized(const struct mount *m, const rfs_Attr *attr)
 	if (image_follows(n->image))
 		sync_resize(n->image, attr->size);
 	else
-		follow_size(n->image, attr->size);
+		remote_follow_size(n->image, attr->size);
 }
 
 /* Where O is now, as the agent says it; MARKED: as the kernel says it in /proc, also of what has no name. */

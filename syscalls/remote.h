@@ -70,4 +70,7 @@ int remote_check_size(struct call *c, struct ofd *o, uint64_t size);
 /* ATTR's file was truncated on M: its image follows. */
 void remote_resized(const struct mount *m, const rfs_Attr *attr);
 
+/* I (which may be NULL), if it is only appended to, has no bytes of its file, but its size: SIZE now. I must not be locked. */
+void remote_follow_size(struct image *i, uint64_t size);
+
 #endif

@@ -168,7 +168,7 @@ static struct ofd *reader_of(const struct node *n)
 {
 	struct ofd *o = n->ofds;
 
-	while (o && ((o->flags & O_ACCMODE) == O_WRONLY || o->flags & O_PATH))
+	while (o && !ofd_flags_read(o->flags))
 		o = o->next_of_node;
 	return o;
 }

@@ -6,6 +6,7 @@
 #ifndef TRACER_OFD_H
 #define TRACER_OFD_H
 
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -178,6 +179,12 @@ void ofd_mark_low(struct ofd *o);
 /* Takes (gives back) the right to use O's offset, as the kernel's f_pos lock; waits for another call. */
 void ofd_lock_pos(struct call *c, struct ofd *o);
 void ofd_unlock_pos(struct ofd *o);
+
+/* Whether what was opened with FLAGS can be read. Access mode 3 can be neither read nor written. */
+static inline bool ofd_flags_read(int flags)
+{
+	return ((flags & O_ACCMODE) == O_RDONLY || (flags & O_ACCMODE) == O_RDWR) && !(flags & O_PATH);
+}
 
 /* The node that ATTR describes, or NULL when no file of it is open. */
 struct node *node_find(const struct mount *m, const rfs_Attr *attr);

@@ -119,7 +119,7 @@ static void find_refreshing(struct ofd *o, void *arg)
 
 	if (!o->node->refreshing || o->node->refresh_ns > now_ns())
 		return;
-	if (!*found && (o->flags & O_ACCMODE) != O_WRONLY && !(o->flags & O_PATH))
+	if (!*found && ofd_flags_read(o->flags))
 		*found = o;
 }
 
