@@ -2,25 +2,15 @@
 #include <sys/file.h>
 #include <sys/ioctl.h>
 #include <linux/fs.h>
-#include <linux/kcmp.h>
 
 #include "fuzz.h"
-
-/* Whether FD's description has a low number: that duplicates of that are closed, record locks do not hear (README's limits). */
-static bool is_low_too(int fd)
-{
-	bool low = false;
-
-	for (int i = 0; i < SLOTS && families & FAM_LOCK && !low; i++)
-		low = syscall(SYS_kcmp, getpid(), getpid(), KCMP_FILE, fd, HOME + i) == 0;
-	return low;
-}
 
 static void run_dup(void)
 {
 	say("dup(");
 	int fd = pick_fd();
 	say(")");
+	/* That duplicates of low ones are closed, record locks do not hear (README's limits). */
 	keep_fd(sys(dup, is_low_too(fd) ? -1 : fd));
 }
 
