@@ -275,6 +275,8 @@ static int open_place(struct op *op, const struct place *p)
 	if (fd < 0)
 		return fd;
 	r = open_check_type(fd, flags, &st);
+	if (r > 0 && req->no_fifo && S_ISFIFO(st.st_mode))
+		r = -EDEADLK;
 	if (r > 0) {
 		/* To read, it was opened at once: that is what a writer waits for. */
 		pending |= req->wait && S_ISFIFO(st.st_mode) && (flags & O_ACCMODE) == O_RDONLY;

@@ -9,6 +9,7 @@
 #include "call.h"
 #include "link.h"
 #include "ofd.h"
+#include "overlay.h"
 #include "remote.h"
 #include "rules.h"
 #include "sync.h"
@@ -16,11 +17,12 @@
 #include "util.h"
 
 /* As vfs_clone_file_range, as far as only we know it. */
-static int check_clone(const struct end *in, const struct end *out)
+static int check_clone(struct call *c, const struct end *in, const struct end *out)
 {
-	if (!in->o || in->o->mount != out->o->mount)
+	if (!in->o || !overlay_same(in->o->mount, out->o->mount))
 		return -EXDEV;
-	return ends_check_files(in, out);
+	int rc = ends_check_files(in, out);
+	return rc || in->o->mount == out->o->mount ? rc : overlay_bring_ofd(c, in->o);
 }
 
 static int ask_clone(struct call *c, struct ofd *o, const rfs_Request *req)
@@ -50,7 +52,7 @@ static long clone_range(struct call *c, struct end *out, const struct file_clone
 	rfs_Request req = { .which_op = rfs_Request_clone_tag };
 	int rc = end_open(c, (int)r->src_fd, &in);
 
-	rc = rc ? rc : check_clone(&in, out);
+	rc = rc ? rc : check_clone(c, &in, out);
 	rc = rc ? rc : sync_flush(c, in.o->image, 0, UINT64_MAX);
 	rc = rc ? rc : sync_flush(c, out->o->image, 0, UINT64_MAX);
 	if (rc)
@@ -98,6 +100,8 @@ static int dedupe_one(struct call *c, const struct end *in, const struct file_de
 	int rc = end_open(c, (int)i->dest_fd, &out);
 
 	i->bytes_deduped = 0;
+	if (!rc && out.o && overlay_same(out.o->mount, in->o->mount) && out.o->mount != in->o->mount)
+		rc = overlay_bring_ofd(c, in->o->mount->is_upper ? out.o : in->o);
 	i->status = rc ? rc : i->reserved ? -EINVAL : !out.o || out.o->mount != in->o->mount ? -EXDEV : 0;
 	return i->status ? 0 : ask_dedupe(c, in, d, &out, i);
 }

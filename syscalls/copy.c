@@ -126,7 +126,7 @@ long sys_sendfile(struct call *c)
 /* ---- copy_file_range ---- */
 
 /* As generic_copy_file_checks (since 5.19 nothing is copied between file systems). */
-static int check_ranges(const struct end *in, const struct end *out, int64_t from, int64_t to, uint64_t len)
+static int check_ranges(struct call *c, const struct end *in, const struct end *out, int64_t from, int64_t to, uint64_t len)
 {
 	int rc = ends_check_files(in, out);
 
@@ -134,6 +134,10 @@ static int check_ranges(const struct end *in, const struct end *out, int64_t fro
 		return rc;
 	if (!in->o || !out->o || !overlay_same(in->o->mount, out->o->mount))
 		return -EXDEV;
+	/* Both ends in one layer: there the kernel copies, and says what is wrong with the ranges. */
+	rc = in->o->mount != out->o->mount ? overlay_bring_ofd(c, in->o) : 0;
+	if (rc)
+		return rc;
 	if ((uint64_t)from + len < (uint64_t)from || (uint64_t)to + len < (uint64_t)to)
 		return -EOVERFLOW;
 	return 0;
@@ -184,7 +188,7 @@ long sys_copy_file_range(struct call *c)
 	ends_lock(c, &in, &out);
 	offset_start(&from, &in);
 	offset_start(&to, &out);
-	long n = check_ranges(&in, &out, from.at, to.at, c->arg[4]);
+	long n = check_ranges(c, &in, &out, from.at, to.at, c->arg[4]);
 	if (!n)
 		n = copy_ranges(c, &in, &out, &from.at, &to.at, c->arg[4]);
 	if (n > 0 && (offset_store(c, &from, &in) < 0 || offset_store(c, &to, &out) < 0))

@@ -468,9 +468,11 @@ long sys_truncate(struct call *c)
 {
 	PLACE_ON_STACK(p);
 	rfs_Request req = { .which_op = rfs_Request_truncate_tag, .op.truncate = { .length = (int64_t)c->arg[1] } };
-	long rc = place_resolve(c, AT_FDCWD, c->arg[0], PLACE_FOLLOW | PLACE_CHANGE, &p);
 
-	if (rc || (!p.mount && !p.behalf) || (int64_t)c->arg[1] < 0)
+	if ((int64_t)c->arg[1] < 0)
+		return CALL_CONTINUE; /* EINVAL, whatever the path is */
+	long rc = place_resolve(c, AT_FDCWD, c->arg[0], PLACE_FOLLOW | PLACE_CHANGE, &p);
+	if (rc || (!p.mount && !p.behalf))
 		return rc ? rc : CALL_CONTINUE;
 	if (p.behalf)
 		return truncate(p.local, (off_t)c->arg[1]) < 0 ? -errno : 0;

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/time.h>
 #include <sys/vfs.h>
 #include <unistd.h>
@@ -232,6 +233,9 @@ static long statfs_place(struct call *c, const struct place *p, uint64_t out)
 	st.f_namelen = (__fsword_t)r->namelen;
 	st.f_frsize = (__fsword_t)r->frsize;
 	st.f_flags = (__fsword_t)r->flags;
+	/* The agent of an overlay's lower layer changes nothing; the program does. */
+	if (p->mount->overlay)
+		st.f_flags &= ~(__fsword_t)ST_RDONLY;
 	link_reply_free(&rep);
 	return rc ? rc : call_write(c, out, &st, sizeof(st));
 }

@@ -90,7 +90,7 @@ static long unlink_common(struct call *c, int dirfd, uint64_t path, int flags)
 		return rc ? rc : CALL_CONTINUE;
 	if (p.behalf)
 		return unlinkat(AT_FDCWD, p.local, flags) < 0 ? -errno : 0;
-	if (p.mount->overlay)
+	if (p.mount->overlay && !p.dir)
 		rc = overlay_unlink(c, &p, flags & AT_REMOVEDIR, &taking);
 	if (!rc) {
 		req.op.unlink.has_where = true;
@@ -167,7 +167,7 @@ static long rename_common(struct call *c, int olddir, uint64_t oldpath, int newd
 	if (!overlay_same(from.mount, to.mount))
 		return apart_rename(c, &old, &new);
 	if (m && m->overlay)
-		return rename_layers(c, &from, &to, flags);
+		return from.dir || to.dir ? -ENOENT : rename_layers(c, &from, &to, flags);
 	if (m)
 		return rename_places(c, &from, &to, flags);
 	if (from.behalf || to.behalf) {

@@ -44,6 +44,7 @@ static int ask_open(struct call *c, struct place *p, int flags, unsigned mode, u
 	op->flags = (uint32_t)flags;
 	op->resolve = resolve;
 	op->wait = !(flags & O_NONBLOCK);
+	op->no_fifo = p->mount->overlay && !p->mount->is_upper;
 	op->prefetch = ofd_flags_read(flags) && !watch_sees_use(p->mount) ? PREFETCH_SIZE : 0;
 	if (flags & (O_CREAT | O_UNNAMED)) {
 		op->mode = mode;
@@ -264,6 +265,8 @@ static int intent(int flags, uint64_t resolve)
 {
 	int how = (resolve & RESOLVE_BENEATH ? PLACE_BENEATH : 0) | (resolve & RESOLVE_NO_SYMLINKS ? PLACE_NO_LINKS : 0);
 
+	if (!(flags & O_NOFOLLOW) && (flags & (O_CREAT | O_EXCL)) != (O_CREAT | O_EXCL))
+		how |= PLACE_LAST;
 	if (flags & O_PATH)
 		return how;
 	if (flags & O_CREAT)
@@ -273,7 +276,11 @@ static int intent(int flags, uint64_t resolve)
 	return how | PLACE_OPEN;
 }
 
-static long open_common(struct call *c, int dirfd, uint64_t addr, int flags, unsigned mode, uint64_t resolve)
+/* What an overlay's walk has seen to; what is left is a path without links from the root. */
+#define RESOLVE_WALKED (RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH | RESOLVE_IN_ROOT)
+
+/* AGAIN, if any, comes on top of what FLAGS mean to do. */
+static long open_place_of(struct call *c, int dirfd, uint64_t addr, int flags, unsigned mode, uint64_t resolve, int again)
 {
 	PLACE_ON_STACK(p);
 	int how = resolve & (RESOLVE_BENEATH | RESOLVE_IN_ROOT) ? PLACE_SCOPED : 0;
@@ -282,7 +289,7 @@ static long open_common(struct call *c, int dirfd, uint64_t addr, int flags, uns
 		how |= PLACE_NO_MAGIC;
 	else if (!(flags & O_NOFOLLOW) && (flags & (O_CREAT | O_EXCL)) != (O_CREAT | O_EXCL))
 		how |= PLACE_FOLLOW;
-	long rc = place_resolve(c, dirfd, addr, how | intent(flags, resolve), &p);
+	long rc = place_resolve(c, dirfd, addr, how | intent(flags, resolve) | again, &p);
 
 	if (rc)
 		return rc;
@@ -290,7 +297,26 @@ static long open_common(struct call *c, int dirfd, uint64_t addr, int flags, uns
 		return open_behalf(c, &p, flags, mode);
 	if (!p.mount)
 		return CALL_CONTINUE;
-	return remote_open(c, &p, flags, mode & 07777, resolve);
+	if (p.mount->overlay && !p.dir)
+		resolve &= ~RESOLVE_WALKED;
+	rc = remote_open(c, &p, flags, mode & 07777, resolve);
+	/* Whoever reads a FIFO must find who writes to it: in the upper layer. */
+	if (rc == -EDEADLK && p.mount->overlay && !again)
+		return open_place_of(c, dirfd, addr, flags, mode, resolve, PLACE_CHANGE);
+	return rc;
+}
+
+/* Whether the kernel refuses FLAGS before it looks at a path; which it does has changed over time (6.4: O_CREAT with O_DIRECTORY). */
+static bool is_invalid(int flags)
+{
+	bool odd = flags & O_UNNAMED || (flags & O_CREAT && flags & O_DIRECTORY);
+
+	return odd && open("", flags, 0600) < 0 && errno == EINVAL;
+}
+
+static long open_common(struct call *c, int dirfd, uint64_t addr, int flags, unsigned mode, uint64_t resolve)
+{
+	return is_invalid(flags) ? -EINVAL : open_place_of(c, dirfd, addr, flags, mode, resolve, 0);
 }
 
 /* Flags that open knows; it ignores others, and with O_PATH nearly all, where openat2 refuses them. */

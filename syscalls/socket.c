@@ -65,12 +65,12 @@ static long target_get(struct call *c, int intent, struct target *t)
 	    un.sun_family != AF_UNIX || !un.sun_path[0])
 		return CALL_CONTINUE;
 	memcpy(path, un.sun_path, len - at);
-	long rc = place_resolve_text(c, path, intent, &t->place);
-	if (rc || (!t->place.mount && !t->place.behalf))
-		return rc ? rc : CALL_CONTINUE;
 	t->sock = call_get_fd(c, (int)c->arg[0]);
 	if (t->sock < 0 || sock_option(t->sock, SO_DOMAIN) != AF_UNIX)
 		return CALL_CONTINUE;
+	long rc = place_resolve_text(c, path, intent, &t->place);
+	if (rc || (!t->place.mount && !t->place.behalf))
+		return rc ? rc : CALL_CONTINUE;
 	if (t->place.behalf || t->place.self)
 		return call_unsupported(c, t->place.mount);
 	t->type = sock_option(t->sock, SO_TYPE);

@@ -215,6 +215,17 @@ long sys_statx(struct call *c)
 
 /* ---- access ---- */
 
+/* Whether P of an overlay's lower layer could be written to as MODE asks, if it were a copy that we made. */
+static long may_write(struct call *c, const struct place *p, unsigned mode, bool nofollow)
+{
+	rfs_Attr attr;
+	long rc = mode & W_OK ? remote_place_attr(c, p, nofollow, &attr) : 0;
+
+	if (rc || !(mode & W_OK) || !geteuid())
+		return rc;
+	return attr.mode & S_IWUSR ? 0 : -EACCES;
+}
+
 static long access_common(struct call *c, int dirfd, uint64_t path, unsigned mode, int flags)
 {
 	PLACE_ON_STACK(p);
@@ -236,8 +247,12 @@ static long access_common(struct call *c, int dirfd, uint64_t path, unsigned mod
 	int known = *p.key ? cache_find(p.mount, p.key, &attr) : 0;
 	if (known < 0 || (known && mode == F_OK && (!S_ISLNK(attr.mode) || flags & AT_SYMLINK_NOFOLLOW)))
 		return known < 0 ? known : 0;
+	if (p.mount->overlay && !p.mount->is_upper) {
+		rc = may_write(c, &p, mode, flags & AT_SYMLINK_NOFOLLOW);
+		req.op.access.mode &= ~(unsigned)W_OK;
+	}
 	place_where(&p, &req.op.access.where);
-	rc = call_rpc(c, p.mount, &req, NULL, 0, &rep);
+	rc = rc ? rc : call_rpc(c, p.mount, &req, NULL, 0, &rep);
 	if (!rc)
 		link_reply_free(&rep);
 	return rc;

@@ -45,6 +45,7 @@ enum overlay_where {
 struct overlay_found {
 	enum overlay_where where;
 	bool in_upper_dir;      /* the directory it is in, or would be in, is in the upper layer */
+	bool outside;           /* LOWER, with what is left of the text behind it, is a place of the target's that is not in the mount */
 	bool slash;             /* a directory was demanded */
 	const char *dot;        /* "/." or "/..": what PATH stands before, and no name is looked at; else "" */
 	unsigned mode;

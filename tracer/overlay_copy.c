@@ -93,18 +93,27 @@ static int copy_sparse(struct call *c, struct overlay *ov, uint64_t handle, int 
 	return 0;
 }
 
-static int copy_data(struct call *c, struct overlay *ov, const char *lower, const rfs_Attr *a, int fd)
+static int open_lower(struct call *c, struct overlay *ov, const char *lower, int flags, uint64_t *handle, struct link_reply *rep)
 {
-	uint64_t handle = link_new_handle(ov->lower->link);
 	rfs_Request req = { .which_op = rfs_Request_open_tag,
-			    .op.open = { .has_where = true, .handle = handle, .flags = O_RDONLY | O_NOFOLLOW, .prefetch = PREFETCH } };
-	rfs_Request close_req = { .which_op = rfs_Request_close_tag, .op.close.handle = handle };
-	struct link_reply rep;
+			    .op.open = { .has_where = true, .flags = (uint32_t)(O_RDONLY | O_NOFOLLOW | flags), .prefetch = PREFETCH } };
 
 	BYTES_PUT(req.op.open.where.path, lower);
-	int rc = call_rpc(c, ov->lower, &req, NULL, 0, &rep);
+	*handle = req.op.open.handle = link_new_handle(ov->lower->link);
+	return call_rpc(c, ov->lower, &req, NULL, 0, rep);
+}
+
+static int copy_data(struct call *c, struct overlay *ov, const char *lower, const rfs_Attr *a, int fd)
+{
+	struct link_reply rep;
+	uint64_t handle;
+	/* That a file is copied is no use of it. Only its owner may say so. */
+	int rc = open_lower(c, ov, lower, O_NOATIME, &handle, &rep);
+
+	rc = rc == -EPERM ? open_lower(c, ov, lower, 0, &handle, &rep) : rc;
 	if (rc)
 		return rc;
+	const rfs_Request close_req = { .which_op = rfs_Request_close_tag, .op.close.handle = handle };
 	uint64_t have = rep.payload_len;
 	bool whole = rep.msg.which_op == rfs_Reply_open_tag && rep.msg.op.open.complete, sparse = a->blocks * 512 < a->size;
 	if (!sparse || whole)
@@ -241,8 +250,7 @@ static int record(struct overlay *ov, const rfs_Attr *a, int dir, const char *tm
 	return inomap_put(ov->inodes, &e);
 }
 
-/* Names that come and go in DIR without the program's doing do not move its times. */
-static void keep_times(int dir, const struct stat *st)
+void overlay_keep_times(int dir, const struct stat *st)
 {
 	const struct timespec times[2] = { st->st_atim, st->st_mtim };
 	char path[64];
@@ -259,7 +267,7 @@ static int move_in(struct overlay *ov, const char *tmp, int dir, const char *nam
 		return -errno;
 	if (renameat2(ov->work, tmp, dir, name, RENAME_NOREPLACE) < 0)
 		return -errno;
-	keep_times(dir, &before);
+	overlay_keep_times(dir, &before);
 	ov->dirty = true;
 	/* The kernel counts it here now as it did there before. */
 	if (S_ISDIR(a->mode))
@@ -282,7 +290,7 @@ static bool link_indexed(struct overlay *ov, const rfs_Attr *a, int dir, const c
 
 	if (!index_name(a, index) || fstat(dir, &before) < 0 || linkat(ov->index, index, dir, name, 0) < 0)
 		return false;
-	keep_times(dir, &before);
+	overlay_keep_times(dir, &before);
 	CLEANUP_FD int fd = openat(ov->index, index, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 	overlay_count_links(ov, fd, -1);
 	return true;
@@ -349,7 +357,7 @@ static int copy_root(struct call *c, struct overlay *ov)
 	return rc ? rc : record(ov, &ov->root, ov->dir_fd, "upper");
 }
 
-static int lower_root(struct call *c, struct overlay *ov)
+int overlay_begin(struct call *c, struct overlay *ov)
 {
 	int rc = ov->root_known ? 0 : overlay_lower_attr(c, ov, ov->lower->sub, &ov->root);
 
@@ -385,7 +393,7 @@ static int bring_one(struct call *c, struct overlay *ov, int dir, const char *na
 int overlay_bring_dir(struct call *c, struct overlay *ov, const char *path)
 {
 	char at[PATH_MAX] = "", lower[PATH_MAX], name[NAME_MAX + 1];
-	int rc = lower_root(c, ov), dir = rc ? rc : openat(ov->top, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	int rc = overlay_begin(c, ov), dir = rc ? rc : openat(ov->top, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
 
 	for (const char *p = path; dir >= 0 && *p;) {
 		size_t n = strcspn(++p, "/");
@@ -412,7 +420,7 @@ int overlay_bring(struct call *c, struct overlay *ov, const char *path)
 	const char *name = strrchr(path, '/');
 
 	if (!name)
-		return lower_root(c, ov);
+		return overlay_begin(c, ov);
 	memcpy(parent, path, (size_t)(name - path));
 	parent[name - path] = '\0';
 	CLEANUP_FD int dir = overlay_bring_dir(c, ov, parent);

@@ -132,7 +132,12 @@ static int empty(struct call *c, const struct taken *t)
 	if (rc)
 		return rc > 0 ? -ENOTEMPTY : rc;
 	CLEANUP_FD int dir = upper_walk(t->ov->top, t->path);
-	return dir < 0 ? dir : upper_strip(dir);
+	struct stat st;
+	if (dir < 0 || fstat(dir, &st) < 0)
+		return dir < 0 ? dir : -errno;
+	rc = upper_strip(dir);
+	overlay_keep_times(dir, &st);
+	return rc;
 }
 
 /* A whiteout is all that is needed. */
@@ -175,7 +180,7 @@ long overlay_unlink(struct call *c, struct place *p, bool rmdir, struct overlay_
 	if (rc)
 		return rc;
 	if (t.dot)
-		return *t.path ? 0 : rmdir ? -EBUSY : -EISDIR;
+		return ends_in_dot(p->path) ? 0 : rmdir ? -EBUSY : -EISDIR;
 	if (!t.exists)
 		return -ENOENT;
 	if (t.slash && !rmdir)

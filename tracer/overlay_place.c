@@ -76,6 +76,14 @@ static long place_found(struct call *c, struct overlay *ov, struct place *p, int
 {
 	bool makes = flags & PLACE_MAKE;
 
+	if (f->outside) {
+		/* Nothing of it is merged, and the agent of the lower layer changes nothing. */
+		place_release(p);
+		p->mount = ov->lower;
+		p->key[0] = '\0';
+		strcpy(p->path, f->lower);
+		return 0;
+	}
 	if (f->where == OVERLAY_IN_UPPER)
 		return set_upper(p, ov, f);
 	if (f->where == OVERLAY_NOTHING && makes)
@@ -111,16 +119,21 @@ long overlay_place(struct call *c, struct place *p, int flags)
 
 	if (p->self)
 		return place_self(c, p, flags);
-	if (!ov->dirty && !(flags & INTENTS || flags & PLACE_OPEN))
+	if (!ov->dirty && !(flags & INTENTS))
 		return 0;
 	if (flags & INTENTS)
 		overlay_own(c);
 	else
 		overlay_share(c);
+	rc = overlay_begin(c, ov);
+	if (rc)
+		return rc;
 	if (p->dir) {
 		p->mount = p->dir->mount; /* that may have changed while we waited */
-		rc = S_ISDIR(p->dir->node->attr.mode) ? overlay_name(c, p->dir, base) : -ENOENT;
-		/* Of what has no name any more, or is no directory, nothing is found in either layer. */
+		if (!S_ISDIR(p->dir->node->attr.mode))
+			return -ENOTDIR;
+		rc = overlay_name(c, p->dir, base);
+		/* In what has no name any more nothing is found in either layer. */
 		if (rc)
 			return rc == -ENOENT ? 0 : rc;
 	} else if (!p->mount->is_upper && ov->lower->sub[1]) {

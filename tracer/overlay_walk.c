@@ -121,17 +121,25 @@ static int walk_up(struct walk *w)
 	return walk_enter(w);
 }
 
-/* An absolute link's text as the program means it: see walk_view in agent/walk.c. */
-static const char *in_view(const struct walk *w, const char *text)
+/*
+ * The absolute TEXT of a link as the program means it, in the merged tree; or what it leads to outside of that: true. See
+ * walk_view in agent/walk.c.
+ */
+static bool leads_out(const struct walk *w, const char **text)
 {
-	const char *at = w->ov->lower->at;
-	size_t n = strlen(at);
+	const struct mount *m = w->ov->lower;
 
-	return n > 1 && path_within(text, at) ? text + n : text;
+	if (m->at[1] && path_within(*text, m->at))
+		*text += strlen(m->at);
+	else if (m->sub[1] && path_within(*text, m->sub))
+		*text += strlen(m->sub);
+	else
+		return m->sub[1];
+	return false;
 }
 
 /* TEXT, of a link, comes before what is still to be walked, which begins at LEFT. */
-static int walk_link(struct walk *w, const char *text, const char *left)
+static int walk_link(struct walk *w, const char *text, const char *left, struct overlay_found *f)
 {
 	char rest[2 * PATH_MAX];
 	bool absolute = *text == '/';
@@ -142,12 +150,15 @@ static int walk_link(struct walk *w, const char *text, const char *left)
 		return -EXDEV;
 	if (!*text)
 		return -ENOENT;
-	if (absolute && !(w->flags & PLACE_SCOPED))
-		text = in_view(w, text);
+	f->outside = absolute && !(w->flags & PLACE_SCOPED) && leads_out(w, &text);
 	/* A link to the mount itself is a directory as much as "/" is. */
 	int n = snprintf(rest, sizeof(rest), "%s%s", *text ? text : "/", left);
-	if (n >= (int)sizeof(rest))
+	if (n >= (int)(f->outside ? sizeof(f->lower) : sizeof(rest)))
 		return -ENAMETOOLONG;
+	if (f->outside) {
+		memcpy(f->lower, rest, (size_t)n + 1);
+		return 1;
+	}
 	memcpy(w->rest, rest, (size_t)n + 1);
 	w->next = w->rest;
 	if (absolute)
@@ -188,7 +199,7 @@ static int found_dir(struct walk *w, struct overlay_found *f)
 
 /* ---- the upper layer ---- */
 
-static int upper_link(struct walk *w, const char *name, const char *left)
+static int upper_link(struct walk *w, const char *name, const char *left, struct overlay_found *f)
 {
 	char text[PATH_MAX];
 	ssize_t n = readlinkat(w->dir, name, text, sizeof(text) - 1);
@@ -196,7 +207,7 @@ static int upper_link(struct walk *w, const char *name, const char *left)
 	if (n < 0)
 		return -errno;
 	text[n] = '\0';
-	return walk_link(w, text, left);
+	return walk_link(w, text, left, f);
 }
 
 /* What the upper layer has at NAME, whose N bytes are the last ones if LAST. 1: found; 0: the walk goes on; negative errno. */
@@ -205,7 +216,7 @@ static int upper_step(struct walk *w, const char *name, size_t n, bool last, con
 	const char *left = w->next + n;
 
 	if (S_ISLNK(st->st_mode) && (!last || w->follow || (f->slash && w->slash_follows)))
-		return upper_link(w, name, left);
+		return upper_link(w, name, left, f);
 	if (!last && !S_ISDIR(st->st_mode))
 		return -ENOTDIR;
 	if (last && f->slash && w->slash_follows && !S_ISDIR(st->st_mode))
@@ -271,7 +282,7 @@ static int lower_descend(struct walk *w, size_t len)
 	return 0;
 }
 
-static int lower_link(struct walk *w, const char *path, const char *left)
+static int lower_link(struct walk *w, const char *path, const char *left, struct overlay_found *f)
 {
 	rfs_Request req = { .which_op = rfs_Request_readlink_tag, .op.readlink.has_where = true };
 	char text[PATH_MAX];
@@ -283,11 +294,11 @@ static int lower_link(struct walk *w, const char *path, const char *left)
 		return rc;
 	snprintf(text, sizeof(text), "%.*s", (int)rep.payload_len, rep.payload ? (const char *)rep.payload : "");
 	link_reply_free(&rep);
-	return walk_link(w, text, left);
+	return walk_link(w, text, left, f);
 }
 
 /* One of the names in the LEN bytes at NEXT is a link, the first of which is followed. */
-static int lower_first_link(struct walk *w, size_t len)
+static int lower_first_link(struct walk *w, size_t len, struct overlay_found *f)
 {
 	char path[PATH_MAX];
 	rfs_Attr attr;
@@ -302,7 +313,7 @@ static int lower_first_link(struct walk *w, size_t len)
 			return rc;
 		if (S_ISLNK(attr.mode)) {
 			rc = lower_descend(w, before);
-			return rc ? rc : lower_link(w, path, w->next + (i - before));
+			return rc ? rc : lower_link(w, path, w->next + (i - before), f);
 		}
 		before = i;
 	}
@@ -324,7 +335,7 @@ static int lower_absent(struct walk *w, size_t len, struct overlay_found *f)
 		int rc = join_names(w->lower, w->next, parent, path);
 		rc = rc ? rc : overlay_lower_attr(w->c, w->ov, path, &attr);
 		if (rc == -ELOOP || (!rc && S_ISLNK(attr.mode)))
-			return lower_first_link(w, parent);
+			return lower_first_link(w, parent, f);
 		if (rc || !S_ISDIR(attr.mode))
 			return rc ? rc : -ENOTDIR;
 		rc = lower_descend(w, parent);
@@ -350,13 +361,13 @@ static int lower_step(struct walk *w, struct overlay_found *f)
 	f->slash = w->next[len] == '/';
 	rc = rc ? rc : overlay_lower_attr(w->c, w->ov, path, &attr);
 	if (rc == -ELOOP)
-		return lower_first_link(w, len);
+		return lower_first_link(w, len, f);
 	if (rc == -ENOENT && last)
 		return lower_absent(w, len, f);
 	if (rc)
 		return rc;
 	if (S_ISLNK(attr.mode) && (!last || w->follow || (f->slash && w->slash_follows)))
-		return lower_first_link(w, len);
+		return lower_first_link(w, len, f);
 	if (!S_ISDIR(attr.mode) && (!last || (f->slash && w->slash_follows)))
 		return -ENOTDIR;
 	if (!last)
@@ -426,7 +437,7 @@ int overlay_find(struct call *c, struct overlay *ov, const char *base, const cha
 	memset(f, 0, offsetof(struct overlay_found, path));
 	f->dot = "";
 	f->path[0] = f->lower[0] = '\0';
-	w.follow = flags & PLACE_FOLLOW;
+	w.follow = flags & (PLACE_FOLLOW | PLACE_LAST);
 	w.slash_follows = !makes;
 	if (strlen(text) >= sizeof(w.rest))
 		return -ENAMETOOLONG;

@@ -38,6 +38,8 @@ struct place {
 #define PLACE_BENEATH 64 /* openat2's RESOLVE_BENEATH: with PLACE_SCOPED */
 #define PLACE_NO_LINKS 128 /* openat2's RESOLVE_NO_SYMLINKS */
 
+#define PLACE_LAST 8192 /* as PLACE_FOLLOW, but for links in /proc that are more than their text */
+
 /* What the call means to do there; none of these: it only looks. */
 #define PLACE_CHANGE 256 /* what the path leads to is changed: its bytes, its attributes, another name for it */
 #define PLACE_MAKE 512 /* the name is made */
