@@ -115,6 +115,29 @@ static long create_error(struct call *c, const struct apart_name *n)
 	return slashes ? -ENOENT : 0;
 }
 
+/* Whether the file that N names for a link is there. */
+static long source_error(struct call *c, const struct apart_name *n, int at_flags)
+{
+	char text[PATH_MAX + 1];
+	long rc = name_text(c, n, at_flags & AT_EMPTY_PATH, text);
+
+	return rc ? rc : look(c, n, text, (at_flags & AT_EMPTY_PATH) | (at_flags & AT_SYMLINK_FOLLOW ? 0 : AT_SYMLINK_NOFOLLOW));
+}
+
+long apart_refused(struct call *c, const struct apart_name *old, const struct apart_name *new, int at_flags)
+{
+	long rc = 0;
+
+	if (old->resolved && old->resolved != CALL_CONTINUE)
+		return old->resolved;
+	if (!new->resolved || new->resolved == CALL_CONTINUE)
+		return 0;
+	/* A local name that nobody has looked at yet. */
+	if (!is_remote(old))
+		rc = at_flags == APART_RENAME ? parent_error(c, old) : source_error(c, old, at_flags);
+	return rc ? rc : new->resolved;
+}
+
 long apart_rename(struct call *c, const struct apart_name *from, const struct apart_name *to)
 {
 	long rc = parent_error(c, from);
@@ -125,11 +148,8 @@ long apart_rename(struct call *c, const struct apart_name *from, const struct ap
 
 long apart_link(struct call *c, const struct apart_name *from, const struct apart_name *to, int at_flags)
 {
-	char text[PATH_MAX + 1];
-	long rc = name_text(c, from, at_flags & AT_EMPTY_PATH, text);
+	long rc = source_error(c, from, at_flags);
 
-	if (!rc)
-		rc = look(c, from, text, (at_flags & AT_EMPTY_PATH) | (at_flags & AT_SYMLINK_FOLLOW ? 0 : AT_SYMLINK_NOFOLLOW));
 	rc = rc ? rc : create_error(c, to);
 	return rc ? rc : -EXDEV;
 }

@@ -19,13 +19,12 @@ struct apart_name {
 	long resolved;
 };
 
-/* What place_resolve found that the call must answer, of OLD before NEW; 0: nothing. */
-static inline long apart_refused(const struct apart_name *old, const struct apart_name *new)
-{
-	if (old->resolved && old->resolved != CALL_CONTINUE)
-		return old->resolved;
-	return new->resolved == CALL_CONTINUE ? 0 : new->resolved;
-}
+/*
+ * What place_resolve found that the call must answer, of OLD before NEW; 0: nothing. AT_FLAGS are linkat(2)'s, or
+ * APART_RENAME.
+ */
+#define APART_RENAME (-1)
+long apart_refused(struct call *c, const struct apart_name *old, const struct apart_name *new, int at_flags);
 
 /* What a rename from FROM to TO comes to. A negative errno. */
 long apart_rename(struct call *c, const struct apart_name *from, const struct apart_name *to);

@@ -160,8 +160,9 @@ static long rename_common(struct call *c, int olddir, uint64_t oldpath, int newd
 	const struct apart_name new = { newdir, newpath, &to, place_resolve(c, newdir, newpath, PLACE_TAKE, &to) };
 	const struct mount *m = from.mount ? from.mount : to.mount;
 
-	if (apart_refused(&old, &new))
-		return apart_refused(&old, &new);
+	long rc = apart_refused(c, &old, &new, APART_RENAME);
+	if (rc)
+		return rc;
 	if (m)
 		call_remote(c, m);
 	if (!overlay_same(from.mount, to.mount))

@@ -42,11 +42,13 @@ long sys_inotify_add_watch(struct call *c)
 	PLACE_ON_STACK(p);
 	int fd = (int)c->arg[0];
 	uint32_t mask = (uint32_t)c->arg[2];
-	long rc = place_resolve(c, AT_FDCWD, c->arg[1], (mask & IN_DONT_FOLLOW ? 0 : PLACE_FOLLOW) | PLACE_CHANGE, &p);
 
 	/* What is wrong with the mask or the descriptor comes before the path: the kernel says it. */
-	if (rc || (!p.mount && !p.behalf) || mask & ~KNOWN_MASK || !mask || (mask & IN_MASK_ADD && mask & IN_MASK_CREATE) ||
+	if (mask & ~KNOWN_MASK || !mask || (mask & IN_MASK_ADD && mask & IN_MASK_CREATE) ||
 	    !is_anonymous(c, fd, "anon_inode:inotify"))
+		return CALL_CONTINUE;
+	long rc = place_resolve(c, AT_FDCWD, c->arg[1], (mask & IN_DONT_FOLLOW ? 0 : PLACE_FOLLOW) | PLACE_CHANGE, &p);
+	if (rc || (!p.mount && !p.behalf))
 		return rc ? rc : CALL_CONTINUE;
 	if (p.behalf)
 		return add_behalf(c, fd, &p, mask);

@@ -121,7 +121,7 @@ struct overlay *overlay_new(struct mount *lower, const char *target, const char 
 			snprintf(err, err_len, "%s: %s", ov->dir, strerror(errno));
 		return NULL;
 	}
-	ov->dirty = upper_is_bare(ov->top) != 1 || faccessat(ov->top, UPPER_GONE, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+	ov->dirty = upper_is_bare(ov->top) != 1 || upper_hides(ov->top);
 	overlays = xrealloc(overlays, (overlay_count + 1) * sizeof(*overlays));
 	overlays[overlay_count++] = ov;
 	return ov;
@@ -196,7 +196,8 @@ void overlay_attr(struct overlay *ov, rfs_Attr *a)
 	a->dev_minor = e ? e->dev_minor : ov->root.dev_minor;
 	a->mnt_id = ov->root.mnt_id;
 	a->ino = e ? e->lower_ino : a->ino | UPPER_BIT;
-	if (e)
+	/* What has been removed has no links, whatever was counted. */
+	if (e && a->nlink)
 		a->nlink = (uint32_t)((int64_t)a->nlink + e->links);
 	a->plain = false;
 }

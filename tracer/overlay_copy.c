@@ -205,7 +205,7 @@ static int make_dir(struct overlay *ov, const char *lower, const char *tmp)
 	if (mkdirat(ov->work, tmp, 0700) < 0)
 		return -errno;
 	CLEANUP_FD int fd = openat(ov->work, tmp, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	return fd < 0 ? -errno : upper_set_from(fd, lower);
+	return fd < 0 ? -errno : upper_mark(fd, lower);
 }
 
 static int make_file(struct call *c, struct overlay *ov, const char *lower, const rfs_Attr *a, const char *tmp)

@@ -24,18 +24,27 @@
 struct item {
 	struct item *next; /* of the same hash */
 	rfs_Entry entry;
+	int64_t at;        /* where it stands: what the entry before it has as its cookie */
 	bool gone;         /* a whiteout */
 	bool listed;
 };
 
+/* What is to be listed. */
+struct line {
+	rfs_Entry entry;
+	int64_t at;
+	bool added; /* the lower layer has no such name */
+};
+
 struct merge {
-	struct item **items, **hash;
+	struct item **items, **hash; /* of the upper layer */
 	size_t count, room;
 	size_t buckets;
+	struct line *lines;
+	size_t line_count, line_room;
+	int64_t at;       /* of the next entry of the layer that is read */
 	uint8_t *out;
 	size_t len, size;
-	int64_t *cookies; /* of the lower layer */
-	size_t cookie_count;
 };
 
 /* ---- reading one layer ---- */
@@ -154,7 +163,8 @@ static void take_upper(struct merge *g, const rfs_Entry *e)
 
 	snprintf(name, sizeof(name), "%.*s", (int)e->name.size, (const char *)e->name.bytes);
 	if (!upper_is_reserved(name) && !*slot(g, e))
-		add(g, e);
+		add(g, e)->at = g->at;
+	g->at = e->cookie;
 }
 
 static void take_gone(struct merge *g, int dir)
@@ -188,49 +198,117 @@ static void emit(struct merge *g, const rfs_Entry *e)
 		g->len += out.bytes_written;
 }
 
+static void add_line(struct merge *g, const rfs_Entry *e, int64_t at, bool added)
+{
+	if (g->line_count == g->line_room) {
+		g->line_room = g->line_room ? 2 * g->line_room : 64;
+		g->lines = xrealloc(g->lines, g->line_room * sizeof(*g->lines));
+	}
+	g->lines[g->line_count++] = (struct line){ .entry = *e, .at = at, .added = added };
+}
+
 static void take_lower(struct merge *g, const rfs_Entry *e)
 {
 	struct item *i = *slot(g, e);
-	rfs_Entry own;
+	int64_t at = g->at;
 
-	g->cookies = xrealloc(g->cookies, (g->cookie_count + 1) * sizeof(*g->cookies));
-	g->cookies[g->cookie_count++] = e->cookie;
+	g->at = e->cookie;
 	if (i && i->gone)
 		return;
-	own = i ? i->entry : *e;
-	own.cookie = e->cookie;
 	if (i)
 		i->listed = true;
-	emit(g, &own);
+	add_line(g, i ? &i->entry : e, at, false);
 }
 
-static int compare_cookies(const void *a, const void *b)
+static int compare_lines(const void *a, const void *b)
 {
-	int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+	const struct line *x = a, *y = b;
 
-	return x < y ? -1 : x > y;
+	if (x->at != y->at)
+		return x->at < y->at ? -1 : 1;
+	return x->added - y->added;
 }
 
-/* What only the upper layer has goes behind the rest, at offsets that nothing of the lower layer has. */
-static void emit_rest(struct merge *g)
+/* Gives what the lower layer has not places of their own behind the rest. */
+static void append_added(struct merge *g, const int64_t *taken, size_t count)
 {
-	int64_t cookie = 1;
+	size_t next = 0;
+	int64_t at = 0;
 
-	if (g->cookie_count)
-		qsort(g->cookies, g->cookie_count, sizeof(*g->cookies), compare_cookies);
-	for (size_t i = 0; i < g->count; i++) {
-		struct item *it = g->items[i];
-
-		if (it->gone || it->listed)
+	/* Free numbers: one that is TAKEN, ascending, is a place that a reader of the lower layer may go on from. */
+	for (size_t i = 0; i < g->line_count; i++) {
+		if (!g->lines[i].added)
 			continue;
-		if (g->cookie_count) {
-			do
-				cookie++;
-			while (bsearch(&cookie, g->cookies, g->cookie_count, sizeof(*g->cookies), compare_cookies));
-			it->entry.cookie = cookie;
-		}
-		emit(g, &it->entry);
+		for (at++; next < count && taken[next] <= at; next++)
+			at += taken[next] == at;
+		g->lines[i].at = at;
 	}
+}
+
+static bool any_shared(const struct merge *g)
+{
+	for (size_t i = 1; i < g->line_count; i++)
+		if (g->lines[i].at == g->lines[i - 1].at)
+			return true;
+	return false;
+}
+
+/* The last place of all: END, or where the upper layer says that it ends. */
+static int64_t last_place(const struct merge *g, size_t upper_count, int64_t end)
+{
+	int64_t upper = upper_count ? g->items[upper_count - 1]->entry.cookie : 0;
+
+	return end > upper ? end : upper;
+}
+
+/* Lines in order, those of both layers and then (ADDED last) the others: each leads to the next one. */
+static void emit_lines(struct merge *g, bool added_last, int64_t end)
+{
+	struct line *before = NULL;
+
+	for (int added = 0; added <= added_last; added++)
+		for (size_t i = 0; i < g->line_count; i++) {
+			struct line *l = &g->lines[i];
+
+			if (added_last && l->added != added)
+				continue;
+			if (before) {
+				before->entry.cookie = l->at;
+				emit(g, &before->entry);
+			}
+			before = l;
+		}
+	if (before) {
+		before->entry.cookie = end;
+		emit(g, &before->entry);
+	}
+}
+
+/*
+ * Both layers in one order: by the places that their file systems give the names, which is what a copy in one of them would have, as far
+ * as the two have the same idea of it. END is behind the last entry of the lower layer, 0 without one.
+ */
+static void put_in_order(struct merge *g, size_t upper_count, int64_t end)
+{
+	CLEANUP_FREE int64_t *taken = NULL;
+	size_t count = 0;
+
+	for (size_t i = 0; i < g->count; i++)
+		if (!g->items[i]->gone && !g->items[i]->listed)
+			add_line(g, &g->items[i]->entry, g->items[i]->at, true);
+	if (g->line_count)
+		qsort(g->lines, g->line_count, sizeof(*g->lines), compare_lines);
+	if (!any_shared(g)) {
+		emit_lines(g, false, last_place(g, upper_count, end));
+		return;
+	}
+	taken = xcalloc(g->line_count + 1, sizeof(*taken));
+	for (size_t i = 0; i < g->line_count; i++)
+		if (!g->lines[i].added)
+			taken[count++] = g->lines[i].at;
+	taken[count++] = end;
+	append_added(g, taken, count);
+	emit_lines(g, true, end);
 }
 
 static void merge_free(struct merge *g)
@@ -239,7 +317,7 @@ static void merge_free(struct merge *g)
 		free(g->items[i]);
 	free(g->items);
 	free(g->hash);
-	free(g->cookies);
+	free(g->lines);
 }
 
 /* What came with the names answers the stats that follow; then they are as the program sees them. */
@@ -284,10 +362,13 @@ static int merge_layers(struct call *c, struct overlay *ov, const char *path, st
 	rehash(g, 64);
 	if (!each_entry(upper, take_upper, g))
 		return -EPROTO;
+	size_t upper_count = g->count;
 	take_gone(g, dir);
+	g->at = 0;
 	if (!each_entry(lower, take_lower, g))
 		return -EPROTO;
-	emit_rest(g);
+	int64_t end = g->at;
+	put_in_order(g, upper_count, end);
 	return 0;
 }
 
@@ -325,10 +406,16 @@ static size_t position(const struct ofd *o)
 	pb_istream_t in = pb_istream_from_buffer(o->snap, o->snap_len);
 	rfs_Entry e = rfs_Entry_init_zero;
 
-	while (o->list_cookie && in.bytes_left && pb_decode_ex(&in, rfs_Entry_fields, &e, PB_DECODE_DELIMITED))
+	size_t behind = 0;
+
+	/* That place may be gone: then where it would be. */
+	while (o->list_cookie && in.bytes_left && pb_decode_ex(&in, rfs_Entry_fields, &e, PB_DECODE_DELIMITED)) {
 		if (e.cookie == o->list_cookie)
 			return o->snap_len - in.bytes_left;
-	return o->list_cookie ? o->snap_len : 0;
+		if (e.cookie < o->list_cookie)
+			behind = o->snap_len - in.bytes_left;
+	}
+	return behind;
 }
 
 int overlay_list(struct call *c, struct ofd *o)

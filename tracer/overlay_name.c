@@ -17,6 +17,7 @@
 #include "rules.h"
 #include "upper.h"
 #include "util.h"
+#include "watch.h"
 
 /* A name that a call is about to take away. */
 struct taken {
@@ -136,7 +137,9 @@ static int empty(struct call *c, const struct taken *t)
 	if (dir < 0 || fstat(dir, &st) < 0)
 		return dir < 0 ? dir : -errno;
 	rc = upper_strip(dir);
-	overlay_keep_times(dir, &st);
+	/* Who watches it would hear of that. */
+	if (!watch_any())
+		overlay_keep_times(dir, &st);
 	return rc;
 }
 
@@ -159,13 +162,7 @@ static int hide(struct taken *t, int dir, struct overlay_taking *taking)
 	int rc = 0;
 
 	if (t->below) {
-		struct stat st;
-		bool had = !fstatat(dir, UPPER_GONE, &st, AT_SYMLINK_NOFOLLOW);
-
 		rc = upper_hide(dir, last_name(t));
-		/* One more directory that the program does not see. */
-		if (!rc && !had)
-			overlay_count_links(t->ov, dir, -1);
 		taking->dir = rc ? -1 : dup(dir);
 		snprintf(taking->name, sizeof(taking->name), "%s", last_name(t));
 	}

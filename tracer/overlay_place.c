@@ -136,8 +136,8 @@ long overlay_place(struct call *c, struct place *p, int flags)
 		/* In what has no name any more nothing is found in either layer. */
 		if (rc)
 			return rc == -ENOENT ? 0 : rc;
-	} else if (!p->mount->is_upper && ov->lower->sub[1]) {
-		text += strlen(ov->lower->sub);
+	} else if (p->mount->sub[1]) {
+		text += strlen(p->mount->sub);
 	}
 	rc = overlay_find(c, ov, base, *text ? text : "/", flags, &f);
 	return rc ? rc : place_found(c, ov, p, flags, &f);

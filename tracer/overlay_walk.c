@@ -197,6 +197,12 @@ static int found_dir(struct walk *w, struct overlay_found *f)
 	return found(w, f, OVERLAY_IN_UPPER, "", 0);
 }
 
+/* O_CREAT of a name with a slash behind it is an error whatever is there (open_last_lookups of fs/namei.c). */
+static bool creates(const struct walk *w)
+{
+	return w->flags & PLACE_OPEN && w->flags & PLACE_MAKE;
+}
+
 /* ---- the upper layer ---- */
 
 static int upper_link(struct walk *w, const char *name, const char *left, struct overlay_found *f)
@@ -215,6 +221,8 @@ static int upper_step(struct walk *w, const char *name, size_t n, bool last, con
 {
 	const char *left = w->next + n;
 
+	if (last && f->slash && creates(w))
+		return -EISDIR;
 	if (S_ISLNK(st->st_mode) && (!last || w->follow || (f->slash && w->slash_follows)))
 		return upper_link(w, name, left, f);
 	if (!last && !S_ISDIR(st->st_mode))
@@ -360,6 +368,8 @@ static int lower_step(struct walk *w, struct overlay_found *f)
 
 	f->slash = w->next[len] == '/';
 	rc = rc ? rc : overlay_lower_attr(w->c, w->ov, path, &attr);
+	if (!rc && last && f->slash && creates(w))
+		return -EISDIR;
 	if (rc == -ELOOP)
 		return lower_first_link(w, len, f);
 	if (rc == -ENOENT && last)

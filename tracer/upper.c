@@ -46,15 +46,23 @@ static int check_info(int info, const char *target, const char *from, const char
 	return -EINVAL;
 }
 
+static DIR *list(int dir)
+{
+	int fd = openat(dir, ".", O_RDONLY | DIR_FLAGS);
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+
+	if (!d && fd >= 0)
+		close(fd);
+	return d;
+}
+
 static bool is_empty(int dir)
 {
-	CLEANUP_FD int fd = openat(dir, ".", O_RDONLY | DIR_FLAGS);
-	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	DIR *d = list(dir);
 	int n = 0;
 
 	if (!d)
 		return false;
-	fd = -1;
 	while (n <= 2 && readdir(d))
 		n++;
 	closedir(d);
@@ -71,7 +79,7 @@ static int make_parts(int top, const char *from)
 			return -errno;
 	CLEANUP_FD int upper = openat(top, "upper", O_PATH | DIR_FLAGS);
 	int rc = upper < 0 ? -errno : upper_from(upper, text);
-	return rc ? (rc < 0 ? rc : 0) : upper_set_from(upper, from);
+	return rc ? (rc < 0 ? rc : 0) : upper_mark(upper, from);
 }
 
 int upper_open(const char *dir, const char *target, const char *from, char *err, size_t err_len)
@@ -137,9 +145,12 @@ int upper_from(int dir, char *text)
 	return 1;
 }
 
-int upper_set_from(int dir, const char *text)
+int upper_mark(int dir, const char *text)
 {
-	return symlinkat(text, dir, UPPER_FROM) < 0 ? -errno : 0;
+	if (symlinkat(text, dir, UPPER_FROM) < 0 && errno != EEXIST)
+		return -errno;
+	/* Now, so that nothing happens to the directory itself when the first name goes. */
+	return mkdirat(dir, UPPER_GONE, 0700) < 0 && errno != EEXIST ? -errno : 0;
 }
 
 static int open_gone(int dir)
@@ -157,10 +168,15 @@ bool upper_is_gone(int dir, const char *name)
 	return gone >= 0 && !fstatat(gone, name, &st, AT_SYMLINK_NOFOLLOW);
 }
 
+bool upper_hides(int dir)
+{
+	CLEANUP_FD int gone = open_gone(dir);
+
+	return gone >= 0 && !is_empty(gone);
+}
+
 int upper_hide(int dir, const char *name)
 {
-	if (mkdirat(dir, UPPER_GONE, 0700) < 0 && errno != EEXIST)
-		return -errno;
 	CLEANUP_FD int gone = open_gone(dir);
 	if (gone < 0)
 		return gone;
@@ -172,16 +188,6 @@ int upper_show(int dir, const char *name)
 	CLEANUP_FD int gone = open_gone(dir);
 
 	return gone < 0 ? gone : unlinkat(gone, name, 0) < 0 ? -errno : 0;
-}
-
-static DIR *list(int dir)
-{
-	int fd = openat(dir, ".", O_RDONLY | DIR_FLAGS);
-	DIR *d = fd < 0 ? NULL : fdopendir(fd);
-
-	if (!d && fd >= 0)
-		close(fd);
-	return d;
 }
 
 static bool is_dot(const char *name)

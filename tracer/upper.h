@@ -36,12 +36,17 @@ int upper_walk(int top, const char *path);
 
 /* What DIR, a directory of upper/, is a copy of: 1 with the path in TEXT (PATH_MAX bytes), 0: of nothing. Negative errno. */
 int upper_from(int dir, char *text);
-int upper_set_from(int dir, const char *text);
+
+/* Makes DIR, which is new, a copy of TEXT. 0 or a negative errno. */
+int upper_mark(int dir, const char *text);
 
 /* Whether NAME was removed from what is below DIR; upper_hide says so (0, also when it was said before), upper_show takes it back. */
 bool upper_is_gone(int dir, const char *name);
 int upper_hide(int dir, const char *name);
 int upper_show(int dir, const char *name);
+
+/* Whether anything was removed from what is below DIR. */
+bool upper_hides(int dir);
 
 /* Whether nothing but reserved names is in DIR. A negative errno when it cannot be read. */
 int upper_is_bare(int dir);

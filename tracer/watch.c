@@ -17,6 +17,7 @@
 #include "rules.h"
 #include "state.h"
 #include "task.h"
+#include "upper.h"
 #include "util.h"
 
 /* How often it is asked whether anybody has an instance, and for how long nobody must have it: it may be on its
@@ -349,11 +350,22 @@ static void replay_early(struct instance *i)
 		}
 }
 
+/* Whether E is about what an overlay's upper layer has for itself. */
+static bool is_own(const rfs_Event *e)
+{
+	char name[NAME_MAX + 1];
+
+	snprintf(name, sizeof(name), "%.*s", e->name.size <= NAME_MAX ? (int)e->name.size : 0, (const char *)e->name.bytes);
+	return upper_is_reserved(name);
+}
+
 void watch_receive(const struct mount *m, const rfs_Event *e)
 {
 	struct instance **at = &instances;
 	uint64_t now = now_ns();
 
+	if (m->is_upper && is_own(e))
+		return;
 	while (*at && (*at)->number != e->instance)
 		at = &(*at)->next;
 	struct instance *i = *at;
