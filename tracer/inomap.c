@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -51,9 +52,12 @@ struct inomap *inomap_open(int fd)
 	m->fd = fd;
 	while (f && fgets(line, sizeof(line), f)) {
 		struct inomap_entry e = { 0 };
+		bool whole = strchr(line, '\n');
 
-		/* The last line may have been cut off by a kill. */
-		if (strchr(line, '\n') && sscanf(line, RECORD, &e.ino, &e.btime_sec, &e.btime_nsec, &e.dev_major, &e.dev_minor,
+		/* The last line may have been cut off by a kill: what follows gets one of its own. */
+		if (!whole)
+			(void)!write(fd, "\n", 1);
+		if (whole && sscanf(line, RECORD, &e.ino, &e.btime_sec, &e.btime_nsec, &e.dev_major, &e.dev_minor,
 						 &e.lower_ino, &e.mtime_sec, &e.mtime_nsec, &e.size, &e.links) == 10)
 			keep(m, &e);
 	}
