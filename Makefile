@@ -17,13 +17,13 @@ agent_objs := agent/main.o agent/serve.o agent/input.o agent/output.o agent/disp
 	agent/copy.o agent/lock_wait.o \
 	agent/channel.o agent/flow.o agent/socket.o \
 	agent/resolve.o agent/walk.o agent/attr.o agent/open.o agent/file.o agent/digest.o agent/dir.o agent/stat.o agent/name.o agent/meta.o \
-	agent/ioctl.o agent/fhandle.o \
+	agent/ioctl.o agent/fhandle.o agent/process.o \
 	agent/subject.o agent/xattr.o agent/lock.o agent/umask.o agent/watch.o agent/promise.o agent/event.o agent/observe.o
 
 log_objs := tracer/log.o tracer/log_text.o tracer/log_flags.o tracer/log_names.o tracer/log_decode.o tracer/log_fcntl.o \
 	tracer/log_struct.o tracer/log_array.o tracer/log_trace.o tracer/stats.o
 
-config_objs := tracer/config.o tracer/config_table.o tracer/config_file.o tracer/config_print.o tracer/config_rules.o tracer/source.o tracer/template.o \
+config_objs := tracer/config.o tracer/config_table.o tracer/config_file.o tracer/config_print.o tracer/config_rules.o tracer/environment.o tracer/dotenv.o tracer/source.o tracer/template.o \
 	tracer/value.o tracer/read_json.o tracer/read_toml.o tracer/read_toml_value.o tracer/read_yaml.o tracer/mode.o
 
 tracer_objs := tracer/main.o tracer/explain.o tracer/needed.o tracer/command.o tracer/options.o tracer/options_mount.o tracer/options_help.o $(config_objs) \

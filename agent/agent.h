@@ -30,6 +30,7 @@ struct agent {
 	struct locks *locks;
 	struct observer *observer;
 	struct channels *channels;
+	int environ; /* readable: of the process that it runs beside; -1: there is none */
 };
 
 /* One request while it is being answered. */

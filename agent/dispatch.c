@@ -76,6 +76,7 @@ static const struct handler handlers[] = {
 	[rfs_Request_name_to_handle_tag] = { "name_to_handle", false, false, op_name_to_handle, NULL },
 	[rfs_Request_handle_to_name_tag] = { "handle_to_name", false, false, op_handle_to_name, NULL },
 	[rfs_Request_ioctl_tag] = { "ioctl", false, true, op_ioctl, NULL },
+	[rfs_Request_environment_tag] = { "environment", false, false, op_environment, NULL },
 	[rfs_Request_ioctl_set_tag] = { "ioctl_set", true, true, op_ioctl_set, op_meta_refuse },
 };
 
@@ -96,6 +97,8 @@ size_t dispatch_cost(const rfs_Request *req)
 		size = (size_t)req->op.digest.pages * sizeof(uint64_t);
 	else if (req->which_op == rfs_Request_receive_tag)
 		size = req->op.receive.size;
+	else if (req->which_op == rfs_Request_environment_tag)
+		size = req->op.environment.size;
 	else if (req->which_op == rfs_Request_list_tag)
 		size = req->op.list.size;
 	else if (req->which_op == rfs_Request_open_tag)

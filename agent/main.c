@@ -16,6 +16,7 @@
 #include "handle.h"
 #include "observe.h"
 #include "ops.h"
+#include "process.h"
 #include "resolve.h"
 #include "serve.h"
 
@@ -24,15 +25,17 @@
 
 struct options {
 	const char *root;
+	pid_t process; /* whose root it is, and whose rights are taken; 0: of none */
 	bool stdio, read_only, openat2;
 };
 
 static const char usage_text[] =
-	"Usage: remotefs-agent --stdio --root PATH [--read-only]\n"
+	"Usage: remotefs-agent --stdio {--root PATH | --process PID} [--read-only]\n"
 	"Serves the tree below PATH on stdin and stdout to remotefs-trace.\n"
 	"\n"
 	"  --stdio       speak the protocol on stdin and stdout\n"
 	"  --root PATH   the directory that is served; nothing outside it can be reached\n"
+	"  --process PID serve the root of that process, with its rights, and tell its environment\n"
 	"  --read-only   refuse every change, as a read-only mount does\n"
 	"  --help        show this text\n"
 	"  --version     show the version\n";
@@ -54,11 +57,22 @@ static _Noreturn void usage(const char *why)
 	exit(EXIT_USAGE);
 }
 
+static pid_t parse_pid(const char *text)
+{
+	char *end;
+	long pid = strtol(text, &end, 10);
+
+	if (*end || pid <= 0 || pid > INT_MAX)
+		usage("--process needs the number of a process");
+	return (pid_t)pid;
+}
+
 static void parse(int argc, char **argv, struct options *o)
 {
 	static const struct option longs[] = {
 		{ "stdio", no_argument, NULL, 's' },
 		{ "root", required_argument, NULL, 'r' },
+		{ "process", required_argument, NULL, 'p' },
 		{ "read-only", no_argument, NULL, 'o' },
 		{ "no-openat2", no_argument, NULL, 'w' },
 		{ "help", no_argument, NULL, 'h' },
@@ -74,6 +88,8 @@ static void parse(int argc, char **argv, struct options *o)
 			o->stdio = true;
 		} else if (c == 'r') {
 			o->root = optarg;
+		} else if (c == 'p') {
+			o->process = parse_pid(optarg);
 		} else if (c == 'o') {
 			o->read_only = true;
 		} else if (c == 'w') {
@@ -94,8 +110,8 @@ static void parse(int argc, char **argv, struct options *o)
 		usage("there are no arguments besides the options");
 	if (!o->stdio)
 		usage("--stdio is needed: it is the only way to be reached");
-	if (!o->root)
-		usage("--root PATH is needed");
+	if (!o->root == !o->process)
+		usage("either --root PATH or --process PID is needed");
 }
 
 static _Noreturn void die(const char *what, int error)
@@ -138,9 +154,31 @@ static void ignore_signals(void)
 		signal(ignored[i], SIG_IGN);
 }
 
-static void open_root(struct root *root, const struct options *o)
+/* What a process has is opened before its rights are taken, which need not be enough for that. */
+static void open_process(struct agent *a, pid_t pid)
 {
-	root->fd = open(o->root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	struct process p;
+	char who[96];
+	const char *what;
+	int rc = process_become(pid, &p, &what);
+
+	if (rc) {
+		snprintf(who, sizeof(who), "process %d: %s", (int)pid, what);
+		die(who, rc);
+	}
+	a->root.fd = p.root;
+	a->environ = p.environ;
+}
+
+static void open_tree(struct agent *a, const struct options *o)
+{
+	struct root *root = &a->root;
+
+	a->environ = -1;
+	if (o->process)
+		open_process(a, o->process);
+	else
+		root->fd = open(o->root, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (root->fd < 0)
 		die(o->root, -errno);
 	root->read_only = o->read_only;
@@ -161,7 +199,7 @@ int main(int argc, char **argv)
 	/* One request's megabyte is reused by the next one instead of being mapped anew. */
 	mallopt(M_MMAP_THRESHOLD, 4 << 20);
 	mallopt(M_ARENA_MAX, 4);
-	open_root(&a.root, &o);
+	open_tree(&a, &o);
 	a.handles = handles_new();
 	a.locks = locks_new();
 	a.channels = channels_new(a.handles);

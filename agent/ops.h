@@ -34,6 +34,9 @@ int op_write_refuse(struct op *op);
 /* digest.c */
 int op_digest(struct op *op);
 
+/* process.c */
+int op_environment(struct op *op);
+
 /* dir.c */
 int op_list(struct op *op);
 

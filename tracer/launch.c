@@ -10,6 +10,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "environment.h"
 #include "link.h"
 #include "log.h"
 #include "loop.h"
@@ -52,7 +53,7 @@ static int start_agent(const char *at, const char *sub, const char *target, cons
 	bool writable = mode == MODE_WRITE;
 	int rc = 0;
 
-	if (!strncmp(target, "dir/", 4))
+	if (target_is_here(target))
 		rc = target_find_agent(agent, sizeof(agent), why, sizeof(why));
 	if (!rc)
 		rc = target_start(target, agent, &stream, why, sizeof(why));
@@ -127,7 +128,7 @@ static int start_targets(void)
 	const struct options *o = job.options;
 	int rc = 0;
 
-	if (o->mode == MODE_LOCAL)
+	if (o->mode == MODE_LOCAL && !environment_is_wanted(&o->config))
 		return 0;
 	if (o->target)
 		rc = start_target("/", "/", o->target, o->mode, true);

@@ -20,6 +20,7 @@
 #include "config_rules.h"
 #include "drain.h"
 #include "elf.h"
+#include "environment.h"
 #include "filter.h"
 #include "launch.h"
 #include "limit.h"
@@ -229,6 +230,22 @@ static void take_signals(struct inherited *original)
 	sigaction(SIGCHLD, &by_default, &original->on_child);
 }
 
+/* The target's is that of the first tree that was given. */
+static void set_environment(const struct config *c, struct inherited *original)
+{
+	char err[512];
+	size_t count, len = 0;
+	struct mount *const *mounts = rules_mounts(&count);
+	CLEANUP_FREE char *block = NULL;
+
+	original->environ = environ;
+	if (!environment_is_changed(c))
+		return;
+	if (environment_is_wanted(c) && environment_fetch(mounts[0]->link, &block, &len, err, sizeof(err)) < 0)
+		die("%s: %s: %s", config_from(c, CONFIG_ENV), mounts[0]->tag, err);
+	original->environ = environment_make(c, block, len);
+}
+
 int main(int argc, char **argv)
 {
 	struct options o;
@@ -272,6 +289,7 @@ int main(int argc, char **argv)
 		die("cannot start: %s", strerror(-rc));
 	if (launch_wait(err, sizeof(err)) < 0)
 		die("%s", err);
+	set_environment(&o.config, &original);
 	if (push_start() < 0 || spawn(path, o.program_argv, &filter, o.trap, &original, &s, err, sizeof(err)) < 0)
 		die("%s", err);
 	tell_trap(&s);

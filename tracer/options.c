@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "environment.h"
 #include "target.h"
 #include "util.h"
 
@@ -388,14 +389,25 @@ static int check_mounts(const struct options *o)
 	return 0;
 }
 
-/* Settings that can be verified, but not be run with, are refused instead of being forgotten. */
-static int check_supported(const struct options *o)
+/* What is taken of an environment, and the file of more, which is read now. */
+static int check_environment(struct options *o)
 {
-	for (int id = CONFIG_ENV; id <= CONFIG_ENV_UNSET; id++)
-		if (o->config.of[id].count && !(id == CONFIG_ENV && !strcmp(config_get(&o->config, CONFIG_ENV), "false")))
-			return options_refuse("%s: %s: no program can be run with this setting in this version; leave it out",
-					      config_from(&o->config, (enum config_id)id), config_row_of((enum config_id)id)->path);
-	return 0;
+	const struct config *c = &o->config;
+	const char *target = o->target ? o->target : o->mount_count ? o->mounts[0].target : NULL;
+	struct problems p = { 0 };
+	int r = 0;
+
+	if (environment_is_wanted(c) && !target)
+		return options_refuse("%s: there is no target whose environment could be taken; give one with --target pid/N, or use "
+				      "--no-env", config_from(c, CONFIG_ENV));
+	if (environment_is_wanted(c) && target_lacks_process(target))
+		return options_refuse("%s: the target \"%s\" is a directory and has no process whose environment could be taken; use "
+				      "pid/N, or --no-env", config_from(c, CONFIG_ENV), target);
+	environment_read_file(c, &p);
+	for (size_t i = 0; i < p.count; i++)
+		r = options_refuse("%s", p.lines[i]);
+	problems_free(&p);
+	return r;
 }
 
 /* What only the whole command line can tell. */
@@ -410,7 +422,7 @@ static int check_options(struct options *o)
 					      : "or use --mode local");
 	if (o->target && target_check(o->target, err, sizeof(err)))
 		return options_refuse("%s: %s", config_from(&o->config, CONFIG_TARGET), err);
-	if (check_mounts(o) || check_supported(o))
+	if (check_mounts(o) || check_environment(o))
 		return EXIT_USAGE;
 	if (!o->program_argv[0])
 		return options_refuse("no program to run; put it after the options, e.g. remotefs-trace --target dir/srv/tree "

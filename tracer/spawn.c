@@ -122,7 +122,7 @@ static void child_run(int sock, const struct plan *p, bool keep_privileges)
 	if (p->way == BY_NOTIFICATION)
 		close(listener);
 	reset_signals(p->original);
-	execvpe(p->path, p->argv, environ); /* a name without a slash is for the target's directories */
+	execvpe(p->path, p->argv, p->original->environ); /* a name without a slash is for the target's directories */
 	word = errno;
 	if (write(sock, &word, sizeof(word)) < 0)
 		_exit(EXIT_OWN_FAILURE);

@@ -14,6 +14,7 @@
 struct inherited {
 	sigset_t mask;
 	struct sigaction on_child; /* SIGCHLD's */
+	char **environ;            /* or what is to take its place */
 };
 
 struct spawned {

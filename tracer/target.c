@@ -1,3 +1,4 @@
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
@@ -19,6 +20,7 @@
 
 #define AGENT_NAME "remotefs-agent"
 #define DIR_PREFIX "dir/"
+#define PID_PREFIX "pid/"
 #define EXEC_PREFIX "exec:"
 #define REPORT_FD (STDERR_FILENO + 1)
 #define TERM_WAIT_MS 500
@@ -44,17 +46,31 @@ static const char *target_rest(const char *target, const char *prefix)
 int target_check(const char *target, char *err, size_t err_len)
 {
 	const char *dir = target_rest(target, DIR_PREFIX), *command = target_rest(target, EXEC_PREFIX);
+	const char *pid = target_rest(target, PID_PREFIX);
 	if (dir && !*dir)
 		return target_fail(-EINVAL, err, err_len, "the target \"%s\" names no directory: dir/PATH does",
 				   target);
 	if (command && strspn(command, " \t\n") == strlen(command))
 		return target_fail(-EINVAL, err, err_len, "the target \"%s\" has no command: exec:COMMAND has", target);
-	if (!dir && !command)
+	if (pid && (!isdigit((unsigned char)*pid) || strspn(pid, "0123456789") != strlen(pid) || strlen(pid) > 9 || !atoi(pid)))
+		return target_fail(-EINVAL, err, err_len, "the target \"%s\" names no process: pid/N does, with its number",
+				   target);
+	if (!dir && !pid && !command)
 		return target_fail(-EINVAL, err, err_len,
-				   "\"%s\" is not a target: dir/PATH (a directory of this machine) and exec:COMMAND "
-				   "(a command that leads to an agent) are",
+				   "\"%s\" is not a target: dir/PATH (a directory of this machine), pid/N (the root of a process "
+				   "of this machine) and exec:COMMAND (a command that leads to an agent) are",
 				   target);
 	return 0;
+}
+
+bool target_is_here(const char *target)
+{
+	return target_rest(target, DIR_PREFIX) || target_rest(target, PID_PREFIX);
+}
+
+bool target_lacks_process(const char *target)
+{
+	return target_rest(target, DIR_PREFIX);
 }
 
 /* Makes TRIED absolute and free of symlinks in PATH (PATH_MAX bytes). 0 if it is a directory. */
@@ -119,9 +135,12 @@ static void exec_tag(const char *command, char *tag, size_t len)
 void target_tag(const char *target, char *tag, size_t len)
 {
 	const char *dir = target_rest(target, DIR_PREFIX), *command = target_rest(target, EXEC_PREFIX);
+	const char *pid = target_rest(target, PID_PREFIX);
 	char path[PATH_MAX], tried[PATH_MAX];
 	if (dir)
 		snprintf(tag, len, "dir:%s", dir_resolve(dir, path, tried, sizeof(tried)) == 0 ? path : dir);
+	else if (pid)
+		snprintf(tag, len, "pid:%s", pid);
 	else if (command)
 		exec_tag(command, tag, len);
 	else
@@ -203,9 +222,10 @@ static int child_start(char *const argv[], int in, int out, pid_t *pid)
 	return -err;
 }
 
-static int dir_start(const char *path, const char *agent, struct target_stream *stream)
+/* An agent of ours for WHAT: --root PATH or --process PID. */
+static int agent_start(const char *option, const char *what, const char *agent, struct target_stream *stream)
 {
-	char *argv[] = {(char *)agent, "--stdio", "--root", (char *)path, NULL};
+	char *argv[] = {(char *)agent, "--stdio", (char *)option, (char *)what, NULL};
 	int pair[2];
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
 		return -errno;
@@ -245,13 +265,17 @@ static int exec_start(const char *command, struct target_stream *stream)
 int target_start(const char *target, const char *agent, struct target_stream *stream, char *err, size_t err_len)
 {
 	char path[PATH_MAX];
-	const char *dir = target_rest(target, DIR_PREFIX), *program = dir ? agent : "/bin/sh";
+	const char *dir = target_rest(target, DIR_PREFIX), *pid = target_rest(target, PID_PREFIX);
+	const char *program = target_is_here(target) ? agent : "/bin/sh";
 	int rc = target_check(target, err, err_len);
 	if (!rc && dir)
 		rc = dir_find(dir, path, err, err_len);
 	if (rc)
 		return rc;
-	rc = dir ? dir_start(path, agent, stream) : exec_start(target_rest(target, EXEC_PREFIX), stream);
+	if (target_is_here(target))
+		rc = agent_start(dir ? "--root" : "--process", dir ? path : pid, agent, stream);
+	else
+		rc = exec_start(target_rest(target, EXEC_PREFIX), stream);
 	if (rc)
 		return target_fail(rc, err, err_len, "\"%s\" cannot be run: %s", program, strerror(-rc));
 	return 0;

@@ -2,6 +2,7 @@
 #ifndef TRACER_TARGET_H
 #define TRACER_TARGET_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -12,7 +13,7 @@ struct target_stream {
 };
 
 /*
- * Checks TARGET ("dir/PATH", "exec:COMMAND") without starting anything. 0 or -EINVAL, then with one
+ * Checks TARGET ("dir/PATH", "pid/N", "exec:COMMAND") without starting anything. 0 or -EINVAL, then with one
  * clause in ERR that says what is wrong and what is accepted.
  */
 int target_check(const char *target, char *err, size_t err_len);
@@ -20,11 +21,17 @@ int target_check(const char *target, char *err, size_t err_len);
 /*
  * Starts the agent of TARGET as a child of the calling thread (in a session of its own signal-wise: the
  * terminal's signals do not reach it) and fills in STREAM, whose descriptors are close-on-exec.
- * AGENT is the agent program's path, used by dir/. 0, or a negative errno with one clause in ERR.
+ * AGENT is the agent program's path, used by dir/ and pid/. 0, or a negative errno with one clause in ERR.
  */
 int target_start(const char *target, const char *agent, struct target_stream *stream, char *err, size_t err_len);
 
-/* The short name used in logs: "dir:/srv", "exec:remotefs-agent". Writes at most LEN bytes, always terminated. */
+/* Whether the agent of TARGET is a program of ours, started here: target_find_agent tells which. */
+bool target_is_here(const char *target);
+
+/* Whether TARGET cannot have a process whose environment could be taken. */
+bool target_lacks_process(const char *target);
+
+/* The short name used in logs: "dir:/srv", "pid:4711", "exec:remotefs-agent". Writes at most LEN bytes, always terminated. */
 void target_tag(const char *target, char *tag, size_t len);
 
 /* TARGET's name wherever one is: of a directory, its absolute path. At most LEN bytes, always terminated. */
