@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -90,6 +91,24 @@ int op_receive(struct op *op)
 	return flow_reply(op, h, n);
 }
 
+/* How much goes into a pipe depends on the pages that it comes from. */
+static ssize_t flow_splice(struct op *op, int fd, uint64_t offset)
+{
+	off_t at = offset % sysconf(_SC_PAGESIZE);
+	int file = memfd_create("splice", MFD_CLOEXEC);
+	ssize_t n = -1;
+
+	if (file >= 0 && pwrite(file, op->data, op->data_len, at) == (ssize_t)op->data_len)
+		n = splice(file, &at, fd, NULL, op->data_len, SPLICE_F_NONBLOCK);
+	if (file >= 0) {
+		int error = errno;
+
+		close(file);
+		errno = error;
+	}
+	return n;
+}
+
 int op_send(struct op *op)
 {
 	const rfs_Send *req = &op->req->op.send;
@@ -101,6 +120,8 @@ int op_send(struct op *op)
 		return r;
 	if (S_ISSOCK(h->type))
 		n = send(h->fd, op->data, op->data_len, MSG_DONTWAIT | MSG_NOSIGNAL);
+	else if (req->spliced)
+		n = flow_splice(op, h->fd, req->offset);
 	else if (req->at)
 		n = pwrite(h->fd, op->data, op->data_len, req->offset);
 	else

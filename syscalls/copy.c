@@ -5,13 +5,17 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "buffers.h"
 #include "call.h"
+#include "flow.h"
 #include "handlers.h"
 #include "io.h"
 #include "ofd.h"
 #include "overlay.h"
+#include "pipes.h"
 #include "remote.h"
 #include "transfer.h"
+#include "util.h"
 
 /* Is the kernel's business: no end is a file that we emulate. */
 static bool all_native(struct call *c, int a, int b)
@@ -27,12 +31,31 @@ static bool all_native(struct call *c, int a, int b)
 	return false;
 }
 
-/* The mount of a FIFO or device at the target that A or B is: its bytes go by read and write only. */
-static const struct mount *flowing(struct call *c, int a, int b)
+/* As end_open; for a device at the target stands this machine's own. */
+static int open_end(struct call *c, int fd, struct end *e)
 {
-	const struct ofd *x = ofd_by_fd(c->tid, a), *y = ofd_by_fd(c->tid, b);
+	int rc = end_open(c, fd, e);
 
-	return x && x->channel ? x->mount : y && y->channel ? y->mount : NULL;
+	if (rc || !end_is_channel(e) || e->o->shadow)
+		return rc;
+	e->fd = flow_open_twin(e->o);
+	ofd_unref(e->o);
+	e->o = NULL;
+	return e->fd < 0 ? e->fd : 0;
+}
+
+/* Whether bytes can be spliced from IN: not from every device. */
+static bool can_splice(const struct end *in)
+{
+	CLEANUP_FD int from = -1;
+	CLEANUP_FD int to = -1;
+	int ends[2];
+
+	if (S_ISREG(in->type) || pipe2(ends, O_CLOEXEC) < 0)
+		return true;
+	from = ends[0];
+	to = ends[1];
+	return splice(in->fd, NULL, to, NULL, 1, SPLICE_F_NONBLOCK) >= 0 || errno != EINVAL;
 }
 
 /* An offset that a call may be given by pointer; without one, the file's own. */
@@ -65,7 +88,7 @@ static long sendfile_to_file(struct call *c, struct end *in, struct end *out, in
 	int64_t to = 0, *at = end_is_emulated(out) ? &to : NULL;
 	long n;
 
-	if (out->flags & O_APPEND || end_pos(in) < 0)
+	if (out->flags & O_APPEND || end_pos(in) < 0 || (count && !can_splice(in)))
 		return -EINVAL;
 	if (at)
 		to = end_pos(out);
@@ -82,7 +105,7 @@ static long sendfile_to_file(struct call *c, struct end *in, struct end *out, in
 
 static long sendfile_ends(struct call *c, struct end *in, struct end *out, struct offset *off, size_t count)
 {
-	long n = end_open(c, (int)c->arg[1], in);
+	long n = open_end(c, (int)c->arg[1], in);
 
 	if (n || !end_can_read(in))
 		return -EBADF;
@@ -91,7 +114,7 @@ static long sendfile_ends(struct call *c, struct end *in, struct end *out, struc
 	offset_start(off, in);
 	if (io_verify(off->at, count))
 		return -EINVAL;
-	if (end_open(c, (int)c->arg[0], out) || !end_can_write(out))
+	if (open_end(c, (int)c->arg[0], out) || !end_can_write(out))
 		return -EBADF;
 	/* What a directory or a device deserves, the kernel knows; of a placeholder like this it reads nothing. */
 	if (in->o && !S_ISREG(in->type))
@@ -100,7 +123,7 @@ static long sendfile_ends(struct call *c, struct end *in, struct end *out, struc
 	ends_lock(c, in, out);
 	offset_start(off, in);
 	if (S_ISFIFO(out->type))
-		n = transfer_to_pipe(c, in, out, &off->at, count, out->flags & O_NONBLOCK);
+		n = pipes_fill(c, in, out, &off->at, count, out->flags & O_NONBLOCK);
 	else
 		n = sendfile_to_file(c, in, out, &off->at, count);
 	if (n >= 0 && offset_store(c, off, in) < 0)
@@ -114,10 +137,7 @@ long sys_sendfile(struct call *c)
 	CLEANUP_END struct end in = END_CLOSED;
 	CLEANUP_END struct end out = END_CLOSED;
 	struct offset off = { .addr = c->arg[2] };
-	const struct mount *m = flowing(c, (int)c->arg[0], (int)c->arg[1]);
 
-	if (m)
-		return call_unsupported(c, m);
 	if (all_native(c, (int)c->arg[0], (int)c->arg[1]))
 		return CALL_CONTINUE;
 	return offset_read(c, &off) < 0 ? -EFAULT : sendfile_ends(c, &in, &out, &off, c->arg[3]);
@@ -206,6 +226,7 @@ static long splice_file(struct call *c, struct end *file, struct end *pipe, stru
 {
 	size_t len = c->arg[4];
 	bool nonblock = (unsigned)c->arg[5] & SPLICE_F_NONBLOCK || pipe->flags & O_NONBLOCK;
+	int64_t *at = S_ISREG(file->type) ? &off->at : NULL;
 
 	offset_start(off, file);
 	if (into_file && file->flags & O_APPEND)
@@ -213,27 +234,19 @@ static long splice_file(struct call *c, struct end *file, struct end *pipe, stru
 	if (io_verify(off->at, len))
 		return -EINVAL;
 	/* What comes of a directory, once there is room for it, the kernel knows. */
-	if (!S_ISREG(file->type))
+	if (file->o && !at && !end_is_channel(pipe))
 		return CALL_CONTINUE;
 	len = len < MAX_RW_COUNT ? len : MAX_RW_COUNT;
-	return into_file ? transfer_from_pipe(c, pipe, file, &off->at, len, nonblock)
-			 : transfer_to_pipe(c, file, pipe, &off->at, len, nonblock);
+	return into_file ? pipes_drain(c, pipe, file, at, len, nonblock) : pipes_fill(c, file, pipe, &off->at, len, nonblock);
 }
 
-static long splice_ends(struct call *c, struct end *in, struct end *out)
+/* Between a pipe and what is none; OFF is the latter's. */
+static long splice_with_file(struct call *c, struct end *in, struct end *out, struct offset *off, bool into_file)
 {
-	struct offset from = { .addr = c->arg[1] }, to = { .addr = c->arg[3] };
-	bool into_file = S_ISFIFO(in->type);
 	struct end *file = into_file ? out : in;
-	struct offset *off = into_file ? &to : &from;
 
-	if ((S_ISFIFO(in->type) && from.addr) || (S_ISFIFO(out->type) && to.addr))
-		return -ESPIPE;
-	if (offset_read(c, &to) < 0 || offset_read(c, &from) < 0)
-		return -EFAULT;
-	if (!end_can_read(in) || !end_can_write(out))
-		return -EBADF;
-	if (!S_ISFIFO((into_file ? in : out)->type))
+	/* What has no offset cannot be given one (FMODE_PREAD, FMODE_PWRITE). */
+	if (off->addr && end_pos(file) < 0)
 		return -EINVAL;
 	ends_lock(c, in, out);
 	long n = splice_file(c, file, into_file ? in : out, off, into_file);
@@ -241,6 +254,33 @@ static long splice_ends(struct call *c, struct end *in, struct end *out)
 		n = -EFAULT;
 	ends_unlock(in, out);
 	return n;
+}
+
+static bool is_nonblocking(const struct end *in, const struct end *out, uint64_t flags)
+{
+	return flags & SPLICE_F_NONBLOCK || (in->flags | out->flags) & O_NONBLOCK;
+}
+
+/* Of two pipes, one is at the target: they can only be the same if both are. */
+static bool is_same_pipe(const struct end *in, const struct end *out)
+{
+	return in->o && out->o && in->o->node == out->o->node;
+}
+
+static long splice_ends(struct call *c, struct end *in, struct end *out)
+{
+	struct offset from = { .addr = c->arg[1] }, to = { .addr = c->arg[3] };
+	bool into_file = S_ISFIFO(in->type), to_pipe = S_ISFIFO(out->type);
+
+	if ((into_file && from.addr) || (to_pipe && to.addr))
+		return -ESPIPE;
+	if (offset_read(c, &to) < 0 || offset_read(c, &from) < 0)
+		return -EFAULT;
+	if (!end_can_read(in) || !end_can_write(out))
+		return -EBADF;
+	if (into_file && to_pipe)
+		return is_same_pipe(in, out) ? -EINVAL : pipes_drain(c, in, out, NULL, c->arg[4], is_nonblocking(in, out, c->arg[5]));
+	return into_file || to_pipe ? splice_with_file(c, in, out, into_file ? &to : &from, into_file) : -EINVAL;
 }
 
 /* What splice, tee and vmsplice look at first. 1: go on. */
@@ -254,36 +294,67 @@ long sys_splice(struct call *c)
 	CLEANUP_END struct end in = END_CLOSED;
 	CLEANUP_END struct end out = END_CLOSED;
 	long rc = splice_flags(c->arg[4], c->arg[5]);
-	const struct mount *m = rc > 0 ? flowing(c, (int)c->arg[0], (int)c->arg[2]) : NULL;
 
-	if (m)
-		return call_unsupported(c, m);
 	if (rc <= 0 || all_native(c, (int)c->arg[0], (int)c->arg[2]))
 		return CALL_CONTINUE;
-	if (end_open(c, (int)c->arg[0], &in) || end_open(c, (int)c->arg[2], &out))
+	if (open_end(c, (int)c->arg[0], &in) || open_end(c, (int)c->arg[2], &out))
 		return -EBADF;
 	return splice_ends(c, &in, &out);
 }
 
 /* Only pipes are for these, so a placeholder gets the right answer, but for one that stands for an O_PATH descriptor. */
-static long pipes_only(struct call *c, int a, int b)
+static long files_refused(struct call *c, int a, int b)
 {
 	const struct ofd *x = ofd_by_fd(c->tid, a), *y = ofd_by_fd(c->tid, b);
-	const struct mount *m = flowing(c, a, b);
 
-	if (m)
-		return call_unsupported(c, m);
 	if (x || y)
 		call_remote(c, (x ? x : y)->mount);
 	return (x && x->flags & O_PATH) || (y && y->flags & O_PATH) ? -EBADF : CALL_CONTINUE;
 }
 
+/* A or B is a FIFO at the target. */
+static bool is_remote_pipe(struct call *c, int a, int b)
+{
+	const struct ofd *x = ofd_by_fd(c->tid, a), *y = ofd_by_fd(c->tid, b);
+
+	return (x && x->shadow) || (y && y->shadow);
+}
+
 long sys_tee(struct call *c)
 {
-	return splice_flags(c->arg[2], c->arg[3]) <= 0 ? CALL_CONTINUE : pipes_only(c, (int)c->arg[0], (int)c->arg[1]);
+	CLEANUP_END struct end in = END_CLOSED;
+	CLEANUP_END struct end out = END_CLOSED;
+	int from = (int)c->arg[0], to = (int)c->arg[1];
+
+	if (splice_flags(c->arg[2], c->arg[3]) <= 0)
+		return CALL_CONTINUE;
+	if (!is_remote_pipe(c, from, to))
+		return files_refused(c, from, to);
+	if (end_open(c, from, &in) || end_open(c, to, &out) || !end_can_read(&in) || !end_can_write(&out))
+		return -EBADF;
+	call_remote(c, (in.o ? in.o : out.o)->mount);
+	if (!S_ISFIFO(in.type) || !S_ISFIFO(out.type) || is_same_pipe(&in, &out))
+		return -EINVAL;
+	return pipes_copy(c, &in, &out, c->arg[2], is_nonblocking(&in, &out, c->arg[3]));
 }
 
 long sys_vmsplice(struct call *c)
 {
-	return splice_flags(1, c->arg[3]) <= 0 ? CALL_CONTINUE : pipes_only(c, (int)c->arg[0], (int)c->arg[0]);
+	CLEANUP_END struct end e = END_CLOSED;
+	int fd = (int)c->arg[0];
+	/* Of O_NONBLOCK vmsplice knows nothing. */
+	bool nonblock = (unsigned)c->arg[3] & SPLICE_F_NONBLOCK;
+	struct buffers b;
+
+	if (splice_flags(1, c->arg[3]) <= 0)
+		return CALL_CONTINUE;
+	if (!is_remote_pipe(c, fd, fd))
+		return files_refused(c, fd, fd);
+	if (end_open(c, fd, &e) || (!end_can_read(&e) && !end_can_write(&e)))
+		return -EBADF;
+	call_remote(c, e.o->mount);
+	int rc = buffers_vector(c, &b, c->arg[1], c->arg[2]);
+	if (rc || !b.total)
+		return rc;
+	return end_can_write(&e) ? pipes_fill_from(c, &b, &e, nonblock) : flow_read_fifo(c, e.o, &b, !nonblock);
 }

@@ -20,6 +20,7 @@
 #include "pump.h"
 #include "util.h"
 
+/* Bytes that are put back are not the target's to tell of: so often they are looked for. */
 #define BACK_MS 100
 
 int flow_open(struct call *c, struct ofd *o)
@@ -66,8 +67,7 @@ static long read_now(struct call *c, struct ofd *o, struct buffers *b, size_t si
 	return copied;
 }
 
-/* Bytes that are put back are not the target's to tell of: they are looked for now and then. */
-static int wait_readable(struct call *c, struct ofd *o)
+int flow_wait_readable(struct call *c, struct ofd *o)
 {
 	int rc;
 
@@ -77,14 +77,14 @@ static int wait_readable(struct call *c, struct ofd *o)
 	return rc == -ETIMEDOUT ? 0 : rc;
 }
 
-static long read_fifo(struct call *c, struct ofd *o, struct buffers *b)
+long flow_read_fifo(struct call *c, struct ofd *o, struct buffers *b, bool wait)
 {
 	long n;
 	int rc = 0;
 
 	do
 		n = read_now(c, o, b, b->total, -1);
-	while (n == -EAGAIN && waits(o) && !(rc = wait_readable(c, o)));
+	while (n == -EAGAIN && wait && !(rc = flow_wait_readable(c, o)));
 	/* What came before the signal counts. */
 	if (rc == -ERESTARTSYS) {
 		n = read_now(c, o, b, b->total, -1);
@@ -117,7 +117,7 @@ long flow_read(struct call *c, struct ofd *o, struct buffers *b, int64_t off)
 	if (!b->total)
 		return 0;
 	ofd_ref(o);
-	long n = o->shadow ? read_fifo(c, o, b) : read_device(c, o, b, off);
+	long n = o->shadow ? flow_read_fifo(c, o, b, waits(o)) : read_device(c, o, b, off);
 	ofd_unref(o);
 	return n;
 }
@@ -229,8 +229,7 @@ long flow_ioctl(struct call *c, struct ofd *o, unsigned request)
 	return n < 0 ? n : call_write(c, c->arg[2], &there, sizeof(there));
 }
 
-/* These do the same on every machine. */
-static int open_twin(const struct ofd *o)
+int flow_open_twin(const struct ofd *o)
 {
 	static const char *const names[] = { [DEVICE_NULL] = "null", [DEVICE_ZERO] = "zero", [DEVICE_FULL] = "full",
 					     [DEVICE_RANDOM] = "random", [DEVICE_URANDOM] = "urandom" };
@@ -244,9 +243,16 @@ static int open_twin(const struct ofd *o)
 	return fd < 0 ? -errno : fd;
 }
 
+long flow_allocate(const struct ofd *o, int mode, int64_t off, int64_t len)
+{
+	CLEANUP_FD int fd = flow_open_twin(o);
+
+	return fd < 0 ? fd : fallocate(fd, mode, off, len) < 0 ? -errno : 0;
+}
+
 long flow_put_low(struct call *c, struct ofd *o, int to, bool cloexec)
 {
-	CLEANUP_FD int fd = o->shadow ? pump_start(o) : open_twin(o);
+	CLEANUP_FD int fd = o->shadow ? pump_start(o) : flow_open_twin(o);
 
 	if (fd >= 0)
 		return call_install_fd(c, fd, to, cloexec);

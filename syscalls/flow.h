@@ -19,6 +19,18 @@ int flow_open(struct call *c, struct ofd *o);
 long flow_read(struct call *c, struct ofd *o, struct buffers *b, int64_t off);
 long flow_write(struct call *c, struct ofd *o, struct buffers *b, int64_t off);
 
+/* Waits until a read of the FIFO O may find something, or its end. 0, or -ERESTARTSYS when a signal came first, or -EIO. */
+int flow_wait_readable(struct call *c, struct ofd *o);
+
+/* read(2) of the FIFO O, which waits for something if WAIT is set. */
+long flow_read_fifo(struct call *c, struct ofd *o, struct buffers *b, bool wait);
+
+/* A descriptor of this machine's device of the same number as O, which does the same on every machine; or a negative errno. */
+int flow_open_twin(const struct ofd *o);
+
+/* fallocate(2) of a device. */
+long flow_allocate(const struct ofd *o, int mode, int64_t off, int64_t len);
+
 /* lseek(2) of a device. */
 long flow_seek(struct call *c, struct ofd *o, int64_t off, unsigned whence);
 

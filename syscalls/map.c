@@ -27,8 +27,8 @@ static bool is_refused(const struct ofd *o, uint64_t len, int prot, int flags, u
 {
 	int mode = o->flags & O_ACCMODE;
 
-	return mode == O_WRONLY || mode == O_ACCMODE || !S_ISREG(o->node->attr.mode) || !len || off % 4096 ||
-	       off + len < off || (is_shared(flags) && prot & PROT_WRITE && mode == O_RDONLY);
+	return mode == O_WRONLY || mode == O_ACCMODE || !len || off % 4096 || off + len < off ||
+	       (is_shared(flags) && prot & PROT_WRITE && mode == O_RDONLY);
 }
 
 long sys_mmap(struct call *c)
@@ -41,9 +41,11 @@ long sys_mmap(struct call *c)
 	call_remote(c, o->mount);
 	if (o->flags & O_PATH)
 		return c->arg[5] % 4096 ? CALL_CONTINUE : -EBADF; /* EINVAL before the descriptor is looked at */
+	if (is_refused(o, c->arg[1], prot, flags, c->arg[5]))
+		return CALL_CONTINUE;
 	if (o->channel && !o->shadow)
 		return -ENODEV; /* of null and the like; zero's pages are not served */
-	if (is_refused(o, c->arg[1], prot, flags, c->arg[5]))
+	if (!S_ISREG(o->node->attr.mode))
 		return CALL_CONTINUE;
 	ofd_ref(o);
 	/* What may be written may be made writable by mprotect, of which nobody tells. */

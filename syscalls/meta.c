@@ -12,6 +12,7 @@
 #include "aim.h"
 #include "cache.h"
 #include "call.h"
+#include "flow.h"
 #include "handlers.h"
 #include "image.h"
 #include "link.h"
@@ -367,6 +368,8 @@ long sys_fallocate(struct call *c)
 	call_remote(c, o->mount);
 	if (o->flags & O_PATH)
 		return -EBADF;
+	if (o->channel && !o->shadow)
+		return flow_allocate(o, mode, (int64_t)c->arg[2], (int64_t)c->arg[3]);
 	if ((o->flags & O_ACCMODE) == O_RDONLY || !S_ISREG(o->node->attr.mode))
 		return CALL_CONTINUE; /* EBADF, or what the arguments deserve first */
 	rfs_Request req = { .which_op = rfs_Request_allocate_tag,

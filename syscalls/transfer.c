@@ -3,17 +3,16 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "call.h"
+#include "channel.h"
 #include "dir.h"
 #include "fsize.h"
 #include "link.h"
@@ -26,7 +25,6 @@
 #include "util.h"
 
 #define PIECE (256u << 10)
-#define PAGE 4096u
 /* One request for a copy at the target: between two of them a signal is noticed. */
 #define TARGET_PIECE (64u << 20)
 /* Nothing tells us of a signal for a task whose call we answer: so often we look. */
@@ -95,11 +93,17 @@ int ends_check_files(const struct end *in, const struct end *out)
 	return !end_can_read(in) || !end_can_write(out) || out->flags & O_APPEND ? -EBADF : 0;
 }
 
+/* Whose offset a transfer with E moves. */
+static struct ofd *positioned(const struct end *e)
+{
+	return end_is_emulated(e) && !end_is_channel(e) ? e->o : NULL;
+}
+
 void ends_lock(struct call *c, struct end *in, struct end *out)
 {
-	struct ofd *a = end_is_emulated(in) ? in->o : NULL;
-	struct ofd *b = end_is_emulated(out) && out->o != a ? out->o : NULL;
+	struct ofd *a = positioned(in), *b = positioned(out);
 
+	b = b == a ? NULL : b;
 	/* In one order, whoever comes first. */
 	if (a && b && a > b) {
 		a = out->o;
@@ -113,9 +117,9 @@ void ends_lock(struct call *c, struct end *in, struct end *out)
 
 void ends_unlock(struct end *in, struct end *out)
 {
-	if (end_is_emulated(in))
+	if (positioned(in))
 		ofd_unlock_pos(in->o);
-	if (end_is_emulated(out) && out->o != in->o)
+	if (positioned(out) && out->o != in->o)
 		ofd_unlock_pos(out->o);
 }
 
@@ -123,6 +127,8 @@ int64_t end_pos(const struct end *e)
 {
 	off_t at;
 
+	if (end_is_channel(e))
+		return -ESPIPE;
 	if (end_is_emulated(e))
 		return S_ISDIR(e->type) ? e->o->list_cookie : (int64_t)e->o->pos;
 	at = lseek(e->fd, 0, SEEK_CUR);
@@ -139,11 +145,13 @@ void end_set_pos(struct end *e, int64_t pos)
 
 /* ---- waiting ---- */
 
-/* Until FD is ready for EVENTS. 0, or -ERESTARTSYS when the task has a signal to take. */
-static int wait_ready(struct call *c, int fd, short events)
+int end_wait(struct call *c, const struct end *e, short events)
 {
-	struct pollfd p = { .fd = fd, .events = events };
-	int n = poll(&p, 1, 0);
+	struct pollfd p = { .fd = e->fd, .events = events };
+	int n = end_is_channel(e) ? -1 : poll(&p, 1, 0);
+
+	if (end_is_channel(e))
+		return channel_wait(c, e->o->channel, (unsigned)events | POLLHUP | POLLERR, -1);
 
 	while (!n) {
 		if (call_interrupted(c))
@@ -156,8 +164,7 @@ static int wait_ready(struct call *c, int fd, short events)
 	return 0;
 }
 
-/* What the kernel does to a task that writes where nobody reads. */
-static long broken_pipe(struct call *c)
+long end_broken(struct call *c)
 {
 	static const struct timespec now;
 	sigset_t set;
@@ -172,8 +179,7 @@ static long broken_pipe(struct call *c)
 
 /* ---- pieces ---- */
 
-/* Up to LEN bytes of IN at OFF into BUF. */
-static ssize_t take(struct call *c, struct end *in, uint8_t *buf, size_t len, int64_t off)
+ssize_t end_take(struct call *c, struct end *in, uint8_t *buf, size_t len, int64_t off)
 {
 	const uint8_t *data;
 	ssize_t n;
@@ -194,21 +200,31 @@ static ssize_t take(struct call *c, struct end *in, uint8_t *buf, size_t len, in
 	return n;
 }
 
+static ssize_t give_channel(struct call *c, struct end *out, const uint8_t *buf, size_t len)
+{
+	long n;
+
+	do {
+		n = channel_send(c, out->o->channel, buf, len, -1);
+	} while (n == -EAGAIN && !(out->flags & O_NONBLOCK) && !(n = end_wait(c, out, POLLOUT)));
+	return n == -EPIPE ? end_broken(c) : n;
+}
+
 static ssize_t give_socket(struct call *c, struct end *out, const uint8_t *buf, size_t len)
 {
 	ssize_t n;
 
 	while ((n = send(out->fd, buf, len, MSG_DONTWAIT | MSG_NOSIGNAL)) < 0 && errno == EAGAIN) {
-		int rc = out->flags & O_NONBLOCK ? -EAGAIN : wait_ready(c, out->fd, POLLOUT);
+		int rc = out->flags & O_NONBLOCK ? -EAGAIN : end_wait(c, out, POLLOUT);
 		if (rc)
 			return rc;
 	}
-	return n >= 0 ? n : errno == EPIPE ? broken_pipe(c) : -errno;
+	return n >= 0 ? n : errno == EPIPE ? end_broken(c) : -errno;
 }
 
 static ssize_t give_local(struct call *c, struct end *out, const uint8_t *buf, size_t len, int64_t *to)
 {
-	int rc = S_ISREG(out->type) || out->flags & O_NONBLOCK ? 0 : wait_ready(c, out->fd, POLLOUT);
+	int rc = S_ISREG(out->type) || out->flags & O_NONBLOCK ? 0 : end_wait(c, out, POLLOUT);
 	ssize_t n;
 
 	if (rc)
@@ -221,11 +237,12 @@ static ssize_t give_local(struct call *c, struct end *out, const uint8_t *buf, s
 	return n;
 }
 
-/* LEN bytes to OUT, at *TO if that is not NULL. */
-static ssize_t give(struct call *c, struct end *out, const uint8_t *buf, size_t len, int64_t *to)
+ssize_t end_give(struct call *c, struct end *out, const uint8_t *buf, size_t len, int64_t *to)
 {
 	uint64_t end;
 
+	if (end_is_channel(out))
+		return give_channel(c, out, buf, len);
 	if (S_ISSOCK(out->type))
 		return give_socket(c, out, buf, len);
 	int64_t at = to ? *to : end_pos(out);
@@ -244,10 +261,10 @@ long transfer(struct call *c, struct end *in, struct end *out, int64_t *from, in
 	ssize_t given = 0;
 
 	while (total < count) {
-		ssize_t taken = take(c, in, buf, count - total < PIECE ? count - total : PIECE, *from);
+		ssize_t taken = end_take(c, in, buf, count - total < PIECE ? count - total : PIECE, *from);
 		if (taken <= 0)
 			return total ? (long)total : taken;
-		given = give(c, out, buf, (size_t)taken, to);
+		given = end_give(c, out, buf, (size_t)taken, to);
 		if (given <= 0)
 			break;
 		total += (size_t)given;
@@ -309,146 +326,4 @@ long transfer_at_target(struct call *c, struct end *in, struct end *out, int64_t
 	if (splice && total == count && count < wanted)
 		fsize_clip(c, (uint64_t)*to, &wanted);
 	return total ? (long)total : n;
-}
-
-/* ---- pipes ---- */
-
-/* A file that has IN's bytes from OFF on, at the same place in a page: what splice makes of it, it would make of IN. */
-static int stage(struct call *c, struct end *in, int64_t off, size_t len)
-{
-	CLEANUP_FREE uint8_t *buf = xcalloc(1, len + 1);
-	size_t done = 0;
-	ssize_t n = 0;
-
-	/* At most twice: a read may end where what is known does. */
-	while (done < len && (n = take(c, in, buf + done, len - done, off + (int64_t)done)) > 0)
-		done += (size_t)n;
-	if (n < 0 && !done)
-		return (int)n;
-	int fd = memfd_create("splice", MFD_CLOEXEC);
-	if (fd >= 0 && pwrite(fd, buf, done, off % PAGE) != (ssize_t)done)
-		close_fd(&fd);
-	return fd < 0 ? -ENOMEM : fd;
-}
-
-static long stage_to_pipe(int staged, struct end *out, int64_t off, size_t len)
-{
-	off_t at = off % PAGE;
-	ssize_t n = splice(staged, &at, out->fd, NULL, len, SPLICE_F_NONBLOCK);
-
-	return n < 0 ? -errno : n;
-}
-
-/* As wait_for_space of fs/splice.c, which comes before anything is looked at that could be spliced. */
-static long wait_for_space(struct call *c, const struct end *out, bool nonblock)
-{
-	struct pollfd p = { .fd = out->fd, .events = POLLOUT };
-	int rc = nonblock ? 0 : wait_ready(c, out->fd, POLLOUT);
-
-	if (rc || poll(&p, 1, 0) < 0)
-		return rc ? rc : -errno;
-	return p.revents & POLLERR ? broken_pipe(c) : p.revents & POLLOUT ? 0 : -EAGAIN;
-}
-
-long transfer_to_pipe(struct call *c, struct end *in, struct end *out, int64_t *off, size_t count, bool nonblock)
-{
-	int room = fcntl(out->fd, F_GETPIPE_SZ);
-	CLEANUP_FD int staged = -1;
-	long n;
-
-	if (room > 0 && count > (size_t)room)
-		count = (size_t)room;
-	do {
-		n = wait_for_space(c, out, nonblock);
-		if (!n && staged < 0)
-			n = staged = stage(c, in, *off, count);
-		if (n >= 0)
-			n = stage_to_pipe(staged, out, *off, count);
-	} while (n == -EAGAIN && !nonblock);
-	if (n > 0)
-		*off += n;
-	return n == -EPIPE ? broken_pipe(c) : n;
-}
-
-/* Two that look into pipes before they take what they saw must not see the same. */
-static bool pipe_taken;
-static pthread_cond_t pipe_free = PTHREAD_COND_INITIALIZER;
-
-static void pipe_lock(void)
-{
-	while (pipe_taken)
-		state_wait(&pipe_free);
-	pipe_taken = true;
-}
-
-static void pipe_unlock(void)
-{
-	pipe_taken = false;
-	pthread_cond_signal(&pipe_free);
-}
-
-/* What is in the pipe FD, up to LEN bytes, into BUF; it stays there. 0: its writers are gone. -EAGAIN: nothing. */
-static long peek_pipe(int fd, uint8_t *buf, size_t len)
-{
-	CLEANUP_FD int in = -1;
-	CLEANUP_FD int out = -1;
-	int ends[2];
-	ssize_t n;
-
-	if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0)
-		return -errno;
-	in = ends[0];
-	out = ends[1];
-	/* As many buffers as it has, or not all would be seen; a user's limit on pipes may forbid that. */
-	fcntl(out, F_SETPIPE_SZ, fcntl(fd, F_GETPIPE_SZ));
-	n = tee(fd, out, len, SPLICE_F_NONBLOCK);
-	return n <= 0 ? n < 0 ? -errno : 0 : read(in, buf, (size_t)n);
-}
-
-/* Not by read: that might wait, and RWF_NOWAIT is refused where a pipe was spliced before (6.4). */
-static void drop_from_pipe(int fd, int nowhere, size_t len)
-{
-	ssize_t n;
-
-	/* It ends early when somebody else has read it meanwhile. */
-	while (len > 0 && (n = splice(fd, NULL, nowhere, NULL, len, SPLICE_F_NONBLOCK)) > 0)
-		len -= (size_t)n;
-}
-
-/* What is there now goes to OUT; what could not be written stays in the pipe. */
-static long drain_pipe(struct call *c, struct end *in, struct end *out, int64_t *off, uint8_t *buf, size_t count)
-{
-	CLEANUP_FD int nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC);
-	size_t total = 0;
-	long n = nowhere < 0 ? -errno : 0;
-
-	pipe_lock();
-	while (n >= 0 && total < count) {
-		n = peek_pipe(in->fd, buf, count - total < PIECE ? count - total : PIECE);
-		if (n <= 0)
-			break;
-		n = give(c, out, buf, (size_t)n, off);
-		if (n <= 0)
-			break;
-		drop_from_pipe(in->fd, nowhere, (size_t)n);
-		total += (size_t)n;
-		*off += n;
-	}
-	pipe_unlock();
-	return total ? (long)total : n;
-}
-
-long transfer_from_pipe(struct call *c, struct end *in, struct end *out, int64_t *off, size_t count, bool nonblock)
-{
-	CLEANUP_FREE uint8_t *buf = xcalloc(1, PIECE);
-	long n;
-
-	for (;;) {
-		n = drain_pipe(c, in, out, off, buf, count);
-		if (n != -EAGAIN || nonblock)
-			return n;
-		n = wait_ready(c, in->fd, POLLIN);
-		if (n)
-			return n;
-	}
 }

@@ -7,8 +7,9 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "ofd.h"
+
 struct call;
-struct ofd;
 
 /* One end of a transfer: a remote file, a local one, or (a low number) a remote one that the kernel works on. */
 struct end {
@@ -30,6 +31,12 @@ bool end_can_write(const struct end *e);
 static inline bool end_is_emulated(const struct end *e)
 {
 	return e->o && e->fd < 0;
+}
+
+/* A FIFO or device at the target. */
+static inline bool end_is_channel(const struct end *e)
+{
+	return e->o && e->o->channel;
 }
 
 /* Both are at the same target, and what it has is what the task sees: the agent can move the bytes itself. */
@@ -59,13 +66,16 @@ long transfer(struct call *c, struct end *in, struct end *out, int64_t *from, in
 long transfer_at_target(struct call *c, struct end *in, struct end *out, int64_t *from, int64_t *to, size_t count,
 			bool splice);
 
-/*
- * From IN, a remote file, at *OFF into the pipe OUT: what the kernel's splice_file_to_pipe does. -EAGAIN
- * when the pipe is full, or with NONBLOCK not set waits.
- */
-long transfer_to_pipe(struct call *c, struct end *in, struct end *out, int64_t *off, size_t count, bool nonblock);
+/* Waits until E is ready for EVENTS, or broken. 0, or -ERESTARTSYS when the task has a signal to take. */
+int end_wait(struct call *c, const struct end *e, short events);
 
-/* From the pipe IN to OUT, a remote file, at *OFF: what the kernel's iter_file_splice_write does. */
-long transfer_from_pipe(struct call *c, struct end *in, struct end *out, int64_t *off, size_t count, bool nonblock);
+/* Up to LEN bytes of the file IN at OFF into BUF: how many, 0 at its end, or a negative errno. */
+ssize_t end_take(struct call *c, struct end *in, uint8_t *buf, size_t len, int64_t off);
+
+/* Up to LEN bytes to OUT, at *TO if that is not NULL: how many, or a negative errno (-ERESTARTSYS: a signal came first). */
+ssize_t end_give(struct call *c, struct end *out, const uint8_t *buf, size_t len, int64_t *to);
+
+/* What the kernel does to a task that writes where nobody reads: a SIGPIPE, and -EPIPE to be returned. */
+long end_broken(struct call *c);
 
 #endif

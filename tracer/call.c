@@ -10,6 +10,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "channel.h"
 #include "drain.h"
 #include "log.h"
 #include "mem.h"
@@ -82,7 +83,7 @@ long call_dispatch(struct call *c)
 		return refuse_unknown(c);
 	state_lock();
 	/* What was written natively, and descriptors that were closed, happened before this call. */
-	if (sync_active() || watch_any() || c->row->class != CLASS_PATH)
+	if (sync_active() || watch_any() || channel_any() || c->row->class != CLASS_PATH)
 		drain(c);
 	result = c->row->handler ? c->row->handler(c) : call_default(c);
 	overlay_leave(c);

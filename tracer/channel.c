@@ -31,6 +31,11 @@ struct channel *channel_new(const struct mount *m, uint64_t handle)
 	return ch;
 }
 
+bool channel_any(void)
+{
+	return channels;
+}
+
 struct channel *channel_ref(struct channel *ch)
 {
 	ch->refs++;
@@ -158,10 +163,9 @@ long channel_receive(struct call *c, struct channel *ch, size_t size, int64_t of
 	return n < 0 ? n : -EPROTO;
 }
 
-long channel_send(struct call *c, struct channel *ch, const void *data, size_t len, int64_t offset)
+static long send_bytes(struct call *c, struct channel *ch, const rfs_Send *send, const void *data, size_t len)
 {
-	rfs_Request req = { .which_op = rfs_Request_send_tag,
-			    .op.send = { .handle = ch->handle, .at = offset >= 0, .offset = offset >= 0 ? (uint64_t)offset : 0 } };
+	rfs_Request req = { .which_op = rfs_Request_send_tag, .op.send = *send };
 	struct link_reply rep;
 	long n = ask(c, ch, &req, data, len, &rep);
 
@@ -169,6 +173,20 @@ long channel_send(struct call *c, struct channel *ch, const void *data, size_t l
 		return n;
 	link_reply_free(&rep);
 	return (size_t)n <= len ? n : -EPROTO;
+}
+
+long channel_send(struct call *c, struct channel *ch, const void *data, size_t len, int64_t offset)
+{
+	const rfs_Send send = { .handle = ch->handle, .at = offset >= 0, .offset = offset >= 0 ? (uint64_t)offset : 0 };
+
+	return send_bytes(c, ch, &send, data, len);
+}
+
+long channel_splice(struct call *c, struct channel *ch, const void *data, size_t len, int64_t offset)
+{
+	const rfs_Send send = { .handle = ch->handle, .spliced = true, .offset = (uint64_t)offset };
+
+	return send_bytes(c, ch, &send, data, len);
 }
 
 long channel_control(struct call *c, struct channel *ch, uint32_t what, int64_t value)

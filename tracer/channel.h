@@ -33,6 +33,9 @@ struct channel {
 /* The channel of HANDLE on M, known to channel_push from now on; with one reference. */
 struct channel *channel_new(const struct mount *m, uint64_t handle);
 
+/* Whether there are any: what is done to one shows in others. */
+bool channel_any(void);
+
 struct channel *channel_ref(struct channel *ch);
 /* The last reference frees it; the handle is the caller's to close. */
 void channel_unref(struct channel *ch);
@@ -62,6 +65,9 @@ void ofd_put_back(struct ofd *o, const void *data, size_t len);
 
 /* Hands over what there is room for of LEN bytes: how many, or a negative errno. */
 long channel_send(struct call *c, struct channel *ch, const void *data, size_t len, int64_t offset);
+
+/* The same for a FIFO, as splice(2) does it with the pages of a file that has DATA at OFFSET. */
+long channel_splice(struct call *c, struct channel *ch, const void *data, size_t len, int64_t offset);
 
 /* Does WHAT (rfs_Controls) with VALUE: its result or a negative errno. */
 long channel_control(struct call *c, struct channel *ch, uint32_t what, int64_t value);

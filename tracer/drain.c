@@ -172,8 +172,10 @@ static void read_events(void)
 static void drain_images(struct call *c, bool all)
 {
 	read_events();
-	if (suspects || all)
+	if (suspects || all) {
 		placeholder_each(probe, &all);
+		read_events(); /* a FIFO's name goes with what was found closed */
+	}
 	sync_run(c);
 	while (gone) {
 		struct ofd *o = gone;
