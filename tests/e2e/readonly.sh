@@ -56,8 +56,30 @@ read_only_agent() {
 	equal "--read-only leaves the tree as before" "$before" "$(digest "$T")"
 }
 
+# Every row of the table that has to do with files, with arguments that would change what they name; and all that the guests do.
+whole_table() {
+	local mode out guest
+	for mode in read overlay; do
+		out=$(within 60 "$RT" --mode "$mode" --mount "/no-such-place=dir/$T" -- "$GUESTS/wholetable" /no-such-place $((50 * (1 + (SCALE == 1)))) 2>/dev/null)
+		[[ $out =~ ^1[6-9][0-9]\ rows,\ [0-9]+\ calls,\ [0-9]{3,}\ succeeded$ ]] && pass "--mode $mode: the whole table is tried" ||
+			fail "--mode $mode: the whole table is tried" "$out"
+		equal "--mode $mode: the whole table leaves the tree as before" "$before" "$(digest "$T")"
+	done
+	for guest in "$GUESTS"/glibc/* "$GUESTS"/go/*; do
+		# Some wait for ever for what they could not make.
+		within 2 "$RT" --mode read --mount "/no-such-place=dir/$T" -- "$guest" /no-such-place >/dev/null 2>&1 </dev/null
+		[ "$before" = "$(digest "$T")" ] || { fail "$guest leaves the tree as before"; before=$(digest "$T"); }
+	done
+	pass "all guests were tried"
+	make_tree "$work/written"
+	out=$(digest "$work/written")
+	within 60 "$RT" --mode write --mount "/no-such-place=dir/$work/written" -- "$GUESTS/wholetable" /no-such-place 50 >/dev/null 2>&1
+	[ "$out" != "$(digest "$work/written")" ] && pass "--mode write: it is changed" || fail "--mode write: it is changed"
+}
+
 refuses "--mode read" --mode read --mount "$T=dir//:$T"
 refuses "no --mode" --mount "$T=dir/$T"
 as_a_read_only_mount
 programs
 read_only_agent
+whole_table
