@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 
 #include "aim.h"
+#include "behalf.h"
 #include "mem.h"
 #include "place.h"
 #include "util.h"
@@ -33,7 +34,28 @@ static long name_text(struct call *c, const struct apart_name *n, bool empty_ok,
 	return len < 0 ? len : len || empty_ok ? 0 : -ENOENT;
 }
 
-/* From the task's own directory, by the kernel's name for it. */
+/*
+ * Where PATH, which the task gave with N, starts, by the kernel's name for that: a descriptor to close, in *START, or none when PATH is
+ * absolute. An absolute one is made to mean the task where it means itself. 0 or a negative errno.
+ */
+static long open_start(struct call *c, const struct apart_name *n, char path[PATH_MAX], int *start)
+{
+	char link[64];
+
+	behalf_begin(c->tid);
+	*start = -1;
+	if (*path == '/') {
+		place_name_task(c->tid, path);
+		return 0;
+	}
+	if (n->dirfd == AT_FDCWD)
+		snprintf(link, sizeof(link), "/proc/%d/cwd", (int)c->tid);
+	else
+		snprintf(link, sizeof(link), "/proc/%d/fd/%d", (int)c->tid, n->dirfd);
+	*start = open(link, O_PATH | O_CLOEXEC);
+	return *start >= 0 ? 0 : n->dirfd == AT_FDCWD ? -errno : -EBADF;
+}
+
 static long look_local(struct call *c, const struct apart_name *n, const char *text, int at_flags)
 {
 	CLEANUP_FD int start = -1;
@@ -41,20 +63,8 @@ static long look_local(struct call *c, const struct apart_name *n, const char *t
 	struct stat st;
 
 	snprintf(path, sizeof(path), "%s", text);
-	if (*path == '/') {
-		place_name_task(c->tid, path);
-	} else {
-		char link[64];
-
-		if (n->dirfd == AT_FDCWD)
-			snprintf(link, sizeof(link), "/proc/%d/cwd", (int)c->tid);
-		else
-			snprintf(link, sizeof(link), "/proc/%d/fd/%d", (int)c->tid, n->dirfd);
-		start = open(link, O_PATH | O_CLOEXEC);
-		if (start < 0)
-			return n->dirfd == AT_FDCWD ? -errno : -EBADF;
-	}
-	return fstatat(start, path, &st, at_flags) < 0 ? -errno : 0;
+	long rc = open_start(c, n, path, &start);
+	return rc ? rc : fstatat(start, path, &st, at_flags) < 0 ? -errno : 0;
 }
 
 static long look(struct call *c, const struct apart_name *n, const char *text, int at_flags)
@@ -152,4 +162,28 @@ long apart_link(struct call *c, const struct apart_name *from, const struct apar
 
 	rc = rc ? rc : create_error(c, to);
 	return rc ? rc : -EXDEV;
+}
+
+long apart_rename_here(struct call *c, const struct apart_name *from, const struct apart_name *to, unsigned flags)
+{
+	CLEANUP_FD int start = -1, end = -1;
+	char old[PATH_MAX + 1], new[PATH_MAX + 1];
+	long rc = name_text(c, from, false, old);
+
+	rc = rc ? rc : name_text(c, to, false, new);
+	rc = rc ? rc : open_start(c, from, old, &start);
+	rc = rc ? rc : open_start(c, to, new, &end);
+	return rc ? rc : renameat2(start, old, end, new, flags) < 0 ? -errno : 0;
+}
+
+long apart_link_here(struct call *c, const struct apart_name *from, const struct apart_name *to, int at_flags)
+{
+	CLEANUP_FD int start = -1, end = -1;
+	char old[PATH_MAX + 1], new[PATH_MAX + 1];
+	long rc = name_text(c, from, at_flags & AT_EMPTY_PATH, old);
+
+	rc = rc ? rc : name_text(c, to, false, new);
+	rc = rc ? rc : open_start(c, from, old, &start);
+	rc = rc ? rc : open_start(c, to, new, &end);
+	return rc ? rc : linkat(start, old, end, new, at_flags) < 0 ? -errno : 0;
 }

@@ -29,6 +29,12 @@ long apart_refused(struct call *c, const struct apart_name *old, const struct ap
 /* What a rename from FROM to TO comes to. A negative errno. */
 long apart_rename(struct call *c, const struct apart_name *from, const struct apart_name *to);
 
+/* Renames FROM to TO, both of which are here, one or both of them only for us to find (behalf). 0 or a negative errno. */
+long apart_rename_here(struct call *c, const struct apart_name *from, const struct apart_name *to, unsigned flags);
+
+/* The same for linking. */
+long apart_link_here(struct call *c, const struct apart_name *from, const struct apart_name *to, int at_flags);
+
 /* What linking FROM to TO comes to; AT_FLAGS as linkat(2) has them. A negative errno. */
 long apart_link(struct call *c, const struct apart_name *from, const struct apart_name *to, int at_flags);
 

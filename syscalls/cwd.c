@@ -29,7 +29,7 @@ static int open_behalf(const struct place *p)
 	/* Readable, because ADDFD cannot pass an O_PATH description on. */
 	CLEANUP_FD int dir = open(p->local, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-	if (dir < 0 || access(p->local, X_OK) < 0)
+	if (dir < 0 || faccessat(AT_FDCWD, p->local, X_OK, AT_EACCESS) < 0)
 		return -errno;
 	return fcntl(dir, F_DUPFD_CLOEXEC, 0);
 }
@@ -62,8 +62,9 @@ long sys_chdir(struct call *c)
 {
 	PLACE_ON_STACK(p);
 
-	if (place_resolve(c, AT_FDCWD, c->arg[0], PLACE_FOLLOW, &p) || (!p.mount && !p.behalf))
-		return CALL_CONTINUE;
+	long rc = place_resolve(c, AT_FDCWD, c->arg[0], PLACE_FOLLOW, &p);
+	if (rc || (!p.mount && !p.behalf))
+		return rc ? rc : CALL_CONTINUE;
 	CLEANUP_FD int dir = p.behalf ? open_behalf(&p) : open_remote(c, &p);
 	return dir < 0 ? dir : enter(c, dir);
 }

@@ -67,12 +67,7 @@ static long link_common(struct call *c, int olddir, uint64_t oldpath, int newdir
 		return apart_link(c, &old, &new, flags);
 	if (m)
 		return link_places(c, &from, &to, flags);
-	if (!from.behalf && !to.behalf)
-		return CALL_CONTINUE;
-	/* One of the two names is only ours to find; give the kernel both, if both are absolute. */
-	if (!from.behalf || !to.behalf)
-		return call_unsupported(c, NULL);
-	return linkat(AT_FDCWD, from.local, AT_FDCWD, to.local, flags & AT_SYMLINK_FOLLOW) < 0 ? -errno : 0;
+	return from.behalf || to.behalf ? apart_link_here(c, &old, &new, flags) : CALL_CONTINUE;
 }
 
 long sys_link(struct call *c)
@@ -131,7 +126,7 @@ static long mknod_common(struct call *c, int dirfd, uint64_t path, unsigned mode
 	req.op.mknod.major = (dev & 0xfff00) >> 8;
 	req.op.mknod.minor = (dev & 0xff) | ((dev >> 12) & 0xfff00);
 	if (p.behalf)
-		return mknod(p.local, mode & ~(mode_t)req.op.mknod.umask, makedev(req.op.mknod.major, req.op.mknod.minor)) < 0 ?
+		return mknod(p.local, mode, makedev(req.op.mknod.major, req.op.mknod.minor)) < 0 ?
 			       -errno : 0;
 	place_where(&p, &req.op.mknod.where);
 	return made(c, &p, &req, NULL);

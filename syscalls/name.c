@@ -39,7 +39,7 @@ static long mkdir_common(struct call *c, int dirfd, uint64_t path, unsigned mode
 	if (rc || (!p.mount && !p.behalf))
 		return rc ? rc : CALL_CONTINUE;
 	if (p.behalf)
-		return mkdir(p.local, mode & ~call_umask(c)) < 0 ? -errno : 0;
+		return mkdir(p.local, mode) < 0 ? -errno : 0;
 	req.op.mkdir.has_where = true;
 	req.op.mkdir.mode = mode & 07777;
 	req.op.mkdir.umask = call_umask(c);
@@ -171,13 +171,7 @@ static long rename_common(struct call *c, int olddir, uint64_t oldpath, int newd
 		return from.dir || to.dir ? -ENOENT : rename_layers(c, &from, &to, flags);
 	if (m)
 		return rename_places(c, &from, &to, flags);
-	if (from.behalf || to.behalf) {
-		/* One of the two names is only ours to find; give the kernel both, if both are absolute. */
-		if (!from.behalf || !to.behalf)
-			return call_unsupported(c, NULL);
-		return renameat2(AT_FDCWD, from.local, AT_FDCWD, to.local, flags) < 0 ? -errno : 0;
-	}
-	return CALL_CONTINUE;
+	return from.behalf || to.behalf ? apart_rename_here(c, &old, &new, flags) : CALL_CONTINUE;
 }
 
 long sys_rename(struct call *c)

@@ -251,7 +251,7 @@ static long open_behalf(struct call *c, const struct place *p, int flags, unsign
 {
 	/* ADDFD cannot pass an O_PATH description on; one that reads does all that this one would. */
 	flags &= ~O_PATH;
-	CLEANUP_FD int fd = open(p->local, flags | O_CLOEXEC | O_NONBLOCK, mode & ~call_umask(c));
+	CLEANUP_FD int fd = open(p->local, flags | O_CLOEXEC | O_NONBLOCK, mode);
 
 	if (fd < 0)
 		return -errno;

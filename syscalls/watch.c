@@ -76,9 +76,10 @@ long sys_fanotify_mark(struct call *c)
 	PLACE_ON_STACK(p);
 	long rc = place_resolve(c, (int)c->arg[3], c->arg[4], PLACE_NULL_OK | PLACE_FOLLOW, &p);
 
-	if (rc || !p.mount || !is_anonymous(c, (int)c->arg[0], "anon_inode:[fanotify]"))
+	if (rc || (!p.mount && !p.behalf) || !is_anonymous(c, (int)c->arg[0], "anon_inode:[fanotify]"))
 		return rc ? rc : CALL_CONTINUE;
-	call_remote(c, p.mount);
+	if (p.mount)
+		call_remote(c, p.mount);
 	c->note = "not emulated";
 	return -EOPNOTSUPP;
 }

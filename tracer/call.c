@@ -10,6 +10,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "behalf.h"
 #include "channel.h"
 #include "drain.h"
 #include "log.h"
@@ -87,6 +88,7 @@ long call_dispatch(struct call *c)
 		drain(c);
 	result = c->row->handler ? c->row->handler(c) : call_default(c);
 	overlay_leave(c);
+	behalf_end();
 	state_unlock();
 	task_lock();
 	struct task *t = c->stop ? NULL : task_find(c->tid);

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "behalf.h"
 #include "call.h"
 #include "exe.h"
 #include "intent.h"
@@ -155,8 +156,10 @@ static int place_behalf(struct call *c, struct place *p, const char *norm, bool 
 	int rc = path_join(norm, dir ? "/" : "", p->local, PATH_MAX);
 
 	p->behalf = !rc;
-	if (!rc)
+	if (!rc) {
 		place_name_task(c->tid, p->local);
+		behalf_begin(c->tid);
+	}
 	return rc;
 }
 
@@ -190,15 +193,16 @@ static int place_link(struct call *c, struct place *p, const char *abs, int flag
 	return place_relative(c, p, &s, *rest ? rest : ".", flags);
 }
 
-/* RAW is what D maps it to. Its last component is no more or less than RAW's: a slash behind it stays. */
+/* RAW is what D maps it to; it still ends in a slash, or in no name of its own, if it did. */
 static int place_mapped(struct call *c, struct place *p, const struct decision *d, const char *raw)
 {
+	size_t n = strlen(raw);
 	char mapped[PATH_MAX];
-	int rc = path_join(d->path, wants_dir(raw) ? "/" : "", mapped, sizeof(mapped));
+	int rc = path_join(d->path, !wants_dir(raw) ? "" : raw[n - 1] == '.' ? "/." : "/", mapped, sizeof(mapped));
 
 	p->mount = d->mount;
 	if (rc < 0 || !p->mount)
-		return rc < 0 ? rc : place_behalf(c, p, d->path, wants_dir(raw));
+		return rc < 0 ? rc : place_behalf(c, p, mapped, false);
 	set_key(p, d->path, mapped);
 	return target_path(p->mount, mapped, d->path, p->path);
 }

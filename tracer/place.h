@@ -18,7 +18,7 @@ struct place {
 	struct ofd *dir;           /* the open remote directory that PATH is relative to (a reference), or NULL */
 	bool self;                 /* PATH is empty and stands for DIR itself */
 	bool link;                 /* not DIR or PATH is meant, but a link in /proc that leads to it */
-	bool behalf;               /* local, but the kernel would not find it: LOCAL must be used instead */
+	bool behalf;               /* local, but the kernel would not find it: LOCAL must be used instead; see behalf.h */
 	char path[PATH_MAX];       /* to ask the agent for: relative to DIR, or absolute in the target's eyes */
 	char key[PATH_MAX];        /* the same, absolute and normalised, for the cache; "" when it has no such name */
 	/*

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/ptrace.h>
 
+#include "behalf.h"
 #include "log.h"
 #include "state.h"
 #include "stop_int.h"
@@ -80,6 +81,7 @@ static long look_after(struct call *c, long result)
 		return result;
 	state_lock();
 	result = c->after(c, result);
+	behalf_end();
 	state_unlock();
 	return result;
 }

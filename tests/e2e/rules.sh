@@ -99,9 +99,32 @@ tell("e", os.rename, D + "/local/dir", D + "/local/dir2"); tell("f", os.rename, 
 tell("d", os.rename, D + "/old/m", D + "/old/n"); tell("e", os.unlink, D + "/old/m"); tell("f", write, D + "/lo/m", flags=os.O_CREAT)
 tell("g", os.rename, D + "/lo/m", D + "/lo/n"); os.chdir(D + "/old/."); tell("h", os.getcwd)' "${rules[@]}" --map "^$D/old\$=$D/rw"
 	equal "… and where it went" "$D/local/n $root$D/rw/n" "$(echo $(find "$D" "$root$D" -name '[mn]' | sort))"
+	calls "chdir obeys the lists" "a:ENOENT" 'tell("a", os.chdir, D + "/ro")' "${rules[@]}" --not-found "^$D/ro\$"
 	calls "names that are no UTF-8" "a:ENOENT b:ok c:there" \
 		'n = os.fsencode(D) + b"/\xff\xfe"; tell("a", os.stat, n); tell("b", lambda: os.stat(n + b"x") and None); tell("c", text, D + "/file")' \
 		"${whole[@]}" --not-found "^$D/..\$" --map "^($D/..)x\$=\$1x"  --mode write
+}
+
+# A local file that only a rule leads to is opened by us, with the rights that the task has then.
+rights() {
+	local map=(--mount "/nowhere=dir/$root" --map "^/mapped(/.*)?\$=$D\$1")
+	chmod 711 "$work" && chmod 777 "$D" && chmod 700 "$D/ro" && chmod 600 "$D/rw/file"
+	calls "renames with a name that only a rule leads to" "a:ok b:ok c:ENOENT d:ok e:ok f:here" \
+		'os.chdir(D); tell("a", os.rename, "/mapped/file", "x"); tell("b", os.rename, D + "/x", "/mapped/y"); tell("c", os.rename, "/mapped/x", "z")
+tell("d", os.link, "/mapped/y", "file"); tell("e", os.unlink, "/mapped/y"); tell("f", text, "/mapped/file")' "${map[@]}"
+	calls "names in and above a mapped directory" "a:EBUSY b:EINVAL c:ENOENT" \
+		'tell("a", os.rename, "/mapped/ro/.", "/mapped/x"); tell("b", os.rmdir, "/mapped/ro/."); tell("c", os.mkdir, "/mapped/new/.")' "${map[@]}"
+	calls "the umask" "600 750" 'os.umask(0o077); write("/mapped/u", flags=os.O_CREAT, mode=0o666); os.umask(0o027); os.mkdir("/mapped/v")
+print(*["%o" % (os.stat("/mapped/" + n).st_mode & 0o777) for n in "uv"])' "${map[@]}"
+	if [ "$(id -u)" -ne 0 ]; then
+		skip "the rights of a task with another user" root
+		return
+	fi
+	calls "the rights of a task with another user" "a:EACCES b:EACCES c:EACCES d:EPERM e:ok f:ok g:EACCES 65534" \
+		'os.setgroups([]); os.setresgid(65534, 65534, 65534); os.setresuid(65534, 65534, 65534)
+tell("a", text, "/mapped/ro/file"); tell("b", text, "/mapped/rw/file"); tell("c", os.chdir, "/mapped/ro"); tell("d", os.chmod, "/mapped/rw", 0o777)
+tell("e", lambda: print(end="") if not os.access("/mapped/rw/file", os.R_OK) else 1); tell("f", write, "/mapped/n", flags=os.O_CREAT)
+tell("g", os.rename, "/mapped/n", "/mapped/ro/n"); print(os.stat("/mapped/n").st_uid)' "${map[@]}"
 }
 
 # --target has mirrord's default lists; in mode read what is not to be changed there is changed here.
@@ -171,8 +194,18 @@ table() {
 	[ $wrong -eq 0 ] && pass "explain agrees with the filter's table"
 }
 
+# The guests, by a name that is only a rule's.
+guests() {
+	local kind=$1
+	shift
+	"$HERE/run-diff" -j 2 --variant "$kind" "${@/#/glibc/}"
+}
+
+guests mapped openat2 read write stat rename unlink xattr truncate mmap inotify
+guests mapped-here openat2 append stat access inotify coherence mixed
 lists
 paths
+rights
 defaults
 explained
 table
