@@ -188,16 +188,14 @@ static int posix_class(struct translation *t)
 		{ "digit", isdigit }, { "graph", isgraph }, { "lower", islower }, { "print", isprint }, { "punct", ispunct },
 		{ "space", isspace }, { "upper", isupper }, { "word", is_word }, { "xdigit", isxdigit },
 	};
-	const char *name = t->p + 2;
-	bool inverted = *name == '^';
-	size_t i = 0, n, count = sizeof(classes) / sizeof(*classes);
+	bool named = t->p[1] == ':', inverted = named && t->p[2] == '^';
+	const char *name = t->p + 1 + named + inverted;
+	size_t i = 0, n = strcspn(name, ":]"), count = sizeof(classes) / sizeof(*classes);
 	char item[16];
 
-	name += inverted;
-	n = strcspn(name, ":]");
 	while (i < count && (strlen(classes[i].name) != n || memcmp(name, classes[i].name, n)))
 		i++;
-	if (i == count || strncmp(name + n, ":]", 2))
+	if (!named || i == count || strncmp(name + n, ":]", 2))
 		return refuse(t, t->p, "a [ inside […] starts a class inside a class, which is not supported; write \\[ for the character");
 	for (int c = 0; c < 0x80; c++)
 		if (!classes[i].holds(c) == inverted) {
