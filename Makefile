@@ -23,16 +23,17 @@ agent_objs := agent/main.o agent/serve.o agent/input.o agent/output.o agent/disp
 log_objs := tracer/log.o tracer/log_text.o tracer/log_flags.o tracer/log_names.o tracer/log_decode.o tracer/log_fcntl.o \
 	tracer/log_struct.o tracer/log_array.o tracer/log_trace.o tracer/stats.o
 
-config_objs := tracer/config.o tracer/config_table.o tracer/config_file.o tracer/config_print.o tracer/config_rules.o tracer/environment.o tracer/dotenv.o tracer/source.o tracer/template.o \
-	tracer/value.o tracer/read_json.o tracer/read_toml.o tracer/read_toml_value.o tracer/read_yaml.o tracer/mode.o
+# What reads configurations; needs nothing else of ours.
+config_objs := tracer/config.o tracer/config_table.o tracer/config_file.o tracer/config_print.o tracer/dotenv.o tracer/source.o tracer/template.o \
+	tracer/pattern.o tracer/pattern_syntax.o tracer/value.o tracer/read_json.o tracer/read_toml.o tracer/read_toml_value.o tracer/read_yaml.o tracer/mode.o
 
-tracer_objs := tracer/main.o tracer/explain.o tracer/needed.o tracer/command.o tracer/options.o tracer/options_mount.o tracer/options_help.o $(config_objs) \
+tracer_objs := tracer/main.o tracer/explain.o tracer/needed.o tracer/command.o tracer/options.o tracer/options_mount.o tracer/options_help.o $(config_objs) tracer/config_rules.o tracer/environment.o \
 	tracer/launch.o tracer/target.o tracer/link.o tracer/stream.o \
 	tracer/shadow.o tracer/channel.o tracer/relay.o tracer/relay_connect.o tracer/relay_bind.o tracer/pump.o tracer/locks.o tracer/ranges.o \
 	tracer/spawn.o tracer/filter.o tracer/loop.o tracer/stop.o tracer/stop_work.o tracer/pass.o tracer/regs.o tracer/task.o tracer/worker.o tracer/notify.o \
 	tracer/proclink.o tracer/overlay.o tracer/overlay_walk.o tracer/overlay_copy.o tracer/overlay_switch.o tracer/overlay_list.o \
 	tracer/overlay_place.o tracer/overlay_name.o tracer/upper.o tracer/inomap.o \
-	tracer/call.o tracer/mem.o tracer/place.o tracer/behalf.o tracer/intent.o tracer/path.o tracer/pattern.o tracer/pattern_syntax.o tracer/rules.o tracer/rules_default.o tracer/cache.o tracer/ofd.o \
+	tracer/call.o tracer/mem.o tracer/place.o tracer/behalf.o tracer/intent.o tracer/path.o tracer/rules.o tracer/rules_default.o tracer/cache.o tracer/ofd.o \
 	tracer/placeholder.o tracer/drain.o tracer/image.o tracer/sync.o tracer/bring.o tracer/push.o tracer/carrier.o tracer/watch.o tracer/elf.o tracer/exe.o \
 	tracer/upper_info.o tracer/overlay_cmd.o tracer/changes.o tracer/apply.o tracer/inode.o tracer/attrs.o tracer/entries.o $(log_objs)
 
@@ -96,7 +97,7 @@ lint: $(B)/proto/remotefs.pb.h
 		--suppress=missingIncludeSystem --suppress=normalCheckLevelMaxBranches --suppress=ctuuninitvar -D_GNU_SOURCE -Iproto -Itracer -Isyscalls -Iagent agent proto tracer syscalls
 
 help:
-	@echo "all demo check check-fast check-ptrace check-user coverage-syscalls fuzz asan tsan race bench lint install clean"
+	@echo "all demo check check-fast check-ptrace check-user coverage-syscalls fuzz fuzz-config asan tsan race bench lint install clean"
 
 include tests/tests.mk tests/bench/bench.mk
 

@@ -91,7 +91,7 @@ deps:
 check: deps
 	@$(MAKE) --no-print-directory check-run
 
-check-run: all guests units
+check-run: all guests units $(B)/fuzz-config
 	@$(test_run)
 
 # Everything with calls trapped by ptrace stops.
@@ -109,6 +109,28 @@ check-fast: all guests units
 # Random file calls, natively and supervised, with new seeds each time: make fuzz SECONDS=1800
 fuzz: all $(G)/fuzz
 	@RT=$(abspath $(B))/remotefs-trace FUZZ=$(abspath $(G))/fuzz tests/fuzz/run-fuzz --seconds $(or $(SECONDS),20)
+
+# The reader of configurations, always sanitised: on a corpus and on what comes of it at random.
+config_fuzzed := $(addprefix $(B)/checked/,$(config_objs))
+CHECKED ?= -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+
+$(B)/checked/%.o: %.c $(B)/proto/remotefs.pb.h
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) $(CHECKED) -MMD -MP -c -o $@ $<
+
+$(B)/fuzz-config: tests/config/fuzz.c $(config_fuzzed)
+	$(CC) $(CPPFLAGS) $(CFLAGS) $(CHECKED) $(FUZZER) -o $@ $^ -lyaml -lpcre2-8
+
+# make fuzz-config SECONDS=300: with libFuzzer where clang has it, which finds its way further in.
+config_corpus := $(filter-out %.out,$(wildcard tests/config/good/* tests/config/bad/*))
+fuzz-config:
+	@if clang -fsanitize=fuzzer -x c /dev/null -c -o /dev/null 2>/dev/null; then \
+		$(MAKE) --no-print-directory B=build-fuzz CC=clang FUZZER="-fsanitize=fuzzer -DLIBFUZZER" \
+			CHECKED="$(CHECKED) -fsanitize=fuzzer-no-link" build-fuzz/fuzz-config && \
+		tests/config/run-libfuzzer build-fuzz $(or $(SECONDS),20) $(config_corpus); \
+	else \
+		$(MAKE) --no-print-directory $(B)/fuzz-config && $(B)/fuzz-config $(or $(SECONDS),20) $$$$ $(config_corpus); \
+	fi
 
 # Which guests make which call, on what.
 coverage-syscalls: all guests
@@ -138,5 +160,5 @@ sanitised: all guests units
 check-user: all guests units
 	@tests/run-as-user $(abspath $(B)) $(abspath $(G))
 
-.PHONY: apps coverage-syscalls fuzz guests units deps check check-run check-ptrace check-posix check-fast race asan tsan sanitised check-user
+.PHONY: apps coverage-syscalls fuzz fuzz-config guests units deps check check-run check-ptrace check-posix check-fast race asan tsan sanitised check-user
 .SECONDARY: $(guest_programs) $(unit_programs)

@@ -37,7 +37,7 @@ int command_verify_config(int argc, char **argv)
 		o.config_file = xstrdup(o.program_argv[0] ? o.program_argv[0] : CONFIG_DEFAULT_FILE);
 	r = r ? r : options_settle(&o);
 	if (!r)
-		config_print(&o.config);
+		config_print(&o.config, stdout);
 	options_free(&o);
 	return r < 0 ? 0 : r;
 }

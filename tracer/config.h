@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
 
 #include "source.h"
 
@@ -82,8 +83,8 @@ void config_read_environment(struct config *c);
 /* Finds what contradicts itself, once everybody has spoken. */
 void config_check(struct config *c);
 
-/* Prints C as JSON to standard output: in the form of a configuration file, keys in order, what nobody said left out. */
-void config_print(const struct config *c);
+/* Prints C as JSON to OUT: in the form of a configuration file, keys in order, what nobody said left out. */
+void config_print(const struct config *c, FILE *out);
 
 void config_free(struct config *c);
 

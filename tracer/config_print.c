@@ -4,52 +4,52 @@
 
 #include "config.h"
 
-static void print_string(const char *s)
+static void print_string(FILE *out, const char *s)
 {
-	putchar('"');
+	fputc('"', out);
 	for (; *s; s++) {
 		if (*s == '"' || *s == '\\')
-			printf("\\%c", *s);
+			fprintf(out, "\\%c", *s);
 		else if ((unsigned char)*s < 0x20 || *s == 0x7f)
-			printf("\\u%04x", (unsigned char)*s);
+			fprintf(out, "\\u%04x", (unsigned char)*s);
 		else
-			putchar(*s);
+			fputc(*s, out);
 	}
-	putchar('"');
+	fputc('"', out);
 }
 
-static void indent(int depth)
+static void indent(FILE *out, int depth)
 {
-	printf("%*s", 2 * depth, "");
+	fprintf(out, "%*s", 2 * depth, "");
 }
 
 /* Several values, a line for each. */
-static void print_values(const struct settings *s, int depth, bool pairs)
+static void print_values(FILE *out, const struct settings *s, int depth, bool pairs)
 {
-	puts(pairs ? "{" : "[");
+	fputs(pairs ? "{\n" : "[\n", out);
 	for (size_t i = 0; i < s->count; i++) {
-		indent(depth + 1);
+		indent(out, depth + 1);
 		if (pairs) {
-			print_string(s->items[i].key);
-			printf(": ");
+			print_string(out, s->items[i].key);
+			fputs(": ", out);
 		}
-		print_string(s->items[i].value);
-		puts(i + 1 < s->count ? "," : "");
+		print_string(out, s->items[i].value);
+		fputs(i + 1 < s->count ? ",\n" : "\n", out);
 	}
-	indent(depth);
-	putchar(pairs ? '}' : ']');
+	indent(out, depth);
+	fputc(pairs ? '}' : ']', out);
 }
 
-static void print_setting(const struct config_row *row, const struct settings *s, int depth)
+static void print_setting(FILE *out, const struct config_row *row, const struct settings *s, int depth)
 {
 	const char *value = s->items[s->count - 1].value;
 
 	if (row->kinds & (KIND_LIST | KIND_PAIRS))
-		print_values(s, depth, row->kinds & KIND_PAIRS);
+		print_values(out, s, depth, row->kinds & KIND_PAIRS);
 	else if (row->kinds & (KIND_BOOL | KIND_COUNT))
-		printf("%s", value);
+		fputs(value, out);
 	else
-		print_string(value);
+		print_string(out, value);
 }
 
 /* PATH is in the table TABLE, at any depth; "" is the outermost one. */
@@ -82,11 +82,11 @@ static bool has_entries(const struct config *c, const struct config_row *row)
 	return false;
 }
 
-static void print_table(const struct config *c, const char *table, int depth)
+static void print_table(const struct config *c, FILE *out, const char *table, int depth)
 {
 	size_t parts = 0;
 
-	putchar('{');
+	fputc('{', out);
 	for (size_t i = 0; i < config_row_count; i++) {
 		const struct config_row *row = &config_rows[i];
 		const char *name = entry_name(row->path);
@@ -95,24 +95,24 @@ static void print_table(const struct config *c, const char *table, int depth)
 		if (!is_within(row->path, table) || name != row->path + strlen(table) + (*table != 0) ||
 		    (!entries && !is_said(c, row)))
 			continue;
-		puts(parts++ ? "," : "");
-		indent(depth + 1);
-		print_string(name);
-		printf(": ");
+		fputs(parts++ ? ",\n" : "\n", out);
+		indent(out, depth + 1);
+		print_string(out, name);
+		fputs(": ", out);
 		if (entries)
-			print_table(c, row->path, depth + 1);
+			print_table(c, out, row->path, depth + 1);
 		else
-			print_setting(row, &c->of[row->id], depth + 1);
+			print_setting(out, row, &c->of[row->id], depth + 1);
 	}
 	if (parts) {
-		putchar('\n');
-		indent(depth);
+		fputc('\n', out);
+		indent(out, depth);
 	}
-	putchar('}');
+	fputc('}', out);
 }
 
-void config_print(const struct config *c)
+void config_print(const struct config *c, FILE *out)
 {
-	print_table(c, "", 0);
-	putchar('\n');
+	print_table(c, out, "", 0);
+	fputc('\n', out);
 }

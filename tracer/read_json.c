@@ -282,7 +282,8 @@ struct value *json_read(const struct source *s, struct problems *p)
 		return NULL;
 	}
 	struct value *root = json_value(&r);
-	skip_space(&r);
+	if (root)
+		skip_space(&r);
 	if (root && r.at < s->len) {
 		unexpected(&r, "the end of the file");
 		value_free(root);
