@@ -66,7 +66,8 @@ static int fill_unreadable(struct call *c, struct ofd *o)
 	rfs_Attr attr;
 	int rc = remote_attr(c, o, &attr);
 
-	if (!rc && !attr.size)
+	/* With what tasks have appended, and was not brought yet, it is not empty any more. */
+	if (!rc && !attr.size && !o->image->sync)
 		return image_fill_from(c, o, "", 0, true);
 	rc = rc ? rc : call_rpc(c, o->mount, &req, NULL, 0, &rep);
 	if (rc)

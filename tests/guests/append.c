@@ -187,6 +187,23 @@ static void low_both_ways(void)
 	show_file("lines.txt");
 }
 
+/* The second one cannot be read either, and the file is empty at the target. */
+static void low_twice(void)
+{
+	int fd = SHOWFD(sys(open, P("lines.txt"), O_WRONLY | O_APPEND | O_TRUNC)), other = SHOWFD(sys(open, P("lines.txt"), O_WRONLY));
+
+	section("low twice");
+	SHOW(sys(dup2, fd, 72));
+	SHOW(sys(dup2, other, 73));
+	SHOW(sys(write, 72, "appended", 8));
+	SHOW(sys(write, 73, "before", 6));
+	close(72);
+	close(73);
+	close(fd);
+	close(other);
+	show_file("lines.txt");
+}
+
 int main(int argc, char **argv)
 {
 	guest_init(argc, argv);
@@ -197,5 +214,6 @@ int main(int argc, char **argv)
 	low();
 	appends_no_longer();
 	low_both_ways();
+	low_twice();
 	return 0;
 }
