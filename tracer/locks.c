@@ -143,7 +143,8 @@ static void note_if_held(int fd, struct ofd *o, void *arg)
 {
 	struct hold *h = *hold_slot(o->node, *(uint64_t *)arg);
 
-	if (h)
+	/* fs/open.c, filp_flush(): the close of an O_PATH descriptor leaves locks alone. */
+	if (h && !(o->flags & O_PATH))
 		note_fd(h, fd, o->handle);
 }
 
@@ -226,7 +227,7 @@ bool locks_held(pid_t tid, const struct ofd *o)
 
 void locks_closing(pid_t tid, const struct ofd *o)
 {
-	struct hold **slot = holds ? hold_slot(o->node, locks_owner(tid)) : NULL;
+	struct hold **slot = holds && !(o->flags & O_PATH) ? hold_slot(o->node, locks_owner(tid)) : NULL;
 
 	if (slot && *slot)
 		hold_release(slot);

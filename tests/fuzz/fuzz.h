@@ -84,8 +84,8 @@ int pick_slot(void);
 /* Puts the result FD of a call into a random slot, closing what was there, and says so. */
 void keep_fd(long fd);
 void keep_fd_at(int slot, long fd);
-/* Whether FD's description has one of dup2's numbers, too. */
-bool is_low_too(int fd);
+/* Whether this process has had record locks of FD's file. */
+bool has_been_locked(int fd);
 /* True when calls on FD could wait: a pipe or a FIFO. */
 bool may_block(int fd);
 

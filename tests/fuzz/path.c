@@ -1,6 +1,4 @@
 /* Random descriptors, paths, sizes and addresses. */
-#include <linux/kcmp.h>
-
 #include "fuzz.h"
 
 int slots[SLOTS];
@@ -28,15 +26,6 @@ static const char *name(void)
 }
 
 /* ---- descriptors ---- */
-
-bool is_low_too(int fd)
-{
-	bool low = false;
-
-	for (int i = 0; i < SLOTS && !low; i++)
-		low = syscall(SYS_kcmp, getpid(), getpid(), KCMP_FILE, fd, HOME + i) == 0;
-	return low;
-}
 
 int pick_slot(void)
 {

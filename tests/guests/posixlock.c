@@ -285,6 +285,9 @@ static void ranges_of_closes(void)
 
 	section("close_range");
 	SHOW(lock(fd, F_WRLCK, 0, 10));
+	close(SHOWFD(sys(open, P("lines.txt"), O_PATH)));
+	SEEN();
+	SHOW(lock(fd, F_WRLCK, 0, 10));
 	SHOW(sys(close_range, other, other, 4)); /* CLOSE_RANGE_CLOEXEC closes nothing */
 	SEEN();
 	SHOW(sys(close_range, other, other, 0));
