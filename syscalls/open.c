@@ -361,7 +361,7 @@ long sys_openat2(struct call *c)
 			return CALL_CONTINUE;
 	memcpy(&how, bytes, sizeof(how));
 	if (how.flags != (uint64_t)(unsigned)known_flags(how.flags) || how.resolve & ~(uint64_t)OPEN2_RESOLVE || how.mode & ~07777ull ||
-	    (how.mode && !(how.flags & (O_CREAT | O_UNNAMED))))
+	    (how.mode && !(how.flags & (O_CREAT | O_UNNAMED))) || (how.resolve & RESOLVE_BENEATH && how.resolve & RESOLVE_IN_ROOT))
 		return CALL_CONTINUE;
 	return open_common(c, (int)c->arg[0], c->arg[1], (int)how.flags, (unsigned)how.mode, how.resolve);
 }

@@ -130,6 +130,8 @@ long overlay_place(struct call *c, struct place *p, int flags)
 		return rc;
 	if (p->dir) {
 		p->mount = p->dir->mount; /* that may have changed while we waited */
+		if (*text == '/' && flags & PLACE_BENEATH)
+			return -EXDEV;
 		if (!S_ISDIR(p->dir->node->attr.mode))
 			return -ENOTDIR;
 		rc = overlay_name(c, p->dir, base);

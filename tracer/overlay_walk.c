@@ -197,6 +197,19 @@ static int found_dir(struct walk *w, struct overlay_found *f)
 	return found(w, f, OVERLAY_IN_UPPER, "", 0);
 }
 
+/*
+ * NAME is not in the directory where the walk is. That it is too long is found by its file system last of all: for who makes or takes names, after
+ * the other name's directory has been looked at, too.
+ */
+static int found_nothing(struct walk *w, struct overlay_found *f, const char *name, size_t n, bool last)
+{
+	bool two = w->flags & (PLACE_MAKE | PLACE_TAKE) && !(w->flags & PLACE_OPEN);
+
+	if (n > NAME_MAX && !(last && two))
+		return -ENAMETOOLONG;
+	return last ? found(w, f, OVERLAY_NOTHING, name, n) : -ENOENT;
+}
+
 /* O_CREAT of a name with a slash behind it is an error whatever is there (open_last_lookups of fs/namei.c). */
 static bool creates(const struct walk *w)
 {
@@ -352,9 +365,21 @@ static int lower_absent(struct walk *w, size_t len, struct overlay_found *f)
 		last -= parent;
 		len -= parent;
 	}
-	if (len - last > NAME_MAX)
-		return -ENAMETOOLONG;
-	return found(w, f, OVERLAY_NOTHING, w->next + last, len - last);
+	return found_nothing(w, f, w->next + last, len - last, !w->next[len + strspn(w->next + len, "/")]);
+}
+
+/* Where in the LEN bytes at NAMES one ends that no file system has; 0 when there is none. */
+static size_t end_of_long_name(const char *names, size_t len)
+{
+	for (size_t i = 0; i < len;) {
+		size_t n = strcspn(names + i, "/");
+
+		i += n;
+		if (n > NAME_MAX)
+			return i;
+		i += strspn(names + i, "/");
+	}
+	return 0;
 }
 
 /* The names from NEXT on are looked up in the lower layer, as many as there are before a "..". */
@@ -362,11 +387,14 @@ static int lower_step(struct walk *w, struct overlay_found *f)
 {
 	size_t len = plain_run(w->next);
 	bool last = !w->next[len + strspn(w->next + len, "/")];
+	size_t too_long = end_of_long_name(w->next, len);
 	char path[PATH_MAX];
 	rfs_Attr attr;
-	int rc = join_names(w->lower, w->next, len, path);
 
 	f->slash = w->next[len] == '/';
+	if (too_long)
+		return lower_absent(w, too_long, f);
+	int rc = join_names(w->lower, w->next, len, path);
 	rc = rc ? rc : overlay_lower_attr(w->c, w->ov, path, &attr);
 	if (!rc && last && f->slash && creates(w))
 		return -EISDIR;
@@ -420,8 +448,10 @@ static int walk_step(struct walk *w, struct overlay_found *f)
 
 	if (!n)
 		return found_dir(w, f);
-	if (n > NAME_MAX)
-		return -ENAMETOOLONG;
+	if (n > NAME_MAX) {
+		f->slash = w->next[n] == '/';
+		return found_nothing(w, f, w->next, n, last);
+	}
 	snprintf(name, sizeof(name), "%.*s", (int)n, w->next);
 	if (!strcmp(name, ".") || !strcmp(name, ".."))
 		return dot_step(w, n, last, f);
@@ -436,7 +466,7 @@ static int walk_step(struct walk *w, struct overlay_found *f)
 		return -errno;
 	if (*w->lower && !upper_is_gone(w->dir, name))
 		return lower_step(w, f);
-	return last ? found(w, f, OVERLAY_NOTHING, name, n) : -ENOENT;
+	return found_nothing(w, f, name, n, last);
 }
 
 int overlay_find(struct call *c, struct overlay *ov, const char *base, const char *text, int flags, struct overlay_found *f)
