@@ -28,6 +28,7 @@ struct taken {
 	bool in_upper;
 	bool below;           /* the lower layer has something at this name, which shows through if nothing hides it */
 	bool exists;
+	int absent;           /* without: why */
 	unsigned mode;        /* of what the program sees there */
 	rfs_Attr attr;        /* with below */
 };
@@ -68,6 +69,9 @@ static int taken_find(struct call *c, const struct place *p, struct taken *t)
 		t->dot = true;
 		return 0;
 	}
+	t->absent = strlen(name + 1) > NAME_MAX ? -ENAMETOOLONG : -ENOENT;
+	if (t->absent != -ENOENT)
+		return 0;
 	int rc = overlay_lower_of(c, t->ov, t->path, t->lower, &t->attr);
 	if (rc && rc != -ENOENT && rc != -ENOTDIR && rc != -ELOOP)
 		return rc;
@@ -179,7 +183,7 @@ long overlay_unlink(struct call *c, struct place *p, bool rmdir, struct overlay_
 	if (t.dot)
 		return ends_in_dot(p->path) ? 0 : rmdir ? -EBUSY : -EISDIR;
 	if (!t.exists)
-		return -ENOENT;
+		return t.absent;
 	if (t.slash && !rmdir)
 		return S_ISDIR(t.mode) ? -EISDIR : -ENOTDIR;
 	CLEANUP_FD int dir = open_parent(c, &t, true);
@@ -240,9 +244,9 @@ long overlay_rename(struct call *c, struct place *from, struct place *to, unsign
 	if (a.dot || b.dot)
 		return !a.dot && flags & RENAME_NOREPLACE ? -EEXIST : -EBUSY;
 	if (!a.exists)
-		return -ENOENT;
-	if (!b.exists && flags & RENAME_EXCHANGE)
-		return -ENOENT;
+		return a.absent;
+	if (!b.exists && (flags & RENAME_EXCHANGE || b.absent != -ENOENT))
+		return b.absent;
 	if (b.exists && flags & RENAME_NOREPLACE)
 		return -EEXIST;
 	if (!S_ISDIR(a.mode) && (a.slash || (!(flags & RENAME_EXCHANGE) && b.slash)))
@@ -262,15 +266,15 @@ long overlay_rename(struct call *c, struct place *from, struct place *to, unsign
 
 void overlay_renamed(struct call *c, const struct place *from, const struct place *to, unsigned flags)
 {
+	static const char aside[] = "exchanged"; /* no path: it has no slash in front */
 	struct overlay *ov = from->mount->overlay;
 	char a[PATH_MAX], b[PATH_MAX];
 
 	merged_path(from, a);
 	merged_path(to, b);
-	/* No path has this name: it has no slash in front. */
 	if (flags & RENAME_EXCHANGE)
-		overlay_moved(c, ov, b, "-");
+		overlay_moved(c, ov, b, aside);
 	overlay_moved(c, ov, a, b);
 	if (flags & RENAME_EXCHANGE)
-		overlay_moved(c, ov, "-", a);
+		overlay_moved(c, ov, aside, a);
 }
