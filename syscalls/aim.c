@@ -11,10 +11,10 @@
 #include "overlay.h"
 #include "rules.h"
 
-long aim_path(struct call *c, int dirfd, uint64_t path, int flags, struct place *p)
+static long aim_at(struct call *c, int dirfd, uint64_t path, int flags, int how, struct place *p)
 {
-	int intent = (flags & AIM_CHANGE ? PLACE_CHANGE : 0) | (flags & AIM_MAKE ? PLACE_MAKE : 0);
-	long rc = place_resolve(c, dirfd, path, place_flags(flags) | intent, p);
+	how |= (flags & AIM_CHANGE ? PLACE_CHANGE : 0) | (flags & AIM_MAKE ? PLACE_MAKE : 0);
+	long rc = place_resolve(c, dirfd, path, place_flags(flags) | how, p);
 
 	if (rc || p->behalf)
 		return rc;
@@ -22,6 +22,11 @@ long aim_path(struct call *c, int dirfd, uint64_t path, int flags, struct place 
 		return CALL_CONTINUE;
 	call_remote(c, p->mount);
 	return 0;
+}
+
+long aim_path(struct call *c, int dirfd, uint64_t path, int flags, struct place *p)
+{
+	return aim_at(c, dirfd, path, flags, 0, p);
 }
 
 long aim_fd(struct call *c, int fd, int flags, struct place *p)
@@ -51,7 +56,7 @@ long aim_path_or_fd(struct call *c, int dirfd, uint64_t path, int flags, struct 
 
 	if (flags & AT_EMPTY_PATH && dirfd != AT_FDCWD && (!path || !mem_read_string(c->tid, path, text, sizeof(text))))
 		return aim_fd(c, dirfd, flags, p);
-	return aim_path(c, dirfd, path, flags, p);
+	return aim_at(c, dirfd, path, flags, flags & AT_EMPTY_PATH ? PLACE_NULL_OK : 0, p);
 }
 
 /* What was known of ATTR's file is known no longer, by whatever name. */

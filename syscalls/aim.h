@@ -20,7 +20,7 @@ long aim_path(struct call *c, int dirfd, uint64_t path, int flags, struct place 
 /* Descriptor FD itself, with AIM_ FLAGS: 0 with P filled in, -EBADF for an O_PATH descriptor. CALL_CONTINUE: it is the kernel's. */
 long aim_fd(struct call *c, int fd, int flags, struct place *p);
 
-/* aim_path, for calls that take AT_EMPTY_PATH for a descriptor's own file and no O_PATH descriptor then. */
+/* aim_path, for calls that take AT_EMPTY_PATH, and NULL with it, for a descriptor's own file and no O_PATH descriptor then. */
 long aim_path_or_fd(struct call *c, int dirfd, uint64_t path, int flags, struct place *p);
 
 /*

@@ -200,7 +200,8 @@ static long get_status(const struct ofd *o)
 
 static long set_status(struct call *c, struct ofd *o, int flags)
 {
-	const int settable = O_APPEND | O_NONBLOCK | O_DIRECT | O_NOATIME;
+	/* Files have no fasync() that would set O_ASYNC. */
+	const int settable = O_APPEND | O_NONBLOCK | O_DIRECT | O_NOATIME | (o->shadow ? O_ASYNC : 0);
 	int rc = o->flags & ~flags & O_APPEND ? sync_anywhere(c, o) : 0;
 
 	if (rc)

@@ -151,6 +151,15 @@ static bool is_change(uint32_t request)
 	return request == FS_IOC_SETFLAGS || request == FS_IOC_SETVERSION || request == FS_IOC_FSSETXATTR;
 }
 
+/* What F_SETFL does by another name: FLAG as the call's argument says. */
+static void note_status(struct call *c, struct ofd *o, int flag)
+{
+	int on;
+
+	if (call_read(c, c->arg[2], &on, sizeof(on)) == 0)
+		o->flags = on ? o->flags | flag : o->flags & ~flag;
+}
+
 long sys_ioctl(struct call *c)
 {
 	struct ofd *o = ofd_by_fd(c->tid, (int)c->arg[0]);
@@ -162,6 +171,10 @@ long sys_ioctl(struct call *c)
 	long rc = aim_fd(c, (int)c->arg[0], is_change(request) ? AIM_CHANGE : 0, &p);
 	if (rc)
 		return rc;
+	if (request == FIONBIO)
+		note_status(c, o, O_NONBLOCK);
+	else if (request == FIOASYNC && o->shadow)
+		note_status(c, o, O_ASYNC);
 	if (o->channel)
 		return flow_ioctl(c, o, request);
 	if (request == FIONREAD && S_ISREG(o->node->attr.mode) && o->io == OFD_EMULATED)

@@ -6,6 +6,8 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -237,12 +239,31 @@ static ssize_t give_local(struct call *c, struct end *out, const uint8_t *buf, s
 	return n;
 }
 
+/* A device has its own mind about what may be spliced to it. */
+static ssize_t give_device(struct call *c, struct end *out, const uint8_t *buf, size_t len)
+{
+	CLEANUP_FD int staged = memfd_create("splice", MFD_CLOEXEC);
+	off_t at = 0;
+	ssize_t n;
+
+	if (staged < 0 || pwrite(staged, buf, len, 0) != (ssize_t)len)
+		return -ENOMEM;
+	notify_promote();
+	state_unlock();
+	n = sendfile(out->fd, staged, &at, len);
+	n = n < 0 ? -errno : n;
+	state_lock();
+	return n;
+}
+
 ssize_t end_give(struct call *c, struct end *out, const uint8_t *buf, size_t len, int64_t *to)
 {
 	uint64_t end;
 
 	if (end_is_channel(out))
 		return give_channel(c, out, buf, len);
+	if (S_ISCHR(out->type))
+		return give_device(c, out, buf, len);
 	if (S_ISSOCK(out->type))
 		return give_socket(c, out, buf, len);
 	int64_t at = to ? *to : end_pos(out);

@@ -27,6 +27,16 @@ struct whose {
 #define BY_FD(c) ((struct whose){ (int)(c)->arg[0], true, 0, 0 })
 #define BY_AT(c) ((struct whose){ (int)(c)->arg[0], false, (c)->arg[1], (int)(c)->arg[2] })
 
+/* Since 6.13 AT_FDCWD is the working directory for fgetxattr and fsetxattr, as it is elsewhere; before it was no descriptor. */
+static struct whose by_fd_or_cwd(const struct call *c)
+{
+	const struct whose cwd = { AT_FDCWD, false, 0, AT_EMPTY_PATH };
+
+	if ((int)c->arg[0] != AT_FDCWD || (fgetxattr(AT_FDCWD, "user.none", NULL, 0) < 0 && errno == EBADF))
+		return BY_FD(c);
+	return cwd;
+}
+
 /* The name at ADDR, or CALL_CONTINUE: the kernel refuses it before it looks at the path. */
 static long read_name(struct call *c, uint64_t addr, char name[XATTR_NAME_MAX + 1])
 {
@@ -129,7 +139,7 @@ long sys_lgetxattr(struct call *c)
 
 long sys_fgetxattr(struct call *c)
 {
-	return get(c, BY_FD(c), c->arg[1], c->arg[2], c->arg[3]);
+	return get(c, by_fd_or_cwd(c), c->arg[1], c->arg[2], c->arg[3]);
 }
 
 /* struct xattr_args of linux/xattr.h, since 6.13. */
@@ -253,7 +263,7 @@ long sys_lsetxattr(struct call *c)
 
 long sys_fsetxattr(struct call *c)
 {
-	return set(c, BY_FD(c), c->arg[1], c->arg[2], c->arg[3], (int)c->arg[4]);
+	return set(c, by_fd_or_cwd(c), c->arg[1], c->arg[2], c->arg[3], (int)c->arg[4]);
 }
 
 long sys_setxattrat(struct call *c)

@@ -93,7 +93,7 @@ static bool same_device(int a, int b)
 {
 	struct stat x, y;
 
-	return sys(fstat, a, &x) || sys(fstat, b, &y) || x.st_dev == y.st_dev;
+	return sys(fstat, a, &x) || sys(fstat, b, &y) || !S_ISREG(x.st_mode) || !S_ISREG(y.st_mode) || x.st_dev == y.st_dev;
 }
 
 /*

@@ -2,6 +2,9 @@
 #include <sys/ioctl.h>
 #include <sys/sysmacros.h>
 
+#include <sys/ioctl.h>
+#include <sys/sendfile.h>
+
 #include "guest.h"
 
 static char buf[3 << 20];
@@ -19,6 +22,35 @@ static bool all(const char *p, size_t n, char c)
 		n--;
 	}
 	return !n;
+}
+
+/* With pipes and files; what is random stays unseen. */
+static void splices(int fd)
+{
+	int file = sys(open, P("hello.txt"), O_RDWR), p[2];
+	struct iovec v = { buf, 3 };
+	off_t at = 3;
+
+	if (pipe2(p, O_NONBLOCK) < 0)
+		return;
+	SHOW(sys(splice, fd, NULL, p[1], NULL, 100, 0));
+	SHOW(sys(read, p[0], buf, sizeof(buf)));
+	SHOW(sys(write, p[1], "hello", 5));
+	SHOW(sys(splice, p[0], NULL, fd, NULL, 3, 0));
+	SHOW(sys(read, p[0], buf, sizeof(buf)));
+	SHOW(sys(sendfile, p[1], fd, NULL, 100));
+	SHOW(sys(read, p[0], buf, sizeof(buf)));
+	SHOW(sys(sendfile, fd, file, NULL, 3));
+	SHOW(sys(sendfile, fd, file, &at, 3));
+	SHOW(sys(sendfile, fd, -1, NULL, 3));
+	SHOW(sys(splice, fd, NULL, file, NULL, 3, 0));
+	SHOW(sys(splice, fd, NULL, -1, NULL, 3, 0));
+	SHOW(sys(tee, fd, p[1], 3, 0));
+	SHOW(sys(vmsplice, fd, &v, 1, 0));
+	SHOW(sys(copy_file_range, fd, NULL, file, NULL, 3, 0));
+	close(file);
+	close(p[0]);
+	close(p[1]);
 }
 
 static void try(const char *name, int flags)
@@ -55,6 +87,12 @@ static void try(const char *name, int flags)
 	SHOW(sys(ftruncate, fd, 0));
 	SHOW(sys(fsync, fd));
 	SHOW(sys(ioctl, fd, 0x5401, buf));
+	SHOW(sys(ioctl, fd, FIONREAD, buf));
+	SHOW(sys(fallocate, fd, 3, 0, 100));
+	SHOW(sys(fallocate, fd, 0, 0, 0));
+	SHOW(sys(fallocate, fd, 0x4000, 0, 100));
+	SHOW(sys(mmap, NULL, 8192, PROT_READ, MAP_SHARED, fd, -4096L));
+	splices(fd);
 	SHOW(sys(getdents64, fd, buf, 100));
 	SHOW(sys(fcntl, fd, F_GETFL) & ~O_LARGEFILE);
 	close(fd);
@@ -85,6 +123,10 @@ int main(int argc, char **argv)
 	close(fd);
 	SHOW(sys(write, low, "gone", 4));
 	SHOW(sys(read, low, buf, 4));
+	fd = SHOWFD(sys(open, P("null"), O_WRONLY));
+	SHOW(sys(write, fd, BAD_LOW, 70000));
+	SHOW(sys(write, fd, BAD_KERNEL, 70000));
+	close(fd);
 	close(low);
 	fd = SHOWFD(sys(open, P("zero"), O_RDONLY));
 	low = dup2(fd, 77);

@@ -75,6 +75,17 @@ static void nonblocking(void)
 	show_poll("writer, 5 bytes", w);
 	SHOW(sys(ioctl, r, FIONREAD, buf));
 	printf("there: %d\n", *(int *)buf);
+	for (int on = 0; on < 2; on++) {
+		int off = !on;
+
+		SHOW(sys(ioctl, r, FIOASYNC, &off));
+		SHOW(sys(ioctl, r, FIONBIO, &on));
+		SHOW(sys(fcntl, r, F_GETFL) & ~O_LARGEFILE);
+		SHOW(sys(fcntl, r, F_SETFL, O_ASYNC | O_NONBLOCK));
+		SHOW(sys(fcntl, r, F_GETFL) & ~O_LARGEFILE);
+		SHOW(sys(fcntl, r, F_SETFL, O_NONBLOCK));
+	}
+	SHOW(sys(ioctl, r, FIONBIO, BAD_LOW));
 	r2 = SHOWFD(sys(open, P("f1"), O_RDONLY | O_NONBLOCK));
 	show_data("two of it", buf, SHOW(sys(read, r2, buf, 2)));
 	show_data("the rest", buf, SHOW(sys(read, r, buf, 100)));

@@ -365,6 +365,25 @@ static void coherent(void)
 	close(fd);
 }
 
+/* The working directory, which some of these find by the descriptor AT_FDCWD since 6.13. */
+static void here(void)
+{
+	char buf[256];
+
+	section("AT_FDCWD");
+	if (chdir(P("dir")) < 0)
+		return;
+	SHOW(sys(fsetxattr, AT_FDCWD, "user.here", "value", 5, 0));
+	SHOW(sys(fgetxattr, AT_FDCWD, "user.here", buf, sizeof(buf)));
+	SHOW(AT(set, AT_FDCWD, NULL, AT_EMPTY_PATH, "user.null", "v", 1, 0));
+	SHOW(AT(set, AT_FDCWD, "", AT_EMPTY_PATH, "user.empty", "v", 1, 0));
+	SHOW(AT(set, AT_FDCWD, NULL, 0, "user.none", "v", 1, 0));
+	show_names("flistxattr", buf, sys(flistxattr, AT_FDCWD, buf, sizeof(buf)));
+	show_names("listxattr", buf, sys(listxattr, P("dir"), buf, sizeof(buf)));
+	SHOW(sys(fremovexattr, AT_FDCWD, "user.here"));
+	list("dir");
+}
+
 int main(int argc, char **argv)
 {
 	guest_init(argc, argv);
@@ -377,5 +396,6 @@ int main(int argc, char **argv)
 	at();
 	acls();
 	coherent();
+	here();
 	return 0;
 }
