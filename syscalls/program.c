@@ -103,8 +103,8 @@ static int copy_file(struct call *c, struct ofd *o, int src, const char *path, s
 	uint64_t size = o->node->attr.size;
 	state_unlock();
 	rc = copy_all(src, fd, size);
-	rc = rc ? rc : classify_and_patch(fd, info);
 	state_lock();
+	rc = rc ? rc : classify_and_patch(fd, info);
 	return rc ? rc : fcntl(fd, F_DUPFD_CLOEXEC, 0);
 }
 

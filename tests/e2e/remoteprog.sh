@@ -29,6 +29,13 @@ equal "no such program" "remotefs-trace: /opt/bin/none: no such program, neither
 chmod 644 "$R/opt/bin/told"
 equal "not executable" "remotefs-trace: /opt/bin/told: Permission denied 126" "$(echo $(run /opt/bin/told; echo $?))"
 
+# --target: the lists that keep programs' files local are about programs that are here.
+mkdir -p "$R/srv/bin"
+cp "$R/opt/bin/there" "$R/srv/bin/there"
+equal "under --target its libraries and /etc are the target's" "of the target" \
+	"$(within 10 "$RT" --target "dir/$R" -- sh -c '/srv/bin/there -c "read line </etc/name; echo \$line"' 2>&1)"
+equal "… and a local program's are not" "sh: 1: cannot open /etc/name: No such file" "$(within 10 "$RT" --target "dir/$R" -- sh -c 'read x </etc/name' 2>&1)"
+
 run -o "$work/log" sh -c '/opt/bin/there -c :; exit 3' >/dev/null
 loader=$(ldd /bin/dash | grep -o '/[^ ]*ld-linux[^ ]*')
 lib=$(ldd /bin/dash | grep -o '/[^ ]*libc.so[^ ]*')

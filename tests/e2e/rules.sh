@@ -78,6 +78,26 @@ lists() {
 		'tell("ro", os.fchmod, os.open(D + "/ro/file", os.O_RDONLY), 0o600)' --mode write "${rules[@]}"
 }
 
+overlaid() {
+	local rules=("${whole[@]}" --mode overlay --local "^$D/local/" --read-only "^$D/ro/" --read-write "^$D/rw/" --not-found "^$D/gone")
+	calls "mode overlay" "file:ok:x local:ok:x ro:ok:ENOENT rw:ok:x gone:ENOENT:ENOENT file:xhere" \
+		'def both(n):
+    for f in (lambda: write(D + n, flags=os.O_CREAT), lambda: text(D + n)):
+        try: yield f() or "ok"
+        except OSError as e: yield errno.errorcode[e.errno]
+for n in "/new", "/local/new", "/ro/new", "/rw/new", "/gone": print((n.split("/")[1] if n != "/new" else "file"), *both(n), sep=":")
+write(D + "/file"); tell("file", text, D + "/file")' "${rules[@]}"
+	equal "… and where it went" "$D/local/new $D/ro/new $root$D/rw/new there" \
+		"$(echo $(find "$D" "$root$D" -name new | sort) "$(cat "$root$D/file")")"
+	find "$D" "$root$D" -name new -delete
+	calls "… between its parts" "a:EXDEV b:EXDEV c:EXDEV d:ok e:there" \
+		'tell("a", os.rename, D + "/file", D + "/rw/x"); tell("b", os.rename, D + "/rw/file", D + "/x"); tell("c", os.link, D + "/local/file", D + "/x")
+tell("d", os.rename, D + "/file", D + "/y"); tell("e", text, D + "/y")' "${rules[@]}"
+	says "… of --target" "x only there $(head -1 /etc/passwd)" "$RT" --target "dir/$root" --mode overlay -- \
+		busybox sh -c 'echo x >/srv/only/new; cat /srv/only/new /srv/only/file; head -n 1 /etc/passwd'
+	equal "… leaves the target as it was" file "$(ls "$root/srv/only")"
+}
+
 paths() {
 	local rules=("${whole[@]}" --mode write --local "^$D/local(/|$)" --map "^$D/old/=$D/rw/" --map "^$D/lo/=$D/local/")
 	calls "relative to a remote cwd" "a:there b:here/local c:there/rw cwd:$D" \
@@ -157,8 +177,11 @@ defaults() {
 	rm -rf "$S"
 }
 
+# Commands take no options before their name.
+plain=${AGENT%/*}/remotefs-trace
+
 explained() {
-	local explain=("$RT" explain --target "dir/$root" --mode read)
+	local explain=("$plain" explain --target "dir/$root" --mode read)
 	says "explain: the mode" "/srv/x: remote dir:$root /srv/x (mode read)" "${explain[@]}" /srv/x
 	says "explain: a write" "/srv/x: local /srv/x (mode read)" "${explain[@]}" /srv/x --write
 	says "explain: a default list" '/etc/hosts: remote dir:'"$root"' /etc/hosts (default read_only "^/etc/hosts$")' "${explain[@]}" /etc/hosts
@@ -166,11 +189,11 @@ explained() {
 	says "explain: a rule and a mapping" '/old/x: remote dir:'"$root"' /new/x (read_write "^/new", --read-write; mapping "^/old", --map)' \
 		"${explain[@]}" --map ^/old=/new --read-write ^/new /old/x
 	says "explain: not found" '/a/b: not found (not_found "b$", --not-found)' "${explain[@]}" --not-found 'b$' /a/c/../b
-	says "explain: a mount" "/m/x: remote dir:$root /srv/only/x (mode write)" "$RT" explain --mode write --mount "/m=dir/$root:/srv/only" /m/x
-	says "explain: no mount" "/x: local /x (no mount)" "$RT" explain --mount "/m=dir/$root" /x
+	says "explain: a mount" "/m/x: remote dir:$root /srv/only/x (mode write)" "$plain" explain --mode write --mount "/m=dir/$root:/srv/only" /m/x
+	says "explain: no mount" "/x: local /x (no mount)" "$plain" explain --mount "/m=dir/$root" /x
 	mkdir -p "$work/conf"
 	printf '{"feature": {"fs": {"mode": "write",\n  "local": ["^/srv/x"]}}, "target": "dir/%s"}\n' "$root" >"$work/conf/m.json"
-	says "explain: by a file" "/srv/x: local /srv/x (local \"^/srv/x\", $work/conf/m.json:2:13)" "$RT" explain -f "$work/conf/m.json" /srv/x
+	says "explain: by a file" "/srv/x: local /srv/x (local \"^/srv/x\", $work/conf/m.json:2:13)" "$plain" explain -f "$work/conf/m.json" /srv/x
 	within 10 "$RT" --target "dir/$root" --local '(?=a)' true >"$work/out" 2>&1
 	equal "a pattern that is refused: status" 2 $?
 	equal "a pattern that is refused" \
@@ -183,7 +206,7 @@ table() {
 	while IFS=$'\t' read -r mode path intent want; do
 		[ -n "$want" ] || continue
 		case $path in /work/* | */prog/*) continue ;; esac # these are of the program and its cwd
-		got=$(cd / && HOME=/home/user TMPDIR= "$RT" explain --target dir/srv --mode "$mode" --read-write '/pain/read_write.*\.a' \
+		got=$(cd / && HOME=/home/user TMPDIR= "$plain" explain --target dir/srv --mode "$mode" --read-write '/pain/read_write.*\.a' \
 			--read-only '/pain/read_only.*\.a' --local '/pain/local.*\.a' --not-found '/pain/not_found.*\.a' \
 			$([ "$intent" = write ] && echo --write) -- "$path")
 		got=${got#"$path: "}
@@ -204,6 +227,7 @@ guests() {
 guests mapped openat2 read write stat rename unlink xattr truncate mmap inotify
 guests mapped-here openat2 append stat access inotify coherence mixed
 lists
+overlaid
 paths
 rights
 defaults
