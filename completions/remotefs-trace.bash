@@ -13,6 +13,9 @@ _remotefs_trace_target()
 	local before=$1 word=$2 dir
 
 	case $word in
+	pid/*)
+		_remotefs_trace_words "$(printf "${before}pid/%s " $(cd /proc && echo [0-9]*))" "$before$word"
+		;;
 	dir/*)
 		compopt -o nospace -o filenames 2>/dev/null
 		while IFS= read -r dir; do
@@ -21,7 +24,7 @@ _remotefs_trace_target()
 		;;
 	*)
 		compopt -o nospace 2>/dev/null
-		_remotefs_trace_words "${before}dir/ ${before}exec:" "$before$word"
+		_remotefs_trace_words "${before}dir/ ${before}pid/ ${before}exec:" "$before$word"
 		;;
 	esac
 }
@@ -30,7 +33,9 @@ _remotefs_trace_target()
 _remotefs_trace_takes_word()
 {
 	case $1 in
-	--target | --mount | --mode | --fs-mode | --stats | --trap | --fd-numbering | --context | --target-namespace | --agent-startup-timeout | -n) return 0 ;;
+	--target | --mount | --mode | --fs-mode | --stats | --trap | --fd-numbering | --overlay-dir) return 0 ;;
+	--context | --target-namespace | --agent-startup-timeout | -n | -x) return 0 ;;
+	--map | --not-found | --read-write | --read-only | --local | --env-*) return 0 ;;
 	--*) return 1 ;;
 	-[trTyqcv]*[oes] | -[oes]) return 0 ;;
 	esac
@@ -97,7 +102,7 @@ _remotefs_trace()
 		return
 		;;
 	--mode | --fs-mode)
-		_remotefs_trace_words "read write local" "$cur"
+		_remotefs_trace_words "overlay read write local localwithoverrides" "$cur"
 		return
 		;;
 	--trap)
@@ -108,7 +113,7 @@ _remotefs_trace()
 		_remotefs_trace_words "high posix" "$cur"
 		return
 		;;
-	-o | -[!-]*o | --stats)
+	-o | -[!-]*o | --stats | --env-file)
 		compopt -o filenames 2>/dev/null
 		COMPREPLY=($(compgen -f -- "$cur"))
 		return
@@ -121,7 +126,12 @@ _remotefs_trace()
 		_remotefs_trace_words "%file %desc %process all none" "$cur"
 		return
 		;;
-	-s | -[!-]*s)
+	--overlay-dir)
+		compopt -o filenames 2>/dev/null
+		COMPREPLY=($(compgen -d -- "$cur"))
+		return
+		;;
+	-s | -[!-]*s | -n | -x | --context | --target-namespace | --agent-startup-timeout | --map | --not-found | --read-write | --read-only | --local | --env-*)
 		return
 		;;
 	esac
@@ -131,11 +141,14 @@ _remotefs_trace()
 		return
 	fi
 	if [[ $cur == -* ]]; then
-		_remotefs_trace_words "--target --mount --mode --trap --fd-numbering --stats --help --version -o -v -e -t -tt -ttt \
-			-r -T -y -s -q -c -f" "$cur"
+		_remotefs_trace_words "--target --mount --mode --overlay-dir --config --map --not-found --read-write --read-only --local \
+			--env --no-env --env-include --env-exclude --env-file --env-map --env-set --env-unset \
+			--target-namespace --context --agent-startup-timeout --trap --fd-numbering --stats --help --version \
+			-o -v -e -t -tt -ttt -r -T -y -s -q -c -f -n -x" "$cur"
 		return
 	fi
 	COMPREPLY=($(compgen -c -- "$cur"))
+	((COMP_CWORD > 1)) || COMPREPLY+=($(compgen -W "verify-config explain overlay" -- "$cur"))
 }
 
 complete -F _remotefs_trace remotefs-trace

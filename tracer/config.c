@@ -97,8 +97,6 @@ void config_read_environment(struct config *c)
 			continue;
 		if (row->kinds & KIND_LIST)
 			config_put_list(c, (enum config_id)row->id, CONFIG_BY_VARIABLE, value, row->variable);
-		else if ((row->kinds & KIND_COUNT) && value[strspn(value, "0123456789")])
-			problem_of(&c->problems, row->variable, "\"%s\" is not a number; set it to one", value);
 		else
 			config_put(c, (enum config_id)row->id, CONFIG_BY_VARIABLE, NULL, value, row->variable);
 	}

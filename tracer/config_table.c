@@ -62,7 +62,7 @@ static int check_name(const char *key, const char *value, char *err, size_t err_
 
 static int check_timeout(const char *key, const char *value, char *err, size_t err_len)
 {
-	if (strspn(value, "0") < strlen(value) && strlen(value) <= 5)
+	if (!value[strspn(value, "0123456789")] && value[strspn(value, "0")] && strlen(value) <= 5)
 		return 0;
 	return fail(err, err_len, "is no time to wait for", value, "give 1 to 99999 seconds");
 }

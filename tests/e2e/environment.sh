@@ -140,6 +140,11 @@ group
 open
 secret
 sh: can't create /t/other: Permission denied" "$(sed 's/^[^ ]*: can.t create/sh: can'"'"'t create/' <<<"$got")"
+	equal "and so in its own mounts" "hi /t/mnt/d new" "$(env RFS_TEST_ID="$RFS_TEST_ID" unshare -m /bin/busybox sh -c '
+		mount -t tmpfs none /mnt && mkdir /mnt/d && echo hi >/mnt/d/f && exec /bin/busybox sleep 300' &
+		until_true 5 grep -q busybox /proc/$!/comm && until_true 5 test -e /proc/$!/root/mnt/d/f
+		echo $(within 20 "$RT" --mode write --mount "/t=pid/$!" -- /bin/busybox sh -c 'cat /t/mnt/d/f; cd /t/mnt/d; pwd; echo new >g; cat ../d/g' 2>&1)
+		kill $!)"
 	equal "what it makes belongs to its user" "65534 65533" "$(stat -c '%u %g' root/open/new)"
 	kill $them
 	wait $them 2>/dev/null

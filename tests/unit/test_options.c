@@ -239,6 +239,24 @@ static void test_refusals(void **state)
 	REFUSED("?[31m", "--target", "\033[31m\n", "true");
 }
 
+/* What cannot be, or cannot be together. */
+static void test_bad_settings(void **state)
+{
+	REFUSED("--env-include: feature.env.include: exclude is given as well (--env-exclude)", "--target=dir/x", "--env-include=A", "-x", "B",
+		"true");
+	REFUSED("--env: the target \"dir/x\" is a directory", "--target=dir/x", "--env", "true");
+	REFUSED("--env-include: there is no target", "--mode=local", "--env-include", "A", "true");
+	OK("--target=dir/x", "--env", "--no-env", "true");
+	OK("--target=dir/x", "--env-exclude=*", "true");
+	REFUSED("--map \"/a\": two parts", "--target=dir/x", "--map", "/a", "true");
+	REFUSED("--map: feature.fs.mapping: ", "--target=dir/x", "--map", "(=b", "true");
+	REFUSED("--env-set \"=b\"", "--target=dir/x", "--env-set", "=b", "true");
+	REFUSED("--agent-startup-timeout: agent.startup_timeout: \"1s\"", "--target=dir/x", "--agent-startup-timeout=1s", "true");
+	REFUSED("/nonexistent.json: the configuration cannot be read", "-f", "/nonexistent.json", "--target=dir/x", "true");
+	REFUSED(".mirrord/mirrord.json: the configuration cannot be read", "-f", "--target=dir/x", "true");
+	REFUSED("pid/self\" names no process", "--target=pid/self", "true");
+}
+
 static void test_help(void **state)
 {
 	static const char *const words[] = {"--target", "--mount", "--mode", "--trap", "--fd-numbering", "--stats",  "-o FILE",
@@ -267,7 +285,7 @@ int main(void)
 		cmocka_unit_test(test_log_options), cmocka_unit_test(test_modes),
 		cmocka_unit_test(test_mounts),	    cmocka_unit_test(test_relative_mount),
 		cmocka_unit_test(test_mount_modes), cmocka_unit_test(test_bad_mounts),
-		cmocka_unit_test(test_refusals),
+		cmocka_unit_test(test_refusals),    cmocka_unit_test(test_bad_settings),
 		cmocka_unit_test(test_help),
 	};
 
