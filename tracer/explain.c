@@ -19,6 +19,8 @@ static void declare_mount(const char *at, const char *sub, const char *target, e
 {
 	char tag[64];
 
+	if (mode == MODE_LOCAL)
+		return;
 	target_tag(target, tag, sizeof(tag));
 	struct mount *m = rules_add_mount(at, sub, tag);
 	m->writable = mode == MODE_WRITE;
@@ -28,8 +30,6 @@ static void declare_mount(const char *at, const char *sub, const char *target, e
 
 static void declare_all(const struct options *o, const char *cwd)
 {
-	if (o->mode == MODE_LOCAL)
-		return;
 	if (options_cover_root(o))
 		needed_keep_system();
 	if (o->target) {

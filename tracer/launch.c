@@ -126,14 +126,18 @@ static int start_target(const char *at, const char *sub, const char *target, enu
 static int start_targets(void)
 {
 	const struct options *o = job.options;
+	/* The first one has the environment, even where all its files are local. */
+	bool wanted = environment_is_wanted(&o->config);
 	int rc = 0;
 
-	if (o->mode == MODE_LOCAL && !environment_is_wanted(&o->config))
-		return 0;
-	if (o->target)
+	if (o->target && (wanted || o->mode != MODE_LOCAL))
 		rc = start_target("/", "/", o->target, o->mode, true);
-	for (size_t i = 0; !rc && i < o->mount_count; i++)
-		rc = start_target(o->mounts[i].path, o->mounts[i].subpath, o->mounts[i].target, o->mounts[i].mode, false);
+	for (size_t i = 0; !rc && i < o->mount_count; i++) {
+		const struct mount_option *m = &o->mounts[i];
+
+		if (m->mode != MODE_LOCAL || (wanted && !o->target && i == 0))
+			rc = start_target(m->path, m->subpath, m->target, m->mode, false);
+	}
 	return rc;
 }
 

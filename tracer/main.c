@@ -265,7 +265,7 @@ int main(int argc, char **argv)
 	if (rc)
 		return rc < 0 ? 0 : rc;
 	take_signals(&original);
-	bool here = find_program(o.program_argv[0], o.mode != MODE_LOCAL && (o.target || o.mount_count), path, sizeof(path), &info);
+	bool here = find_program(o.program_argv[0], options_are_remote(&o), path, sizeof(path), &info);
 	init_limits(o.posix_numbers);
 	if (log_open(&o.log) < 0)
 		die("cannot write the log: %s: %s", o.log.file ? o.log.file : "standard error", strerror(errno));

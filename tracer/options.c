@@ -448,6 +448,14 @@ bool options_cover_root(const struct options *o)
 	return o->target;
 }
 
+bool options_are_remote(const struct options *o)
+{
+	for (size_t i = 0; i < o->mount_count; i++)
+		if (o->mounts[i].mode != MODE_LOCAL)
+			return true;
+	return o->target && o->mode != MODE_LOCAL;
+}
+
 void options_free(struct options *o)
 {
 	for (size_t i = 0; i < o->mount_count; i++) {

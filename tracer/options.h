@@ -57,6 +57,9 @@ int options_settle(struct options *o);
 /* Whether the program's "/" is remote, but for what rules say. */
 bool options_cover_root(const struct options *o);
 
+/* Whether any tree of O may have files that are not local. */
+bool options_are_remote(const struct options *o);
+
 /* Frees what options_parse allocated. */
 void options_free(struct options *o);
 

@@ -80,6 +80,7 @@ modes=(--mount "$here/a=dir/$one:/data,mode=read" --mount "$here/b=dir/$two:/srv
 equal "each has its own mode" "EROFS written" "$(within 20 "$RT" "${modes[@]}" -- $busybox sh -c "echo x >$here/a/no; echo written >$here/b/yes" 2>&1 |
 	grep -c 'Read-only' | sed 's/1/EROFS/') $(cat "$two/srv/yes")"
 equal "what is given with it counts, not --mode" EROFS "$(within 20 "$RT" --mode write "${modes[@]}" -- $busybox touch "$here/a/no" 2>&1 | grep -q 'Read-only' && echo EROFS)"
+equal "also where all else is local" "two local" "$(echo $(within 20 "$RT" --mode local --mount "$here/a=dir/$one" --mount "$here/b=dir/$two:/srv,mode=read" -- $busybox sh -c "cat $here/b/file; ls $here/a; cat $here/local/file"))"
 got=$(within 20 "$RT" --mode overlay --mount "$here/a=dir/$one:/data" --mount "$here/b=dir/$two:/srv,mode=write" --mount "$here/local=dir/$here/local,mode=read" -- \
 	$busybox sh -c "echo x >$here/a/over; echo y >$here/b/through; echo z >$here/local/no; cat $here/a/over $here/b/through" 2>&1)
 equal "overlay beside the others" "x y 1 1 -e $two/srv/through" "$(tail -2 <<<"$got" | tr '\n' ' ')$(grep -c Read-only <<<"$got") $(ls "$one/data/over" "$here/local/no" 2>&1 >/dev/null | grep -c data/over) -e $(ls "$two/srv/through")"
