@@ -6,10 +6,12 @@
 
 #include "aim.h"
 #include "call.h"
+#include "frame.h"
 #include "handlers.h"
 #include "link.h"
 #include "log.h"
 #include "ofd.h"
+#include "overlay.h"
 #include "remote.h"
 #include "rules.h"
 
@@ -75,25 +77,28 @@ long sys_name_to_handle_at(struct call *c)
 	return rc;
 }
 
-/* The path of what the LEN bytes of BYTES stand for, into P. */
-static long find_name(struct call *c, struct ofd *mount, int type, const uint8_t *bytes, uint32_t len, struct place *p)
+/* What a program has of a file: open_by_handle_at's argument. */
+struct file_handle_of {
+	int type;
+	uint32_t len;
+	uint8_t bytes[MAX_HANDLE_SZ];
+};
+
+/* The path of what H stands for on the file system that HANDLE of M is on, into P. */
+static long find_name(struct call *c, const struct mount *m, uint64_t handle, const struct file_handle_of *h, struct place *p)
 {
 	rfs_Request req = { .which_op = rfs_Request_handle_to_name_tag,
-			    .op.handle_to_name = { .handle = mount->handle, .type = (uint32_t)type, .bytes.size = (pb_size_t)len } };
+			    .op.handle_to_name = { .handle = handle, .type = (uint32_t)h->type, .bytes.size = (pb_size_t)h->len } };
 	struct link_reply rep;
 
-	memcpy(req.op.handle_to_name.bytes.bytes, bytes, len);
-	long rc = call_rpc(c, mount->mount, &req, NULL, 0, &rep);
-	if (rc == -EXDEV) {
-		log_error("open_by_handle_at: refused: the file was not found below the target's root; open it by its path first");
-		return -ESTALE;
-	}
+	memcpy(req.op.handle_to_name.bytes.bytes, h->bytes, h->len);
+	long rc = call_rpc(c, m, &req, NULL, 0, &rep);
 	if (rc)
 		return rc;
 	if (!rep.payload_len || rep.payload_len >= sizeof(p->path) || memchr(rep.payload, 0, rep.payload_len)) {
 		rc = -EPROTO;
 	} else {
-		p->mount = mount->mount;
+		p->mount = m;
 		p->self = p->link = p->behalf = false;
 		memcpy(p->path, rep.payload, rep.payload_len);
 		p->path[rep.payload_len] = p->key[0] = '\0';
@@ -102,11 +107,43 @@ static long find_name(struct call *c, struct ofd *mount, int type, const uint8_t
 	return rc;
 }
 
+/* The same on the file system of an overlay's layer M. */
+static long find_in_layer(struct call *c, const struct mount *m, const struct file_handle_of *h, struct place *p)
+{
+	rfs_Request req = { .which_op = rfs_Request_open_tag,
+			    .op.open = { .has_where = true, .handle = link_new_handle(m->link), .flags = O_PATH | O_DIRECTORY } };
+	const rfs_Request closing = { .which_op = rfs_Request_close_tag, .op.close.handle = req.op.open.handle };
+	struct link_reply rep;
+
+	BYTES_PUT(req.op.open.where.path, m->sub);
+	long rc = call_rpc(c, m, &req, NULL, 0, &rep);
+	if (rc)
+		return rc;
+	link_reply_free(&rep);
+	rc = find_name(c, m, req.op.open.handle, h, p);
+	link_send(m->link, &closing);
+	/* What an overlay has beside its tree is no file of the program's. */
+	return !rc && !path_within(p->path, m->sub) ? -ESTALE : rc;
+}
+
+/* In an overlay a handle may be of either layer's, and a file may have come up since. */
+static long find_in_overlay(struct call *c, const struct overlay *ov, const struct file_handle_of *h, int flags, struct place *p)
+{
+	long rc = find_in_layer(c, ov->upper, h, p);
+
+	if (rc == -ESTALE || rc == -EXDEV)
+		rc = find_in_layer(c, ov->lower, h, p);
+	p->local[0] = '\0';
+	rc = rc ? rc : overlay_place(c, p, remote_open_intent(flags | O_NOFOLLOW, 0));
+	/* Its copy has another name now, or none. */
+	return rc == -ENOENT ? -ESTALE : rc;
+}
+
 long sys_open_by_handle_at(struct call *c)
 {
 	int fd = (int)c->arg[0], flags = (int)c->arg[2];
 	struct handle_head head;
-	uint8_t bytes[MAX_HANDLE_SZ];
+	struct file_handle_of h;
 	PLACE_ON_STACK(p);
 
 	CLEANUP_OFD struct ofd *mount = fd == AT_FDCWD ? ofd_by_cwd(c->tid) : ofd_by_fd(c->tid, fd);
@@ -114,15 +151,22 @@ long sys_open_by_handle_at(struct call *c)
 		ofd_ref(mount);
 	if (!mount || call_read(c, c->arg[1], &head, sizeof(head)) < 0 || !head.size || head.size > MAX_HANDLE_SZ)
 		return CALL_CONTINUE; /* EFAULT, EINVAL */
-	if (call_read(c, c->arg[1] + sizeof(head), bytes, head.size) < 0)
+	h.type = head.type;
+	h.len = head.size;
+	if (call_read(c, c->arg[1] + sizeof(head), h.bytes, h.len) < 0)
 		return CALL_CONTINUE;
 	call_remote(c, mount->mount);
 	if (fd != AT_FDCWD && mount->flags & O_PATH)
 		return -EBADF;
-	long rc = find_name(c, mount, head.type, bytes, head.size, &p);
-	if (rc)
-		return rc;
 	/* The name is the file's own: a link there is what was meant, and nothing is to be made in its place. */
 	flags &= ~(O_CREAT | O_EXCL);
+	long rc = mount->mount->overlay ? find_in_overlay(c, mount->mount->overlay, &h, flags, &p)
+					: find_name(c, mount->mount, mount->handle, &h, &p);
+	if (rc == -EXDEV) {
+		log_error("open_by_handle_at: refused: the file was not found below the target's root; open it by its path first");
+		return -ESTALE;
+	}
+	if (rc)
+		return rc;
 	return remote_open(c, &p, flags & O_PATH ? flags | O_NOFOLLOW : flags, 0, flags & O_PATH ? 0 : RESOLVE_NO_SYMLINKS);
 }

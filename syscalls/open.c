@@ -260,8 +260,7 @@ static long open_behalf(struct call *c, const struct place *p, int flags, unsign
 	return call_install_fd(c, fd, -1, flags & O_CLOEXEC);
 }
 
-/* What an open means to do there. */
-static int intent(int flags, uint64_t resolve)
+int remote_open_intent(int flags, uint64_t resolve)
 {
 	int how = (resolve & RESOLVE_BENEATH ? PLACE_BENEATH : 0) | (resolve & RESOLVE_NO_SYMLINKS ? PLACE_NO_LINKS : 0);
 
@@ -289,7 +288,7 @@ static long open_place_of(struct call *c, int dirfd, uint64_t addr, int flags, u
 		how |= PLACE_NO_MAGIC;
 	else if (!(flags & O_NOFOLLOW) && (flags & (O_CREAT | O_EXCL)) != (O_CREAT | O_EXCL))
 		how |= PLACE_FOLLOW;
-	long rc = place_resolve(c, dirfd, addr, how | intent(flags, resolve) | again, &p);
+	long rc = place_resolve(c, dirfd, addr, how | remote_open_intent(flags, resolve) | again, &p);
 
 	if (rc)
 		return rc;

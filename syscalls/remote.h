@@ -18,6 +18,9 @@ struct place;
 /* Opens the place P at the agent and installs it in C's task. The descriptor, or a negative errno. */
 long remote_open(struct call *c, struct place *p, int flags, unsigned mode, uint64_t resolve);
 
+/* What an open(2) with FLAGS and an openat2(2)'s RESOLVE means to do with its path: PLACE_ flags. */
+int remote_open_intent(int flags, uint64_t resolve);
+
 /* What P is, by the cache or the agent; NOFOLLOW: its last name may be a link. 0 or a negative errno. */
 int remote_place_attr(struct call *c, const struct place *p, bool nofollow, rfs_Attr *attr);
 

@@ -8,6 +8,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 
 #include "environment.h"
@@ -73,12 +74,33 @@ static int start_agent(const char *at, const char *sub, const char *target, cons
 	return -EPROTO;
 }
 
+/* Where LOWER's overlay is to be kept: in a directory of its own below --overlay-dir where there are several. NULL: nowhere. */
+static const char *overlay_dir_of(const struct mount *lower, char dir[PATH_MAX])
+{
+	const struct options *o = job.options;
+	size_t several = o->target && o->mode == MODE_OVERLAY;
+
+	for (size_t i = 0; i < o->mount_count; i++)
+		several += o->mounts[i].mode == MODE_OVERLAY;
+	if (several < 2 || !o->overlay_dir)
+		return o->overlay_dir;
+	mkdir(o->overlay_dir, 0700);
+	int n = snprintf(dir, PATH_MAX, "%s/", o->overlay_dir);
+	if (n >= PATH_MAX)
+		return o->overlay_dir;
+	snprintf(dir + n, PATH_MAX - (size_t)n, "%s", lower->at[1] ? lower->at + 1 : "root");
+	for (char *p = dir + n; *p; p++)
+		*p = *p == '/' ? '%' : *p;
+	return dir;
+}
+
 /* What is written to LOWER stays here, in a directory with an agent of its own. */
 static int start_overlay(struct mount *lower, const char *target)
 {
 	char upper[PATH_MAX + 8], why[PATH_MAX + 128] = "", tag[80], absolute[PATH_MAX + 8];
 	target_absolute(target, absolute, sizeof(absolute));
-	struct overlay *ov = overlay_new(lower, absolute, job.options->overlay_dir, why, sizeof(why));
+	char dir[PATH_MAX];
+	struct overlay *ov = overlay_new(lower, absolute, overlay_dir_of(lower, dir), why, sizeof(why));
 	int rc;
 
 	if (!ov) {

@@ -107,6 +107,7 @@ static void clean_work(struct overlay *ov)
 struct overlay *overlay_new(struct mount *lower, const char *target, const char *dir, char *err, size_t err_len)
 {
 	struct overlay *ov = xcalloc(1, sizeof(*ov));
+	struct stat st;
 
 	ov->lower = lower;
 	ov->temporary = !dir;
@@ -121,7 +122,8 @@ struct overlay *overlay_new(struct mount *lower, const char *target, const char 
 			snprintf(err, err_len, "%s: %s", ov->dir, strerror(errno));
 		return NULL;
 	}
-	ov->dirty = upper_is_bare(ov->top) != 1 || upper_hides(ov->top);
+	/* The top is a copy since something was first to be written. */
+	ov->dirty = fstat(ov->top, &st) < 0 || inomap_find(ov->inodes, st.st_ino, 0, UINT32_MAX);
 	overlays = xrealloc(overlays, (overlay_count + 1) * sizeof(*overlays));
 	overlays[overlay_count++] = ov;
 	return ov;

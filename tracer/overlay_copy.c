@@ -259,16 +259,46 @@ void overlay_keep_times(int dir, const struct stat *st)
 	utimensat(AT_FDCWD, path, times, 0);
 }
 
+/* MODE for DIR, an O_PATH descriptor. */
+static void set_mode(int dir, unsigned mode)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", dir);
+	chmod(path, mode & 07777);
+}
+
+/*
+ * Moves TMP to NAME in DIR, which a copy gets whatever the rights to DIR are: it is no new name. A directory that is moved to
+ * another one must be writable, too (vfs_rename of fs/namei.c).
+ */
+static int rename_in(struct overlay *ov, const char *tmp, int dir, const char *name, const struct stat *parent, const rfs_Attr *a)
+{
+	bool locked = geteuid() && !(parent->st_mode & S_IWUSR), guarded = geteuid() && S_ISDIR(a->mode) && !(a->mode & S_IWUSR);
+	int rc;
+
+	if (locked)
+		set_mode(dir, parent->st_mode | S_IWUSR | S_IXUSR);
+	if (guarded)
+		fchmodat(ov->work, tmp, (a->mode & 07777) | S_IWUSR, 0);
+	rc = renameat2(ov->work, tmp, dir, name, RENAME_NOREPLACE) < 0 ? -errno : 0;
+	if (guarded && !rc)
+		fchmodat(dir, name, a->mode & 07777, 0);
+	if (locked)
+		set_mode(dir, parent->st_mode);
+	return rc;
+}
+
 static int move_in(struct overlay *ov, const char *tmp, int dir, const char *name, const rfs_Attr *a)
 {
 	struct stat before;
 
 	if (fstat(dir, &before) < 0)
 		return -errno;
-	if (renameat2(ov->work, tmp, dir, name, RENAME_NOREPLACE) < 0)
-		return -errno;
+	int rc = rename_in(ov, tmp, dir, name, &before, a);
+	if (rc)
+		return rc;
 	overlay_keep_times(dir, &before);
-	ov->dirty = true;
 	/* The kernel counts it here now as it did there before. */
 	if (S_ISDIR(a->mode))
 		overlay_count_links(ov, dir, -1);
@@ -363,7 +393,7 @@ int overlay_begin(struct call *c, struct overlay *ov)
 
 	if (rc || ov->root_known)
 		return rc;
-	ov->root_known = true;
+	ov->root_known = ov->dirty = true;
 	return copy_root(c, ov);
 }
 

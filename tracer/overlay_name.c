@@ -155,7 +155,6 @@ static void only_hidden(struct overlay *ov, int dir, const struct taken *t)
 
 	snprintf(path, sizeof(path), "/proc/self/fd/%d/.", dir);
 	utimensat(AT_FDCWD, path, times, 0);
-	ov->dirty = true;
 	snprintf(key, sizeof(key), OVERLAY_UPPER "%s", t->path);
 	cache_forget_name(ov->upper, key, true);
 	node_names_changed(ov->upper, key);
@@ -259,7 +258,6 @@ long overlay_rename(struct call *c, struct place *from, struct place *to, unsign
 	rc = rc || flags & RENAME_EXCHANGE ? rc : hide(&a, source, taking);
 	if (rc)
 		return rc;
-	a.ov->dirty = true;
 	rc = to_upper(from, &a);
 	return rc ? rc : to_upper(to, &b);
 }

@@ -66,10 +66,7 @@ static long bring_parent(struct call *c, struct overlay *ov, struct place *p, st
 
 	snprintf(parent, sizeof(parent), "%.*s", (int)(name - f->path), f->path);
 	CLEANUP_FD int dir = overlay_bring_dir(c, ov, parent);
-	if (dir < 0)
-		return dir;
-	ov->dirty = true;
-	return set_upper(p, ov, f);
+	return dir < 0 ? dir : set_upper(p, ov, f);
 }
 
 static long place_found(struct call *c, struct overlay *ov, struct place *p, int flags, struct overlay_found *f)

@@ -168,13 +168,6 @@ bool upper_is_gone(int dir, const char *name)
 	return gone >= 0 && !fstatat(gone, name, &st, AT_SYMLINK_NOFOLLOW);
 }
 
-bool upper_hides(int dir)
-{
-	CLEANUP_FD int gone = open_gone(dir);
-
-	return gone >= 0 && !is_empty(gone);
-}
-
 int upper_hide(int dir, const char *name)
 {
 	CLEANUP_FD int gone = open_gone(dir);

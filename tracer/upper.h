@@ -45,9 +45,6 @@ bool upper_is_gone(int dir, const char *name);
 int upper_hide(int dir, const char *name);
 int upper_show(int dir, const char *name);
 
-/* Whether anything was removed from what is below DIR. */
-bool upper_hides(int dir);
-
 /* Whether nothing but reserved names is in DIR. A negative errno when it cannot be read. */
 int upper_is_bare(int dir);
 
