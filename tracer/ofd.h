@@ -89,6 +89,7 @@ struct ofd {
 	uint64_t list_since; /* when it was asked for: cache_now() */
 	uint8_t *snap;       /* of an overlay's: all entries, as they were when the reader began */
 	size_t snap_len;
+	bool snap_stays;     /* its offsets would mean other entries in a new one */
 };
 
 /* The emulated descriptors are FD_BASE <= fd < FD_TOP; set once by fd_range_init. */

@@ -394,7 +394,9 @@ int overlay_begin(struct call *c, struct overlay *ov)
 	if (rc || ov->root_known)
 		return rc;
 	ov->root_known = ov->dirty = true;
-	return copy_root(c, ov);
+	rc = copy_root(c, ov);
+	overlay_switch(c, ov, &ov->root, "");
+	return rc;
 }
 
 /* The last of PATH's names is in the directory DIR or comes there; LOWER is the directory below DIR, and then the file's. */

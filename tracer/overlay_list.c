@@ -43,6 +43,7 @@ struct merge {
 	struct line *lines;
 	size_t line_count, line_room;
 	int64_t at;       /* of the next entry of the layer that is read */
+	bool invented;    /* places that mean something in this list only */
 	uint8_t *out;
 	size_t len, size;
 };
@@ -302,6 +303,7 @@ static void put_in_order(struct merge *g, size_t upper_count, int64_t end)
 		emit_lines(g, false, last_place(g, upper_count, end));
 		return;
 	}
+	g->invented = true;
 	taken = xcalloc(g->line_count + 1, sizeof(*taken));
 	for (size_t i = 0; i < g->line_count; i++)
 		if (!g->lines[i].added)
@@ -391,6 +393,7 @@ static int snapshot(struct call *c, struct ofd *o)
 		free(o->snap);
 		o->snap = g.out ? g.out : xcalloc(1, 1);
 		o->snap_len = g.len;
+		o->snap_stays = g.invented;
 	} else {
 		free(g.out);
 	}
@@ -420,7 +423,7 @@ static size_t position(const struct ofd *o)
 
 int overlay_list(struct call *c, struct ofd *o)
 {
-	int rc = !o->list_cookie || !o->snap ? snapshot(c, o) : 0;
+	int rc = !o->list_cookie || !o->snap || !o->snap_stays ? snapshot(c, o) : 0;
 
 	if (rc)
 		return rc;

@@ -6,8 +6,8 @@ struct call;
 struct ofd;
 
 /*
- * Makes what follows O's cookie O's list, to its end. What a reader goes through is what was there when it began, or
- * began again. 0 or a negative errno.
+ * Makes what follows O's cookie O's list, to its end: of what is there now, or, where the two layers' offsets do not go together, of what
+ * was there when the reader began, or began again. 0 or a negative errno.
  */
 int overlay_list(struct call *c, struct ofd *o);
 
