@@ -108,7 +108,22 @@ static int walk_enter(struct walk *w)
 	return rc;
 }
 
-static int walk_up(struct walk *w)
+/* ".." of the top, which only a part of the target's tree has: 1, what is left of the path is the target's alone. */
+static int walk_out(const struct walk *w, struct overlay_found *f)
+{
+	const char *sub = w->ov->lower->sub;
+
+	if (w->flags & PLACE_BENEATH)
+		return -EXDEV;
+	if (w->flags & PLACE_SCOPED || !sub[1])
+		return 0;
+	if (snprintf(f->lower, sizeof(f->lower), "%s/..%s", sub, w->next) >= (int)sizeof(f->lower))
+		return -ENAMETOOLONG;
+	f->outside = true;
+	return 1;
+}
+
+static int walk_up(struct walk *w, struct overlay_found *f)
 {
 	char *slash = strrchr(w->at, '/');
 
@@ -116,7 +131,7 @@ static int walk_up(struct walk *w)
 	if (w->dir >= 0 && faccessat(w->dir, "..", F_OK, AT_EACCESS) < 0 && errno == EACCES)
 		return -EACCES;
 	if (strlen(w->at) <= w->scope)
-		return w->flags & PLACE_BENEATH ? -EXDEV : 0;
+		return walk_out(w, f);
 	*slash = '\0';
 	return walk_enter(w);
 }
@@ -425,11 +440,11 @@ static int dot_step(struct walk *w, size_t n, bool last, struct overlay_found *f
 {
 	w->next += n;
 	if (!last)
-		return n == 2 ? walk_up(w) : 0;
+		return n == 2 ? walk_up(w, f) : 0;
 	/* As the last one it is for the call to judge; until then it is part of the text. */
 	f->dot = n == 2 ? "/.." : "/.";
 	if (n == 2 && !(w->flags & (PLACE_MAKE | PLACE_TAKE))) {
-		int rc = walk_up(w);
+		int rc = walk_up(w, f);
 		if (rc)
 			return rc;
 		f->dot = "/.";
