@@ -84,8 +84,11 @@ int pick_slot(void);
 /* Puts the result FD of a call into a random slot, closing what was there, and says so. */
 void keep_fd(long fd);
 void keep_fd_at(int slot, long fd);
-/* Whether this process has had record locks of FD's file. */
-bool has_been_locked(int fd);
+/*
+ * Whether this seed takes record locks. That a duplicate of a low number is closed they do not always hear (README's
+ * limits), so nothing is duplicated then.
+ */
+bool has_record_locks(void);
 /* True when calls on FD could wait: a pipe or a FIFO. */
 bool may_block(int fd);
 

@@ -187,6 +187,11 @@ static void run_actor(int me, int baton[2][2])
 	_exit(0);
 }
 
+bool has_record_locks(void)
+{
+	return families & FAM_LOCK && seed % 2 == 0;
+}
+
 static int play(void)
 {
 	int baton[2][2], status[2] = { 0 };

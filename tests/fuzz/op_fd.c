@@ -10,8 +10,7 @@ static void run_dup(void)
 	say("dup(");
 	int fd = pick_fd();
 	say(")");
-	/* That duplicates of low ones are closed, record locks do not hear (README's limits). */
-	keep_fd(sys(dup, has_been_locked(fd) ? -1 : fd));
+	keep_fd(sys(dup, has_record_locks() ? -1 : fd));
 }
 
 /* Onto the slot's own low number, or onto what the slot has. */
@@ -27,7 +26,7 @@ static void run_dup2(void)
 	say(", s%d%s, %lx)", to, number == slots[to] ? "" : "'s own", flags);
 	/* What such descriptors are at a low number is among README's limits; that a slot's own is high, is so only supervised. */
 	long status = sys(fcntl, fd, F_GETFL);
-	if (has_been_locked(fd))
+	if (has_record_locks())
 		number = -1;
 	if (status >= 0 && (status & O_PATH || (status & O_ACCMODE) == O_ACCMODE))
 		number = -1;
@@ -72,7 +71,7 @@ static void run_fcntl(void)
 		/* Where the numbers end is another limit for us. */
 		if (least == 20000)
 			least = -1;
-		keep_fd(sys(fcntl, has_been_locked(fd) ? -1 : fd, cloexec ? F_DUPFD_CLOEXEC : F_DUPFD, least));
+		keep_fd(sys(fcntl, has_record_locks() ? -1 : fd, cloexec ? F_DUPFD_CLOEXEC : F_DUPFD, least));
 		return;
 	}
 	default: {

@@ -159,28 +159,6 @@ static void run_flock(void)
 	say_result(sys(flock, fd, op));
 }
 
-/* The files that this process has had record locks of. */
-static struct stat locked[64];
-static unsigned locked_count;
-
-static void note_locked(int fd)
-{
-	if (!has_been_locked(fd))
-		sys(fstat, fd, &locked[locked_count++ % COUNT(locked)]);
-}
-
-bool has_been_locked(int fd)
-{
-	struct stat st;
-	bool found = false;
-
-	if (!locked_count || sys(fstat, fd, &st))
-		return false;
-	for (unsigned i = 0; i < COUNT(locked) && !found; i++)
-		found = locked[i].st_dev == st.st_dev && locked[i].st_ino == st.st_ino;
-	return found;
-}
-
 static const struct flag lock_commands[] = { FLAG(F_SETLK), FLAG(F_SETLK), FLAG(F_GETLK), FLAG(F_OFD_SETLK), FLAG(F_OFD_GETLK) };
 
 static bool is_directory(int fd)
@@ -206,11 +184,9 @@ static void run_lock(void)
 	void *p = chance(15) ? BAD_LOW : (void *)&l;
 	say(", %d %d %ld %ld)", l.l_type, l.l_whence, (long)l.l_start, (long)l.l_len);
 	/* A directory's offset is the file system's own number. */
-	if (l.l_whence == SEEK_CUR && is_directory(fd))
+	if ((l.l_whence == SEEK_CUR && is_directory(fd)) || (cmd == F_SETLK && !has_record_locks()))
 		return;
 	long r = say_result(sys(fcntl, fd, cmd, p));
-	if (!r && cmd == F_SETLK)
-		note_locked(fd);
 	if (!r && (cmd == F_GETLK || cmd == F_OFD_GETLK) && p == &l)
 		say(" %d %d %ld %ld %s", l.l_type, l.l_whence, (long)l.l_start, (long)l.l_len,
 		    l.l_pid == -1 ? "-1" : !l.l_pid || l.l_type == F_UNLCK ? "" : l.l_pid == getpid() ? "me" : "other");
