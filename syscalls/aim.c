@@ -85,16 +85,19 @@ long aim_change(struct call *c, const struct place *p, const rfs_Request *req, c
 	return 0;
 }
 
-long aim_look(struct call *c, const struct place *p, bool nofollow)
+long aim_look(struct call *c, const struct place *p, bool nofollow, uint64_t *nlink)
 {
 	rfs_Request req = { .which_op = rfs_Request_stat_tag, .op.stat = { .has_where = true, .nofollow = nofollow } };
 	struct link_reply rep;
 
 	place_where(p, &req.op.stat.where);
 	int rc = call_rpc(c, p->mount, &req, NULL, 0, &rep);
-	if (!rc)
-		link_reply_free(&rep);
-	return rc;
+	if (rc)
+		return rc;
+	if (nlink)
+		*nlink = rep.msg.op.stat.attr.nlink;
+	link_reply_free(&rep);
+	return 0;
 }
 
 long aim_done(long r)

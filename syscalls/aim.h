@@ -29,8 +29,11 @@ long aim_path_or_fd(struct call *c, int dirfd, uint64_t path, int flags, struct 
  */
 long aim_change(struct call *c, const struct place *p, const rfs_Request *req, const void *payload, size_t len);
 
-/* Whether P, a remote place, is there: 0, or the errno of looking it up. NOFOLLOW: a link in its last component counts. */
-long aim_look(struct call *c, const struct place *p, bool nofollow);
+/*
+ * Whether P, a remote place, is there: 0, or the errno of looking it up. NOFOLLOW: a link in its last component counts.
+ * *NLINK gets the number of its names, unless it is NULL.
+ */
+long aim_look(struct call *c, const struct place *p, bool nofollow, uint64_t *nlink);
 
 /* What R, the result of a call of our own on behalf of the task, is for the task: R, or -errno. */
 long aim_done(long r);

@@ -56,7 +56,7 @@ static long open_start(struct call *c, const struct apart_name *n, char path[PAT
 	return *start >= 0 ? 0 : n->dirfd == AT_FDCWD ? -errno : -EBADF;
 }
 
-static long look_local(struct call *c, const struct apart_name *n, const char *text, int at_flags)
+static long look_local(struct call *c, const struct apart_name *n, const char *text, int at_flags, uint64_t *nlink)
 {
 	CLEANUP_FD int start = -1;
 	char path[PATH_MAX];
@@ -64,15 +64,25 @@ static long look_local(struct call *c, const struct apart_name *n, const char *t
 
 	snprintf(path, sizeof(path), "%s", text);
 	long rc = open_start(c, n, path, &start);
-	return rc ? rc : fstatat(start, path, &st, at_flags) < 0 ? -errno : 0;
+	if (!rc && fstatat(start, path, &st, at_flags) < 0)
+		rc = -errno;
+	*nlink = rc ? 0 : st.st_nlink;
+	return rc;
+}
+
+static long look_at(struct call *c, const struct apart_name *n, const char *text, int at_flags, uint64_t *nlink)
+{
+	if (!is_remote(n))
+		return look_local(c, n, text, at_flags, nlink);
+	strcpy(n->place->path, text);
+	return aim_look(c, n->place, at_flags & AT_SYMLINK_NOFOLLOW, nlink);
 }
 
 static long look(struct call *c, const struct apart_name *n, const char *text, int at_flags)
 {
-	if (!is_remote(n))
-		return look_local(c, n, text, at_flags);
-	strcpy(n->place->path, text);
-	return aim_look(c, n->place, at_flags & AT_SYMLINK_NOFOLLOW);
+	uint64_t nlink;
+
+	return look_at(c, n, text, at_flags, &nlink);
 }
 
 /* Cuts TEXT before its last name, and the slashes behind that; the name is copied to LAST. True if slashes were cut. */
@@ -108,16 +118,19 @@ static long parent_error(struct call *c, const struct apart_name *n)
 static long create_error(struct call *c, const struct apart_name *n)
 {
 	char text[PATH_MAX + 1], last[PATH_MAX];
+	uint64_t nlink;
 	long rc = name_text(c, n, false, text);
 
 	if (rc)
 		return rc;
 	bool slashes = split(text, last);
-	rc = look(c, n, text, 0);
+	rc = look_at(c, n, text, 0, &nlink);
 	if (rc)
 		return rc;
 	if (!*last || !strcmp(last, ".") || !strcmp(last, ".."))
 		return -EEXIST;
+	if (!nlink) /* in a directory that was removed no name is looked for */
+		return -ENOENT;
 	strcpy(text + strlen(text) - 1, last);
 	rc = look(c, n, text, AT_SYMLINK_NOFOLLOW);
 	if (rc != -ENOENT)

@@ -41,7 +41,7 @@ static long refuse_path(struct call *c, int i, int flags)
 
 	if (rc || (!p.mount && !p.behalf))
 		return rc ? rc : CALL_CONTINUE;
-	rc = p.mount ? aim_look(c, &p, flags & AT_SYMLINK_NOFOLLOW) : 0;
+	rc = p.mount ? aim_look(c, &p, flags & AT_SYMLINK_NOFOLLOW, NULL) : 0;
 	return rc ? rc : refuse_mount(c, p.mount);
 }
 
@@ -120,7 +120,7 @@ long sys_chroot(struct call *c)
 		/* "." in it is found only by one who may search it, and only if it is a directory. */
 		if (n + 3 <= sizeof(p.path))
 			strcpy(p.path + n, !n || p.path[n - 1] == '/' ? "." : "/.");
-		rc = aim_look(c, &p, false);
+		rc = aim_look(c, &p, false, NULL);
 		if (rc)
 			return rc;
 	} else if (!may_chroot(c) || !is_new_root(c, c->arg[0])) {

@@ -14,7 +14,8 @@ static void fill(size_t len)
 /* The first bytes of a buffer, if they can be looked at. */
 static void say_read(const void *buf, long n, size_t len)
 {
-	say_result(n);
+	/* EISDIR, or EINVAL where a directory's own offset is too large for the count. */
+	say_result(n < 0 && errno == EISDIR ? (errno = EINVAL, n) : n);
 	if (buf == buffer && n <= (long)len)
 		say_data(buf, n);
 }

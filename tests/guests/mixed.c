@@ -141,6 +141,20 @@ static void pipeline(void)
 	show_file("piped");
 }
 
+/* From a local place into a directory that was removed. */
+static void into_removed(void)
+{
+	section("into a removed directory");
+	SHOW(sys(mkdir, P("gone"), 0755));
+	SHOW(sys(chdir, P("gone")));
+	SHOW(sys(rmdir, P("gone")));
+	SHOW(sys(link, "/etc/passwd", "i"));
+	SHOW(sys(link, "/etc/passwd", "."));
+	SHOW(sys(link, "/etc/passwd", ".."));
+	SHOW(sys(rename, "/proc/version", "i"));
+	SHOW(sys(chdir, "/"));
+}
+
 int main(int argc, char **argv)
 {
 	guest_init(argc, argv);
@@ -151,5 +165,6 @@ int main(int argc, char **argv)
 	pass("lines.txt", O_RDONLY);
 	local_descriptors();
 	pipeline();
+	into_removed();
 	return 0;
 }
