@@ -13,7 +13,8 @@
 struct translation {
 	const char *pattern, *p;
 	struct pattern_syntax *s;
-	bool repeated; /* what stands in front is a repetition */
+	/* What stands in front. */
+	enum { NOTHING, ATOM, REPETITION } before;
 	char *err;
 	size_t err_len;
 };
@@ -286,8 +287,6 @@ static int group(struct translation *t)
 {
 	const char *p = t->p;
 
-	if (p[1] == '*')
-		return refuse(t, p + 1, "there is nothing for the * to repeat; write \\* for the character");
 	if (p[1] != '?') {
 		add_group(t, NULL, 0);
 		copy(t, 1);
@@ -328,7 +327,10 @@ static int counted(struct translation *t)
 
 static int repetition(struct translation *t)
 {
-	if (t->repeated)
+	/* Behind a "(" PCRE2 would not even take it for a repetition. */
+	if (t->before == NOTHING)
+		return refuse(t, t->p, "there is nothing for the %c to repeat; write \\%c for the character", *t->p, *t->p);
+	if (t->before == REPETITION)
 		return refuse(t, t->p, "%c repeats a repetition; write (?:…)%c around the inner one", *t->p, *t->p);
 	if (*t->p == '{') {
 		int rc = counted(t);
@@ -339,7 +341,7 @@ static int repetition(struct translation *t)
 	}
 	if (*t->p == '?')
 		copy(t, 1);
-	t->repeated = true;
+	t->before = REPETITION;
 	return 0;
 }
 
@@ -347,7 +349,7 @@ static int item(struct translation *t)
 {
 	if (*t->p && strchr("*+?{", *t->p))
 		return repetition(t);
-	t->repeated = false;
+	t->before = *t->p == '(' || *t->p == '|' ? NOTHING : ATOM;
 	switch (*t->p) {
 	case '\\':
 		return escape(t, false);

@@ -156,11 +156,46 @@ static void test_hostile(void **state)
 	free(longest);
 }
 
+/* Whatever is put together, it is refused or searched for, and what is found is replaced; sanitised builds look at how. */
+static void test_random(void **state)
+{
+	static const char *const parts[] = {
+		"a", "/", "\\", "(", "(?:", "(?P<n>", "(?<m>", ")", "[", "]", "^", "$", ".", "*", "+", "?", "{", "}", "{2}", "{,3}", "|", "-", "&&",
+		"[:alpha:]", "[:^digit:]", "\\x", "{", "41", "\\u", "\\p{", "L", "\\b", "{start}", "\\<", "\\d", "(?i", "(?u", ":", "\xc3\xa9",
+		"\xff", "\xf4\x8f\xbf\xbf", "\\Q", "(*", "(?=", "\n",
+	};
+	static const char *const words[] = { "$", "1", "{", "}", "n", "$$", "m", "x", "\xff", "${1}", "$1x", "\xc3" };
+	static const char *const paths[] = { "/a", "/a/a.a", "/\xff\xc3\xa9/\xf4\x8f\xbf\xbf\xed\xa0\x80", "/A\n" };
+	char text[256], with[128], out[PATH_MAX], err[64];
+
+	(void)state;
+	srand(1);
+	for (int i = 0; i < 30000; i++) {
+		const char *path = paths[i % 4];
+
+		*text = *with = '\0';
+		for (int n = rand() % 12; n >= 0; n--)
+			strcat(text, parts[(unsigned)rand() % (sizeof(parts) / sizeof(*parts))]);
+		for (int n = rand() % 6; n >= 0; n--)
+			strcat(with, words[(unsigned)rand() % (sizeof(words) / sizeof(*words))]);
+		struct pattern *p = pattern_compile(text, err, 1 + (size_t)rand() % sizeof(err));
+		if (!p)
+			continue;
+		bool found = pattern_matches(p, path);
+		int rc = pattern_replace(p, path, with, out, rand() % 2 ? sizeof(out) : 1 + (size_t)rand() % 10);
+		assert_true(found ? rc == 1 || rc == -ENAMETOOLONG : rc == 0);
+		pattern_free(p);
+		p = pattern_compile_literal("^", path, "$");
+		assert_true(pattern_matches(p, path));
+		pattern_free(p);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_matches), cmocka_unit_test(test_refused), cmocka_unit_test(test_replace),
-		cmocka_unit_test(test_bytes),	cmocka_unit_test(test_hostile),
+		cmocka_unit_test(test_bytes),	cmocka_unit_test(test_hostile), cmocka_unit_test(test_random),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
