@@ -53,6 +53,9 @@ struct config {
 	char *ignored; /* names of what it says that we do not do, ", " between them, or NULL */
 };
 
+/* The target that is none: mirrord's word. */
+#define CONFIG_NO_TARGET "targetless"
+
 /* Where mirrord's users have their configuration. */
 #define CONFIG_DEFAULT_FILE ".mirrord/mirrord.json"
 

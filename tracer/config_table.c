@@ -48,7 +48,7 @@ static bool is_workload(const char *value)
 static int check_target(const char *key, const char *value, char *err, size_t err_len)
 {
 	if (!strncmp(value, "dir/", 4) || !strncmp(value, "exec:", 5) || !strncmp(value, "pid/", 4) ||
-	    !strcmp(value, "targetless") || is_workload(value))
+	    !strcmp(value, CONFIG_NO_TARGET) || is_workload(value))
 		return 0;
 	return fail(err, err_len, "is no target", value, "write dir/PATH, pid/N, exec:COMMAND or KIND/NAME[/container/NAME]");
 }

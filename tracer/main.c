@@ -261,9 +261,10 @@ int main(int argc, char **argv)
 	if (command)
 		return command(argc - 1, argv + 1);
 	rc = options_parse(argc, argv, &o);
-
-	if (rc)
+	if (rc) {
+		options_free(&o);
 		return rc < 0 ? 0 : rc;
+	}
 	take_signals(&original);
 	bool here = find_program(o.program_argv[0], options_are_remote(&o), path, sizeof(path), &info);
 	init_limits(o.posix_numbers);

@@ -363,6 +363,8 @@ int options_settle(struct options *o)
 	if (c->problems.count)
 		return EXIT_USAGE;
 	o->target = config_get(c, CONFIG_TARGET);
+	if (o->target && !strcmp(o->target, CONFIG_NO_TARGET))
+		o->target = NULL;
 	if (config_get(c, CONFIG_MODE))
 		mode_parse(config_get(c, CONFIG_MODE), &o->mode);
 	o->startup_ms = 1000 * (config_get(c, CONFIG_STARTUP_TIMEOUT) ? (unsigned)atoi(config_get(c, CONFIG_STARTUP_TIMEOUT)) : 10);

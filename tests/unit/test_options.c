@@ -247,6 +247,9 @@ static void test_bad_settings(void **state)
 	REFUSED("--env: the target \"dir/x\" is a directory", "--target=dir/x", "--env", "true");
 	REFUSED("--env-include: there is no target", "--mode=local", "--env-include", "A", "true");
 	OK("--target=dir/x", "--env", "--no-env", "true");
+	OK("--target=targetless", "--mount", "/a=dir/x", "true");
+	assert_null(o.target);
+	REFUSED("no --target", "--target=targetless", "true");
 	OK("--target=dir/x", "--env-exclude=*", "true");
 	REFUSED("--map \"/a\": two parts", "--target=dir/x", "--map", "/a", "true");
 	REFUSED("--map: feature.fs.mapping: ", "--target=dir/x", "--map", "(=b", "true");
