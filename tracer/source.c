@@ -69,16 +69,19 @@ static size_t written_offset(const struct source *s, size_t at)
 void source_where(const struct source *s, size_t at, unsigned *line, unsigned *column)
 {
 	size_t end = written_offset(s, at);
+	struct source_place p = s->last->offset <= end ? *s->last : (struct source_place){ 0, 1, 1 };
 
-	*line = *column = 1;
-	for (size_t i = 0; i < end && i < s->written_len; i++) {
-		if (s->written[i] == '\n') {
-			++*line;
-			*column = 1;
-		} else if ((s->written[i] & 0xc0) != 0x80) {
-			++*column;
+	for (; p.offset < end && p.offset < s->written_len; p.offset++) {
+		if (s->written[p.offset] == '\n') {
+			p.line++;
+			p.column = 1;
+		} else if ((s->written[p.offset] & 0xc0) != 0x80) {
+			p.column++;
 		}
 	}
+	*s->last = p;
+	*line = p.line;
+	*column = p.column;
 }
 
 char *source_name_of(const struct source *s, size_t at)
@@ -126,6 +129,8 @@ static int check_text(const struct source *s, struct problems *p)
 int source_take(struct source *s, const char *name, const char *bytes, size_t len, struct problems *p)
 {
 	*s = (struct source){ .name = xstrdup(name), .written_len = len, .len = len };
+	s->last = xcalloc(1, sizeof(*s->last));
+	*s->last = (struct source_place){ 0, 1, 1 };
 	s->written = xcalloc(1, len + 1);
 	memcpy(s->written, bytes, len);
 	s->text = xcalloc(1, len + 1);
@@ -171,5 +176,6 @@ void source_free(struct source *s)
 	free(s->written);
 	free(s->text);
 	free(s->pieces);
+	free(s->last);
 	*s = (struct source){ 0 };
 }

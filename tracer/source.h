@@ -16,6 +16,12 @@ struct source_piece {
 	int fixed; /* all of it comes from the template at FROM */
 };
 
+/* A character of what was written. */
+struct source_place {
+	size_t offset;
+	unsigned line, column;
+};
+
 /* The text that a reader reads, its templates rendered, and the way back to what was written. Starts zeroed. */
 struct source {
 	char *name;    /* of the file, as it was given */
@@ -25,6 +31,7 @@ struct source {
 	size_t len;
 	struct source_piece *pieces;
 	size_t piece_count;
+	struct source_place *last; /* that source_where found: places are asked for in their order, mostly */
 };
 
 /*
