@@ -102,7 +102,6 @@ static const struct mount *mount_at(const char *path)
 
 static struct rule {
 	struct rule *next;
-	enum rules_list list;
 	struct pattern *pattern;
 	char *replacement, *origin;
 	bool here;
@@ -128,7 +127,6 @@ void rules_append(enum rules_list list, struct pattern *pattern, const char *rep
 {
 	struct rule *r = xcalloc(1, sizeof(*r)), **end = &rules[list];
 
-	r->list = list;
 	r->pattern = pattern;
 	r->replacement = replacement ? xstrdup(replacement) : NULL;
 	r->origin = origin ? xstrdup(origin) : NULL;
@@ -161,7 +159,6 @@ struct question {
 	const char *path;
 	bool write, remote; /* it is to be changed; for a remote program */
 	const struct mount *mount;
-	bool needed; /* it is kept local unless a list has a word about it */
 };
 
 static void decide(struct decision *d, enum verdict verdict, const char *list)
@@ -176,19 +173,21 @@ static const struct mount *mount_that_is(const struct mount *mount, bool writabl
 	return mount->twin && mount->writable != writable ? mount->twin : mount;
 }
 
-/* What a rule that SAYS so makes of Q. False: nothing, so that what comes behind it counts. */
+/* What a rule of LIST that matches makes of Q. False: nothing, so that what comes behind it counts. */
 static bool apply(const struct question *q, enum rules_list list, struct decision *d)
 {
 	enum says says = lists[list].says;
 	bool by_default = list >= LIST_DEFAULT_NOT_FOUND;
 
-	/* The default lists leave what is to be changed to one another. */
+	/* A default list leaves what is to be changed to the next one; and where nothing is remote, nothing can be made so. */
 	if (says == SAYS_READ_ONLY && q->write && by_default)
+		return false;
+	if (!q->mount && (says == SAYS_READ_WRITE || says == SAYS_READ_ONLY))
 		return false;
 	decide(d, VERDICT_LOCAL, lists[list].name);
 	if (says == SAYS_NOT_FOUND)
 		d->verdict = VERDICT_NOT_FOUND;
-	if (!q->mount || says == SAYS_NOT_FOUND || says == SAYS_LOCAL || (says == SAYS_READ_ONLY && q->write))
+	if (says == SAYS_NOT_FOUND || says == SAYS_LOCAL || (says == SAYS_READ_ONLY && q->write))
 		return true;
 	d->verdict = VERDICT_REMOTE;
 	d->mount = by_default ? q->mount : mount_that_is(q->mount, says == SAYS_READ_WRITE);
@@ -230,10 +229,9 @@ static void by_mode(const struct question *q, struct decision *d)
  */
 static bool is_own_library(const struct question *q)
 {
-	const char *name = strrchr(q->path, '/');
-	long local = longest_local(q->path, false);
+	long others = longest_local(q->path, true), mount = q->mount ? (long)strlen(q->mount->at) : -1;
 
-	return !q->remote && name && strstr(name, ".so") && local >= 0 && local > longest_local(q->path, true);
+	return !q->remote && strstr(strrchr(q->path, '/'), ".so") && longest_local(q->path, false) > (others > mount ? others : mount);
 }
 
 static bool is_kept_always(const char *path)

@@ -139,6 +139,9 @@ static void test_programs(void **state)
 	assert_true(rules_decide("/usr/local/lib/libc.so.6", false, false)->here);
 	assert_string_equal(verdict("/usr/local/lib/libc.so.6", false, true), "remote");
 	assert_string_equal(verdict("/usr/local/lib/app.conf", false, false), "remote");
+	/* A mount below a loader's directory is there for a reason. */
+	rules_add_mount("/usr/local/lib/mine", "/", "dir:/mine");
+	assert_string_equal(verdict("/usr/local/lib/mine/x.so", false, false), "remote");
 	assert_string_equal(verdict("/usr/bin/x", false, false), "local");
 	assert_string_equal(verdict("/usr/bin/x", false, true), "remote");
 	assert_string_equal(verdict("/app/main.py", false, true), "remote");
