@@ -28,7 +28,7 @@ struct walk {
 	int dir;               /* O_PATH: the directory AT in the upper layer, or -1 */
 	char at[PATH_MAX];     /* where the walk is: "" or "/a/b" */
 	char lower[PATH_MAX];  /* the lower directory that is part of AT, "" when none is */
-	char rest[2 * PATH_MAX];
+	char *rest;            /* allocated: each of the links may add its text */
 	char *next;            /* in REST */
 };
 
@@ -156,7 +156,7 @@ static bool leads_out(const struct walk *w, const char **text)
 /* TEXT, of a link, comes before what is still to be walked, which begins at LEFT. */
 static int walk_link(struct walk *w, const char *text, const char *left, struct overlay_found *f)
 {
-	char rest[2 * PATH_MAX];
+	CLEANUP_FREE char *rest = NULL;
 	bool absolute = *text == '/';
 
 	if (w->flags & PLACE_NO_LINKS || ++w->links > LINKS_MAX)
@@ -167,15 +167,13 @@ static int walk_link(struct walk *w, const char *text, const char *left, struct 
 		return -ENOENT;
 	f->outside = absolute && !(w->flags & PLACE_SCOPED) && leads_out(w, &text);
 	/* A link to the mount itself is a directory as much as "/" is. */
-	int n = snprintf(rest, sizeof(rest), "%s%s", *text ? text : "/", left);
-	if (n >= (int)(f->outside ? sizeof(f->lower) : sizeof(rest)))
-		return -ENAMETOOLONG;
-	if (f->outside) {
-		memcpy(f->lower, rest, (size_t)n + 1);
-		return 1;
-	}
-	memcpy(w->rest, rest, (size_t)n + 1);
-	w->next = w->rest;
+	if (asprintf(&rest, "%s%s", *text ? text : "/", left) < 0)
+		die("out of memory");
+	if (f->outside)
+		return snprintf(f->lower, sizeof(f->lower), "%s", rest) >= (int)sizeof(f->lower) ? -ENAMETOOLONG : 1;
+	char *old = w->rest;
+	w->next = w->rest = rest;
+	rest = old;
 	if (absolute)
 		w->at[w->scope] = '\0';
 	return walk_enter(w);
@@ -383,33 +381,36 @@ static int lower_absent(struct walk *w, size_t len, struct overlay_found *f)
 	return found_nothing(w, f, w->next + last, len - last, !w->next[len + strspn(w->next + len, "/")]);
 }
 
-/* Where in the LEN bytes at NAMES one ends that no file system has; 0 when there is none. */
-static size_t end_of_long_name(const char *names, size_t len)
+static size_t but_last(const char *names, size_t len)
 {
-	for (size_t i = 0; i < len;) {
-		size_t n = strcspn(names + i, "/");
+	while (len && names[len - 1] != '/')
+		len--;
+	while (len && names[len - 1] == '/')
+		len--;
+	return len;
+}
 
-		i += n;
-		if (n > NAME_MAX)
-			return i;
-		i += strspn(names + i, "/");
-	}
-	return 0;
+/* How many bytes of names at NEXT the lower layer is asked about at once; PATH is theirs there. 0 or a negative errno. */
+static int lower_run(struct walk *w, char *path, size_t *len)
+{
+	*len = plain_run(w->next);
+	int rc = join_names(w->lower, w->next, *len, path);
+	/* The kernel goes name by name: what is too long, of itself or by links, matters only when it gets there. */
+	for (size_t fewer; rc == -ENAMETOOLONG && (fewer = but_last(w->next, *len)); *len = fewer)
+		rc = join_names(w->lower, w->next, fewer, path);
+	return rc;
 }
 
 /* The names from NEXT on are looked up in the lower layer, as many as there are before a "..". */
 static int lower_step(struct walk *w, struct overlay_found *f)
 {
-	size_t len = plain_run(w->next);
-	bool last = !w->next[len + strspn(w->next + len, "/")];
-	size_t too_long = end_of_long_name(w->next, len);
 	char path[PATH_MAX];
 	rfs_Attr attr;
+	size_t len;
+	int rc = lower_run(w, path, &len);
+	bool last = !w->next[len + strspn(w->next + len, "/")];
 
 	f->slash = w->next[len] == '/';
-	if (too_long)
-		return lower_absent(w, too_long, f);
-	int rc = join_names(w->lower, w->next, len, path);
 	rc = rc ? rc : overlay_lower_attr(w->c, w->ov, path, &attr);
 	if (!rc && last && f->slash && creates(w))
 		return -EISDIR;
@@ -494,10 +495,7 @@ int overlay_find(struct call *c, struct overlay *ov, const char *base, const cha
 	f->path[0] = f->lower[0] = '\0';
 	w.follow = flags & (PLACE_FOLLOW | PLACE_LAST);
 	w.slash_follows = !makes;
-	if (strlen(text) >= sizeof(w.rest))
-		return -ENAMETOOLONG;
-	strcpy(w.rest, text);
-	w.next = w.rest;
+	w.next = w.rest = xstrdup(text);
 	if (flags & PLACE_SCOPED || *text != '/')
 		strcpy(w.at, base);
 	w.scope = flags & PLACE_SCOPED ? strlen(base) : 0;
@@ -505,6 +503,7 @@ int overlay_find(struct call *c, struct overlay *ov, const char *base, const cha
 	while (!rc)
 		rc = walk_step(&w, f);
 	close_fd(&w.dir);
+	free(w.rest);
 	return rc < 0 ? rc : 0;
 }
 
