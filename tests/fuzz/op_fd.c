@@ -13,6 +13,13 @@ static void run_dup(void)
 	keep_fd(sys(dup, has_record_locks() ? -1 : fd));
 }
 
+static bool is_device(int fd)
+{
+	struct stat st;
+
+	return !sys(fstat, fd, &st) && S_ISCHR(st.st_mode);
+}
+
 /* Onto the slot's own low number, or onto what the slot has. */
 static void run_dup2(void)
 {
@@ -26,7 +33,7 @@ static void run_dup2(void)
 	say(", s%d%s, %lx)", to, number == slots[to] ? "" : "'s own", flags);
 	/* What such descriptors are at a low number is among README's limits; that a slot's own is high, is so only supervised. */
 	long status = sys(fcntl, fd, F_GETFL);
-	if (has_record_locks())
+	if (has_record_locks() || is_device(fd))
 		number = -1;
 	if (status >= 0 && (status & O_PATH || (status & O_ACCMODE) == O_ACCMODE))
 		number = -1;

@@ -66,7 +66,7 @@ static bool same_file(int in, int out)
 {
 	struct stat a, b;
 
-	return !sys(fstat, in, &a) && !sys(fstat, out, &b) && a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+	return !sys(fstat, in, &a) && !sys(fstat, out, &b) && S_ISREG(a.st_mode) && a.st_dev == b.st_dev && a.st_ino == b.st_ino;
 }
 
 static void run_sendfile(void)
