@@ -267,7 +267,7 @@ static void emit_lines(struct merge *g, bool added_last, int64_t end)
 {
 	struct line *before = NULL;
 
-	for (int added = 0; added <= added_last; added++)
+	for (int added = 0; added < (added_last ? 2 : 1); added++)
 		for (size_t i = 0; i < g->line_count; i++) {
 			struct line *l = &g->lines[i];
 
