@@ -164,15 +164,28 @@ static void set_item(struct variables *v, const struct config *c, const char *it
 		set(v, name, value + 1);
 }
 
+/* Patterns of paths know no case; names of variables do. */
+static struct pattern *compile_name(const char *text)
+{
+	char err[256], *exact;
+
+	if (asprintf(&exact, "(?-i)%s", text) < 0)
+		die("out of memory");
+	struct pattern *p = pattern_compile(exact, err, sizeof(err));
+	if (!p)
+		die("%s: %s", text, err); /* it was checked when it was read */
+	free(exact);
+	return p;
+}
+
 /* The values of those whose names a pattern is found in. */
 static void map(struct variables *v, const struct config *c)
 {
 	const struct settings *s = &c->of[CONFIG_ENV_MAPPING];
 	struct pattern **patterns = xcalloc(s->count + 1, sizeof(struct pattern *));
-	char err[256];
 
 	for (size_t i = 0; i < s->count; i++)
-		patterns[i] = pattern_compile(s->items[i].key, err, sizeof(err));
+		patterns[i] = compile_name(s->items[i].key);
 	for (size_t i = 0; i < v->count; i++) {
 		CLEANUP_FREE char *name = strndup(v->items[i], strcspn(v->items[i], "="));
 		size_t j = 0;

@@ -75,7 +75,7 @@ OWN=own
 SECRET_1=x
 SECRET_2=y
 X_TIMEOUT=10
-Z==' "$(run --env --env-file vars.env --env-map '_timeout$=10' --env-map '^A$=mapped' --env-set A=new --env-set Z== --env-set W=w --env-unset 'AWS_PROFILE;w')"
+Z==' "$(run --env --env-file vars.env --env-map '_TIMEOUT$=10' --env-map '_timeout|^lang=no' --env-map '^A$=mapped' --env-set A=new --env-set Z== --env-set W=w --env-unset 'AWS_PROFILE;w')"
 cat >env.toml <<'END'
 [feature.env]
 include = ["A", "LANG"]
