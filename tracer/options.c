@@ -365,6 +365,7 @@ int options_settle(struct options *o)
 	o->target = config_get(c, CONFIG_TARGET);
 	if (o->target && !strcmp(o->target, CONFIG_NO_TARGET))
 		o->target = NULL;
+	o->mode = MODE_OVERLAY;
 	if (config_get(c, CONFIG_MODE))
 		mode_parse(config_get(c, CONFIG_MODE), &o->mode);
 	o->startup_ms = 1000 * (config_get(c, CONFIG_STARTUP_TIMEOUT) ? (unsigned)atoi(config_get(c, CONFIG_STARTUP_TIMEOUT)) : 10);

@@ -1,5 +1,5 @@
 #!/bin/bash
-# --mode read, the default: every change is refused as by a read-only mount, and the target stays as it is.
+# --mode read: every change is refused as by a read-only mount, and the target stays as it is.
 . "$(dirname "$0")/../lib.sh"
 
 T=$work/t
@@ -30,10 +30,10 @@ as_a_read_only_mount() {
 }
 
 programs() {
-	within 60 "$RT" --mount "$T=dir//:$T" -- "$GUESTS/go/mutate" "$T" >"$work/out" 2>&1
+	within 60 "$RT" --mode read --mount "$T=dir//:$T" -- "$GUESTS/go/mutate" "$T" >"$work/out" 2>&1
 	equal "a Go program that changes all it can" "$before" "$(digest "$T")"
 	grep -q 'read-only file system' "$work/out" && pass "Go sees EROFS" || fail "Go sees EROFS" "$(head -5 "$work/out")"
-	within 20 "$RT" --mount "$T=dir//:$T" -- busybox sh -c "cd $T; echo x > new; echo y >> hello.txt; rm -rf *; mv ro rw; : > ro" \
+	within 20 "$RT" --mode read --mount "$T=dir//:$T" -- busybox sh -c "cd $T; echo x > new; echo y >> hello.txt; rm -rf *; mv ro rw; : > ro" \
 		>"$work/out" 2>&1
 	equal "a shell that changes all it can" "$before" "$(digest "$T")"
 	if have sqlite3; then
@@ -78,7 +78,7 @@ whole_table() {
 }
 
 refuses "--mode read" --mode read --mount "$T=dir//:$T"
-refuses "no --mode" --mount "$T=dir/$T"
+refuses "--mode read by another path" --mode read --mount "$T=dir/$T"
 as_a_read_only_mount
 programs
 read_only_agent

@@ -75,7 +75,7 @@ sockets() {
 	kill $server
 	wait $server 2>/dev/null
 	equal "the name stays when the server has gone" "socket" "$(stat -c %F "$T/here")"
-	out=$(within 20 "$RT" --mount "$T=dir//:$T" -- "$PYTHON" "$HERE/e2e/unixecho.py" serve "$T/new" 2>&1)
+	out=$(within 20 "$RT" --mode read --mount "$T=dir//:$T" -- "$PYTHON" "$HERE/e2e/unixecho.py" serve "$T/new" 2>&1)
 	grep -q 'Errno 30' <<<"$out" && pass "bind in a read-only mount is EROFS" || fail "bind in a read-only mount is EROFS" "$out"
 	equal "and makes nothing" "" "$(ls "$T/new" 2>/dev/null)"
 }

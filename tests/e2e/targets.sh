@@ -36,7 +36,9 @@ whole_tree() {
 	says "/proc is local" "busybox" "$RT" --mount "/=dir/$root" -- busybox sh -c 'read x < /proc/$$/comm; echo $x'
 	says "/dev is local" "0" "$RT" --mount "/=dir/$root" -- busybox sh -c 'echo x > /dev/null; echo $?'
 	says "a dynamic program" "from the target" "$RT" --mount "/=dir/$root" -- cat /etc/app.yaml
-	says "the default is to refuse writes" "sh: can't create /etc/new: Read-only file system" "$RT" --mount "/=dir/$root" -- busybox sh -c 'echo x > /etc/new'
+	says "the default is to keep writes here" "x" "$RT" --mount "/=dir/$root" -- busybox sh -c 'echo x > /etc/new; cat /etc/new'
+	says "where the target does not have them" "sh: can't open /etc/new: no such file" "$RT" --mount "/=dir/$root" -- busybox sh -c 'cat < /etc/new'
+	says "--mode read" "sh: can't create /etc/new: Read-only file system" "$RT" --mount "/=dir/$root" --mode read -- busybox sh -c 'echo x > /etc/new'
 	says "--mode write" "x" "$RT" --mount "/=dir/$root" --mode write -- busybox sh -c 'echo x > /opt/new; cat /opt/new; rm /opt/new'
 	says "--mode local" "secret" "$RT" --mount "/=dir/$root" --mode local -- busybox cat "$work/outside"
 	says "a Go program" "$(cat "$root/srv/data/file" | wc -c)" "$RT" --mount "/=dir/$root" -- busybox sh -c 'wc -c < /srv/data/file'

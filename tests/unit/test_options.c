@@ -86,7 +86,7 @@ static void test_defaults(void **state)
 {
 	OK("--target", "dir/srv", "ls");
 	assert_string_equal(o.target, "dir/srv");
-	assert_int_equal(o.mode, MODE_READ);
+	assert_int_equal(o.mode, MODE_OVERLAY);
 	assert_int_equal(o.trap, TRAP_AUTO);
 	assert_int_equal(o.mount_count, 0);
 	assert_int_equal(o.log.string_max, 32);
