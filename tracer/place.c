@@ -283,6 +283,17 @@ static long place_self(struct call *c, int dirfd, struct place *p)
 	return 0;
 }
 
+/* What the rules say of RAW, which is not to lead out of S: to the other side it would. What climbs out the agent finds. */
+static long check_scoped(struct call *c, const struct start *s, const char *raw)
+{
+	char abs[PATH_MAX], norm[PATH_MAX];
+
+	if (!*s->text || climbs_out(raw) || path_join(s->text, raw, abs, sizeof(abs)) < 0 || path_normalise(abs, norm, sizeof(norm)) < 0 ||
+	    stays(c, norm, s->dir->mount))
+		return 0;
+	return decide(c, norm, intent_writes(c))->verdict == VERDICT_NOT_FOUND ? -ENOENT : -EXDEV;
+}
+
 static void place_clear(struct place *p)
 {
 	p->mount = NULL;
@@ -299,8 +310,13 @@ static long place_path(struct call *c, int dirfd, const char *raw, int flags, st
 		return place_absolute(c, p, raw, flags);
 	if (start_find(c->tid, dirfd, &s) < 0)
 		return CALL_CONTINUE;
-	if (s.dir && scoped)
+	if (s.dir && scoped) {
+		long rc = check_scoped(c, &s, raw);
+
+		if (rc)
+			return rc;
 		s.text[0] = '\0';
+	}
 	if (s.dir)
 		return place_relative(c, p, &s, raw, flags);
 	/* "pipe:[5]", "(unreachable)…": nothing that a path could start from, and the kernel says so. */

@@ -120,6 +120,13 @@ tell("d", os.rename, D + "/old/m", D + "/old/n"); tell("e", os.unlink, D + "/old
 tell("g", os.rename, D + "/lo/m", D + "/lo/n"); os.chdir(D + "/old/."); tell("h", os.getcwd)' "${rules[@]}" --map "^$D/old\$=$D/rw"
 	equal "… and where it went" "$D/local/n $root$D/rw/n" "$(echo $(find "$D" "$root$D" -name '[mn]' | sort))"
 	calls "chdir obeys the lists" "a:ENOENT" 'tell("a", os.chdir, D + "/ro")' "${rules[@]}" --not-found "^$D/ro\$"
+	calls "openat2 that is not to leave a directory" "file:ok rw/file:ok local/file:EXDEV gone:ENOENT old/file:EXDEV ../x:EXDEV" \
+		'import ctypes, struct
+libc = ctypes.CDLL(None, use_errno=True)
+def beneath(fd, path):
+    if libc.syscall(437, fd, path.encode(), struct.pack("QQQ", 0, 0, 8), 24) < 0: raise OSError(ctypes.get_errno(), "")
+d = os.open(D, os.O_RDONLY)
+for n in "file", "rw/file", "local/file", "gone", "old/file", "../x": tell(n, beneath, d, n)' "${rules[@]}" --not-found "^$D/gone"
 	calls "names that are no UTF-8" "a:ENOENT b:ok c:there" \
 		'n = os.fsencode(D) + b"/\xff\xfe"; tell("a", os.stat, n); tell("b", lambda: os.stat(n + b"x") and None); tell("c", text, D + "/file")' \
 		"${whole[@]}" --not-found "^$D/..\$" --map "^($D/..)x\$=\$1x"  --mode write
