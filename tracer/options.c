@@ -25,18 +25,33 @@ struct row {
 	int id; /* enum config_id, of those that are settings */
 };
 
-int options_refuse(const char *format, ...)
+static void say(const char *format, va_list ap)
 {
-	char line[1024];
-	va_list ap;
+	char line[2048];
 
-	va_start(ap, format);
 	vsnprintf(line, sizeof(line), format, ap);
-	va_end(ap);
 	for (char *p = line; *p; p++)
 		if (iscntrl((unsigned char)*p))
 			*p = '?';
 	fprintf(stderr, "remotefs-trace: %s\n", line);
+}
+
+void options_say(const char *format, ...)
+{
+	va_list ap;
+
+	va_start(ap, format);
+	say(format, ap);
+	va_end(ap);
+}
+
+int options_refuse(const char *format, ...)
+{
+	va_list ap;
+
+	va_start(ap, format);
+	say(format, ap);
+	va_end(ap);
 	return EXIT_USAGE;
 }
 
@@ -359,7 +374,7 @@ int options_settle(struct options *o)
 	config_read_environment(c);
 	config_check(c);
 	for (size_t i = 0; i < c->problems.count; i++)
-		options_refuse("%s", c->problems.lines[i]);
+		options_say("%s", c->problems.lines[i]);
 	if (c->problems.count)
 		return EXIT_USAGE;
 	o->target = config_get(c, CONFIG_TARGET);
@@ -373,8 +388,7 @@ int options_settle(struct options *o)
 		if (!o->mounts[i].own_mode)
 			o->mounts[i].mode = o->mode;
 	if (c->ignored)
-		fprintf(stderr, "remotefs-trace: %s: ignored, since remotefs-trace does files and environment only: %s\n", c->file,
-			c->ignored);
+		options_say("%s: ignored, since remotefs-trace does files and environment only: %s", c->file, c->ignored);
 	return 0;
 }
 

@@ -65,7 +65,10 @@ void options_free(struct options *o);
 
 /* ---- between the files of this module ---- */
 
-/* One line on standard error, control characters replaced; EXIT_USAGE. */
+/* One line on standard error, control characters replaced. */
+void options_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* As options_say; EXIT_USAGE. */
 int options_refuse(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* --mount ARG. 0 or EXIT_USAGE with a line. */
