@@ -34,15 +34,16 @@ static int ask_clone(struct call *c, struct ofd *o, const rfs_Request *req)
 	o->node->writers++; /* no refresh may bring older bytes meanwhile */
 	int rc = call_rpc(c, o->mount, req, NULL, 0, &rep);
 	o->node->writers--;
-	if (!rc) {
-		bool known = rep.msg.which_op == rfs_Reply_stat_tag && rep.msg.op.stat.has_attr;
-		const rfs_Attr *attr = known ? &rep.msg.op.stat.attr : NULL;
-
-		/* Length 0 is up to the end, wherever that is. */
+	bool known = !rc && rep.msg.which_op == rfs_Reply_stat_tag && rep.msg.op.stat.has_attr;
+	const rfs_Attr *attr = known ? &rep.msg.op.stat.attr : NULL;
+	/* Length 0 is up to the end, wherever that is. */
+	if (!rc)
 		remote_changed(c, o, off, len ? len : attr ? attr->size : 0, attr);
-		link_reply_free(&rep);
-	}
 	sync_unlock(o->image);
+	if (attr)
+		remote_follow_size(o->image, attr->size);
+	if (!rc)
+		link_reply_free(&rep);
 	return rc;
 }
 

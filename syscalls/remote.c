@@ -210,11 +210,8 @@ void remote_changed(struct call *c, struct ofd *o, uint64_t off, uint64_t len, c
 	node_changed(n);
 	cache_forget(o->mount, o->path, false);
 	node_set_attr(n, attr, o->coherent & rfs_Coherent_HANDLE);
-	if (!image_follows(n->image)) {
-		if (attr)
-			remote_follow_size(n->image, attr->size);
+	if (!image_follows(n->image))
 		return;
-	}
 	/* Other bytes may have been written behind these meanwhile. */
 	if (image_reread(c, n, off, len) < 0 || n->own_version != version) {
 		n->image->stale = true;

@@ -58,7 +58,7 @@ long remote_write(struct call *c, struct ofd *o, const void *data, size_t len, u
 
 /*
  * LEN bytes at OFF of O's file were changed at the target by a call of ours; ATTR is what it is now, NULL when
- * unknown. An image with the file's bytes follows: the caller has its sync_lock.
+ * unknown. An image with the file's bytes follows: the caller has its sync_lock. For one without, remote_follow_size comes after.
  */
 void remote_changed(struct call *c, struct ofd *o, uint64_t off, uint64_t len, const rfs_Attr *attr);
 

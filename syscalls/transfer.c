@@ -313,10 +313,12 @@ static long copy_piece(struct call *c, struct end *in, struct end *out, int64_t 
 	if (!rc && (rep.msg.which_op != rfs_Reply_write_tag || rep.msg.op.write.written > len))
 		rc = -EPROTO;
 	long copied = rc ? rc : (long)rep.msg.op.write.written;
+	const rfs_Attr *attr = !rc && rep.msg.op.write.has_attr ? &rep.msg.op.write.attr : NULL;
 	if (copied > 0)
-		remote_changed(c, out->o, (uint64_t)to, (uint64_t)copied,
-			       rep.msg.op.write.has_attr ? &rep.msg.op.write.attr : NULL);
+		remote_changed(c, out->o, (uint64_t)to, (uint64_t)copied, attr);
 	sync_unlock(out->o->image);
+	if (copied > 0 && attr)
+		remote_follow_size(out->o->image, attr->size);
 	link_reply_free(&rep);
 	return copied;
 }
