@@ -42,7 +42,7 @@ remotely() {
 again() {
 	local seconds=$1
 	shift
-	within "$seconds" "$RT" ${NUMBERING:+"$NUMBERING"} --mode write --mount "$M=dir/$work/target" -- sh -c 'cd "$M" && exec "$@"' - "$@" </dev/null
+	within "$seconds" "$RT" ${NUMBERING:+"$NUMBERING"} --mode write --mount "$M=${TARGET:-dir/$work/target}" -- sh -c 'cd "$M" && exec "$@"' - "$@" </dev/null
 }
 
 # What a script of a program compares: everything, unless it says something else.

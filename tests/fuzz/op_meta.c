@@ -56,7 +56,7 @@ static void run_statx(void)
 	say(", %lx)", mask);
 	if (say_result(sys(statx, w.fd, w.path, flags, mask, out)))
 		return;
-	say(" %x %o n%u %u:%u", x.stx_mask & 0xfff, x.stx_mode, x.stx_nlink, x.stx_uid, x.stx_gid);
+	say(" %x %o n%u %u:%u", x.stx_mask & 0xfff, S_ISLNK(x.stx_mode) ? S_IFLNK : x.stx_mode, x.stx_nlink, x.stx_uid, x.stx_gid);
 	if (!S_ISDIR(x.stx_mode))
 		say(" size=%llu", (unsigned long long)x.stx_size);
 	say_time("mtime", x.stx_mtime.tv_sec, x.stx_mtime.tv_nsec);
