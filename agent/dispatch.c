@@ -1,6 +1,7 @@
 #include "dispatch.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/limits.h>
 #include <stdlib.h>
 
@@ -123,6 +124,27 @@ bool dispatch_is_quick(const rfs_Request *req)
 
 	/* Most writes end in memory; a large answer keeps the stream busy anyway. */
 	return h && !dispatch_waits(h) && dispatch_cost(req) <= DISPATCH_QUICK;
+}
+
+bool dispatch_changes_names(const rfs_Request *req)
+{
+	switch (req->which_op) {
+	case rfs_Request_open_tag:
+		return req->op.open.flags & O_CREAT;
+	case rfs_Request_mkdir_tag:
+	case rfs_Request_mknod_tag:
+	case rfs_Request_symlink_tag:
+	case rfs_Request_link_tag:
+	case rfs_Request_bind_tag:
+	case rfs_Request_unlink_tag:
+	case rfs_Request_rename_tag:
+	case rfs_Request_chmod_tag:
+	case rfs_Request_chown_tag:
+	case rfs_Request_setxattr_tag:
+	case rfs_Request_removexattr_tag:
+		return true;
+	}
+	return false;
 }
 
 /* The number of the handle that REQ makes, or 0 and *MAKES false. */

@@ -13,6 +13,9 @@ void dispatch_run(struct op *op);
 /* Whether REQ is usually answered faster than another thread is woken up. */
 bool dispatch_is_quick(const rfs_Request *req);
 
+/* Whether REQ may change what a path leads to, or whether it leads there. */
+bool dispatch_changes_names(const rfs_Request *req);
+
 /* The payload that the reply may have at most, for the budget. */
 size_t dispatch_cost(const rfs_Request *req);
 

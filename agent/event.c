@@ -99,19 +99,23 @@ static void event_one(struct watcher *w, const struct inotify_event *e)
 		event_file(w, f);
 }
 
-static void event_read(struct watcher *w)
+/* True when there was something. */
+static bool event_read(struct watcher *w)
 {
 	char buf[65536] __attribute__((aligned(__alignof__(struct inotify_event))));
 	const struct inotify_event *e;
 	ssize_t n, at;
 
 	n = read(w->inotify, buf, sizeof(buf));
+	if (n <= 0)
+		return false;
 	pthread_mutex_lock(&w->lock);
 	for (at = 0; at < n; at += sizeof(*e) + e->len) {
 		e = (const struct inotify_event *)(buf + at);
 		event_one(w, e);
 	}
 	pthread_mutex_unlock(&w->lock);
+	return true;
 }
 
 /* Hands what is pending to the stream. */
@@ -133,6 +137,20 @@ static void event_flush(struct watcher *w)
 	w->spare = n;
 }
 
+/* More than this was not made by the request that waits. */
+#define EVENT_READS 16
+
+void watch_catch_up(struct watcher *w)
+{
+	if (w->inotify < 0)
+		return;
+	pthread_mutex_lock(&w->reading);
+	for (int i = 0; i < EVENT_READS && event_read(w); i++)
+		;
+	event_flush(w);
+	pthread_mutex_unlock(&w->reading);
+}
+
 void *event_main(void *watcher)
 {
 	struct watcher *w = watcher;
@@ -146,6 +164,7 @@ void *event_main(void *watcher)
 	for (;;) {
 		if (poll(p, 3, -1) < 0)
 			continue;
+		pthread_mutex_lock(&w->reading);
 		if (p[0].revents)
 			event_read(w);
 		if (p[1].revents)
@@ -156,6 +175,7 @@ void *event_main(void *watcher)
 			pthread_mutex_unlock(&w->lock);
 		}
 		event_flush(w);
+		pthread_mutex_unlock(&w->reading);
 	}
 	return NULL;
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "dispatch.h"
 #include "observe.h"
 #include "serve_int.h"
 
@@ -131,8 +132,10 @@ void output_reply(struct serve *s, struct job *job)
 
 	if (!silent)
 		iov[0].iov_len = output_encode(head, h, rfs_Reply_fields, &job->reply);
+	/* What the request did is told before its answer: a program that has it looks by other names, and for its events. */
+	if (dispatch_changes_names(&job->req))
+		watch_catch_up(s->agent->watcher);
 	pthread_mutex_lock(&s->write_lock);
-	/* What the request did is told before its answer: a program that has it looks for its events. */
 	output_events(s);
 	promise_settle(s->agent->watcher, p);
 	if (p->name_broken)

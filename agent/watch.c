@@ -30,6 +30,7 @@ struct watcher *watch_new(const struct root *root)
 
 	if (!w)
 		return NULL;
+	pthread_mutex_init(&w->reading, NULL);
 	pthread_mutex_init(&w->lock, NULL);
 	w->root = root;
 	w->inotify = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);

@@ -60,6 +60,9 @@ struct watcher *watch_new(const struct root *root);
  */
 int watch_start(struct watcher *w, void (*send)(void *arg, const struct notices *n), void *arg);
 
+/* Has sent, when it returns, what is promised no more because of what was changed before the call. Any thread; waits for the stream. */
+void watch_catch_up(struct watcher *w);
+
 /* Watches the directories that PATH ("/a/b") is in, and with SELF the directory PATH too. */
 enum watch_state watch_name(struct watcher *w, const char *path, bool self);
 

@@ -1,4 +1,4 @@
-/* What watch.c, promise.c and event.c share. Everything is guarded by the watcher's lock. */
+/* What watch.c, promise.c and event.c share. Everything is guarded by the watcher's lock, but for what `reading` guards. */
 #ifndef AGENT_WATCH_INT_H
 #define AGENT_WATCH_INT_H
 
@@ -24,6 +24,7 @@ struct file_watch {
 };
 
 struct watcher {
+	pthread_mutex_t reading; /* from the moment that events are taken until their notices are sent; before lock */
 	pthread_mutex_t lock;
 	const struct root *root;
 	int inotify;     /* -1: nothing is ever promised */
@@ -39,7 +40,7 @@ struct watcher {
 	unsigned int promised_count;
 	uint64_t seed;
 	struct notices *pending;
-	struct notices *spare; /* the event thread's */
+	struct notices *spare; /* empty; who reads has it */
 	void (*send)(void *arg, const struct notices *n);
 	void *send_arg;
 };
