@@ -409,16 +409,12 @@ static size_t position(const struct ofd *o)
 	pb_istream_t in = pb_istream_from_buffer(o->snap, o->snap_len);
 	rfs_Entry e = rfs_Entry_init_zero;
 
-	size_t behind = 0;
 
-	/* That place may be gone: then where it would be. */
-	while (o->list_cookie && in.bytes_left && pb_decode_ex(&in, rfs_Entry_fields, &e, PB_DECODE_DELIMITED)) {
-		if (e.cookie == o->list_cookie)
+	/* Places ascend, unless they are invented. What stood there may be gone: then what is behind. */
+	while (o->list_cookie && in.bytes_left && pb_decode_ex(&in, rfs_Entry_fields, &e, PB_DECODE_DELIMITED))
+		if (o->snap_stays ? e.cookie == o->list_cookie : e.cookie >= o->list_cookie)
 			return o->snap_len - in.bytes_left;
-		if (e.cookie < o->list_cookie)
-			behind = o->snap_len - in.bytes_left;
-	}
-	return behind;
+	return o->list_cookie ? o->snap_len : 0;
 }
 
 int overlay_list(struct call *c, struct ofd *o)
