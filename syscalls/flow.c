@@ -9,11 +9,13 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 
 #include "buffers.h"
 #include "call.h"
 #include "channel.h"
 #include "frame.h"
+#include "io.h"
 #include "link.h"
 #include "log.h"
 #include "ofd.h"
@@ -42,6 +44,14 @@ static bool is_ours(const struct ofd *o, bool writing, int64_t off)
 	int mode = o->flags & O_ACCMODE;
 
 	return mode != (writing ? O_RDONLY : O_WRONLY) && mode != O_ACCMODE && (off < 0 || !o->shadow);
+}
+
+/* What neither knows, and a FIFO not either (FMODE_NOWAIT, FOP_DONTCACHE, FMODE_CAN_ATOMIC_WRITE). */
+static int check_flags(const struct ofd *o, unsigned flags, bool writing)
+{
+	int rc = io_check_flags(flags, writing);
+
+	return rc ? rc : flags & (RWF_ATOMIC | RWF_DONTCACHE | (o->shadow ? RWF_NOWAIT : 0)) ? -EOPNOTSUPP : 0;
 }
 
 static bool waits(const struct ofd *o)
@@ -113,12 +123,13 @@ static long read_device(struct call *c, struct ofd *o, struct buffers *b, int64_
 	return (long)done;
 }
 
-long flow_read(struct call *c, struct ofd *o, struct buffers *b, int64_t off)
+long flow_read(struct call *c, struct ofd *o, struct buffers *b, int64_t off, unsigned flags)
 {
 	if (!is_ours(o, false, off))
 		return CALL_CONTINUE;
-	if (!b->total)
-		return 0;
+	int rc = b->total ? check_flags(o, flags, false) : 0;
+	if (rc || !b->total)
+		return rc;
 	ofd_ref(o);
 	long n = o->shadow ? flow_read_fifo(c, o, b, waits(o)) : read_device(c, o, b, off);
 	ofd_unref(o);
@@ -169,12 +180,13 @@ static long write_all(struct call *c, struct ofd *o, struct buffers *b, int64_t 
 	return (long)total;
 }
 
-long flow_write(struct call *c, struct ofd *o, struct buffers *b, int64_t off)
+long flow_write(struct call *c, struct ofd *o, struct buffers *b, int64_t off, unsigned flags)
 {
 	if (!is_ours(o, true, off))
 		return CALL_CONTINUE;
-	if (!b->total && o->shadow)
-		return 0;
+	int rc = b->total ? check_flags(o, flags, true) : 0;
+	if (rc || (!b->total && o->shadow))
+		return rc;
 	/* write_null() of drivers/char/mem.c does not even look at the bytes. */
 	if (!o->shadow && (o->node->attr.rdev_minor == DEVICE_NULL || o->node->attr.rdev_minor == DEVICE_ZERO))
 		return (long)b->total;

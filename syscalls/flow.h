@@ -15,9 +15,9 @@ struct ofd;
  */
 int flow_open(struct call *c, struct ofd *o);
 
-/* read(2) and write(2) on O; OFF is a device's offset, or negative. What the call is to answer. */
-long flow_read(struct call *c, struct ofd *o, struct buffers *b, int64_t off);
-long flow_write(struct call *c, struct ofd *o, struct buffers *b, int64_t off);
+/* read(2) and write(2) on O; OFF is a device's offset, or negative, FLAGS are preadv2(2)'s. What the call is to answer. */
+long flow_read(struct call *c, struct ofd *o, struct buffers *b, int64_t off, unsigned flags);
+long flow_write(struct call *c, struct ofd *o, struct buffers *b, int64_t off, unsigned flags);
 
 /* Waits until a read of the FIFO O may find something, or its end. 0, or -ERESTARTSYS when a signal came first, or -EIO. */
 int flow_wait_readable(struct call *c, struct ofd *o);

@@ -132,6 +132,11 @@ long sys_fadvise64(struct call *c)
 
 long sys_readahead(struct call *c)
 {
+	const struct ofd *o = ofd_by_fd(c->tid, (int)c->arg[0]);
+
+	/* A device has a placeholder that could be read ahead. */
+	if (o && o->channel && !o->shadow && (o->flags & O_ACCMODE) != O_WRONLY)
+		return -EINVAL;
 	return advise(c, false);
 }
 

@@ -227,10 +227,8 @@ static long transfer(struct call *c, struct buffers *b, int64_t off, unsigned fl
 	call_remote(c, o->mount);
 	if (o->flags & O_PATH)
 		return -EBADF;
-	if (!writing && o->shadow && flags & RWF_NOWAIT)
-		return CALL_CONTINUE; /* a FIFO refuses it */
 	if (o->channel)
-		return writing ? flow_write(c, o, b, off) : flow_read(c, o, b, off);
+		return writing ? flow_write(c, o, b, off, flags) : flow_read(c, o, b, off, flags);
 	/* Before the kernel says EISDIR: where a listing has ended, offsets may end as well. */
 	if (!writing && S_ISDIR(o->node->attr.mode)) {
 		dir_find_position(c, o, (int)c->arg[0]);

@@ -27,7 +27,7 @@ static bool is_refused(const struct ofd *o, uint64_t len, int prot, int flags, u
 {
 	int mode = o->flags & O_ACCMODE;
 
-	return mode == O_WRONLY || mode == O_ACCMODE || !len || off % 4096 || off + len < off ||
+	return mode == O_WRONLY || mode == O_ACCMODE || !len || off % 4096 || off + (len + 4095) / 4096 * 4096 < off ||
 	       (is_shared(flags) && prot & PROT_WRITE && mode == O_RDONLY);
 }
 

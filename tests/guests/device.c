@@ -92,6 +92,14 @@ static void try(const char *name, int flags)
 	SHOW(sys(fallocate, fd, 0, 0, 0));
 	SHOW(sys(fallocate, fd, 0x4000, 0, 100));
 	SHOW(sys(mmap, NULL, 8192, PROT_READ, MAP_SHARED, fd, -4096L));
+	SHOW(sys(mmap, NULL, 1, PROT_READ, MAP_SHARED, fd, -4096L));
+	SHOW(sys(readahead, fd, 0, 100));
+	SHOW(sys(sync_file_range, fd, 0, 100, 0));
+	SHOW(sys(fadvise64, fd, 0, 100, 100));
+	SHOW(sys(pwritev2, fd, v, 2, -1, 0x4000));
+	SHOW(sys(pwritev2, fd, v, 2, -1, 0x8));
+	SHOW(sys(preadv2, fd, v, 2, -1, 0x4000) < 0);
+	SHOW(sys(preadv2, fd, v, 0, -1, 0x4000));
 	splices(fd);
 	SHOW(sys(getdents64, fd, buf, 100));
 	SHOW(sys(fcntl, fd, F_GETFL) & ~O_LARGEFILE);
