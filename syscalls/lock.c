@@ -283,8 +283,8 @@ long lock_fcntl(struct call *c, struct ofd *o, int command)
 	struct lock_want want;
 	struct flock l;
 
-	/* Other kinds of files are ours alone, and so are their locks. */
-	if (!S_ISREG(o->node->attr.mode) && !S_ISDIR(o->node->attr.mode))
+	/* FIFOs are ours alone, and so are their locks. */
+	if (o->shadow)
 		return CALL_CONTINUE;
 	if (call_read(c, c->arg[2], &l, sizeof(l)) < 0)
 		return -EFAULT;

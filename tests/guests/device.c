@@ -1,9 +1,8 @@
 /* Character devices in the tree, where the user may make some: null, zero, full, random, urandom. */
-#include <sys/ioctl.h>
-#include <sys/sysmacros.h>
-
+#include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/sendfile.h>
+#include <sys/sysmacros.h>
 
 #include "guest.h"
 
@@ -51,6 +50,29 @@ static void splices(int fd)
 	close(file);
 	close(p[0]);
 	close(p[1]);
+}
+
+/* Locks of a device are those of its node. */
+static void locks(const char *name)
+{
+	struct flock l = { .l_type = F_RDLCK };
+	int fd = SHOWFD(sys(open, P(name), O_RDWR)), other = SHOWFD(sys(open, P(name), O_RDWR));
+
+	SHOW(sys(fcntl, fd, F_GETLK, &l));
+	printf("%d %ld %ld %d\n", l.l_type, (long)l.l_start, (long)l.l_len, (int)l.l_pid);
+	l = (struct flock){ .l_type = F_WRLCK, .l_start = 10 };
+	SHOW(sys(fcntl, fd, F_OFD_SETLK, &l));
+	SHOW(sys(fcntl, other, F_OFD_SETLK, &l));
+	l.l_start = 0;
+	SHOW(sys(fcntl, other, F_OFD_GETLK, &l));
+	printf("%d %ld %ld %d\n", l.l_type, (long)l.l_start, (long)l.l_len, (int)l.l_pid);
+	l = (struct flock){ .l_type = F_WRLCK, .l_whence = SEEK_END, .l_len = 5 };
+	SHOW(sys(fcntl, other, F_SETLK, &l));
+	SHOW(sys(flock, fd, LOCK_EX | LOCK_NB));
+	SHOW(sys(flock, other, LOCK_SH | LOCK_NB));
+	close(fd);
+	SHOW(sys(flock, other, LOCK_SH | LOCK_NB));
+	close(other);
 }
 
 static void try(const char *name, int flags)
@@ -125,6 +147,7 @@ int main(int argc, char **argv)
 	make("b250", 250, 77, S_IFBLK);
 	try("b250", O_RDONLY);
 	try("null", O_PATH);
+	locks("null");
 	section("low numbers");
 	fd = SHOWFD(sys(open, P("null"), O_RDWR));
 	low = dup2(fd, 77);
