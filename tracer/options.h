@@ -71,6 +71,9 @@ void options_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* As options_say; EXIT_USAGE. */
 int options_refuse(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+/* What only the whole command line can tell, before a program is run. 0 or EXIT_USAGE with lines. */
+int options_check(struct options *o);
+
 /* --mount ARG. 0 or EXIT_USAGE with a line. */
 int options_add_mount(struct options *o, const char *arg);
 
