@@ -266,8 +266,8 @@ static void decide_path(const struct question *q, struct decision *d)
 	}
 }
 
-/* What PATH is mapped to, normalised, in OUT; false when it is not. */
-static bool map_path(const char *path, struct decision *d, char out[PATH_MAX])
+/* What PATH is mapped to, normalised, in OUT: 1; 0 when it is not; -ENAMETOOLONG. */
+static int map_path(const char *path, struct decision *d, char out[PATH_MAX])
 {
 	char mapped[PATH_MAX], whole[PATH_MAX];
 
@@ -278,10 +278,12 @@ static bool map_path(const char *path, struct decision *d, char out[PATH_MAX])
 			continue;
 		d->mapping = pattern_text(r->pattern);
 		d->mapping_origin = r->origin;
-		/* A name without its slash is one of the root. A path that is too long stays as it is. */
-		return rc > 0 && !path_join("/", mapped, whole, sizeof(whole)) && !path_normalise(whole, out, PATH_MAX) && strcmp(path, out);
+		/* A name without its slash is one of the root. */
+		rc = rc < 0 ? rc : path_join("/", mapped, whole, sizeof(whole));
+		rc = rc < 0 ? rc : path_normalise(whole, out, PATH_MAX);
+		return rc < 0 ? rc : strcmp(path, out) != 0;
 	}
-	return false;
+	return 0;
 }
 
 struct memory {
@@ -312,13 +314,19 @@ const struct decision *rules_decide(const char *path, bool write, bool remote)
 	free(m->path);
 	free(m->mapped);
 	*m = (struct memory){ .path = xstrdup(path), .generation = generation, .write = write, .remote = remote };
-	if (mount_count && map_path(path, &m->decision, mapped))
+	if (!mount_count) {
+		decide(&m->decision, VERDICT_LOCAL, "mode local");
+		return &m->decision;
+	}
+	int rc = map_path(path, &m->decision, mapped);
+	if (rc < 0) {
+		decide(&m->decision, VERDICT_NOT_FOUND, "a mapping to a path that is too long");
+		return &m->decision;
+	}
+	if (rc > 0)
 		m->decision.path = m->mapped = xstrdup(mapped);
 	struct question q = { .path = m->mapped ? m->mapped : path, .write = write, .remote = remote };
 	q.mount = mount_at(q.path);
-	if (mount_count)
-		decide_path(&q, &m->decision);
-	else
-		decide(&m->decision, VERDICT_LOCAL, "mode local");
+	decide_path(&q, &m->decision);
 	return &m->decision;
 }

@@ -51,6 +51,7 @@ static int set_up(void **state)
 	add(RULE_MAPPING, "^/from/", "/pain/");
 	add(RULE_MAPPING, "^/from/local/", "/never/");
 	add(RULE_MAPPING, "^/here/", "/opt/");
+	add(RULE_MAPPING, "^/long/(.*)", "/$1$1$1");
 	rules_add_defaults("/prog/bin/run", "/work/dir");
 	assert_true(rules_given(RULE_READ_WRITE));
 	return 0;
@@ -112,6 +113,12 @@ static void test_mapping(void **state)
 	assert_int_equal(d->verdict, VERDICT_LOCAL);
 	assert_string_equal(d->path, "/opt/x");
 	assert_null(rules_decide("/data/x", false, false)->path);
+	char path[2000] = "/long/";
+	memset(path + 6, 'a', sizeof(path) - 7);
+	path[sizeof(path) - 1] = '\0';
+	assert_int_equal(rules_decide(path, false, false)->verdict, VERDICT_NOT_FOUND);
+	path[1000] = '\0';
+	assert_int_equal(rules_decide(path, false, false)->verdict, VERDICT_REMOTE);
 }
 
 static void test_explicit(void **state)
