@@ -66,7 +66,7 @@ static int copy_range(struct call *c, struct overlay *ov, uint64_t handle, int f
 
 		if (rc)
 			return rc;
-		rc = put(fd, rep.payload, rep.payload_len, off);
+		rc = rep.payload_len > want ? -EPROTO : put(fd, rep.payload, rep.payload_len, off);
 		off += rep.payload_len;
 		bool ended = rep.payload_len < want;
 		link_reply_free(&rep);
@@ -86,7 +86,7 @@ static int copy_sparse(struct call *c, struct overlay *ov, uint64_t handle, int 
 			return rc == -ENXIO ? 0 : rc;
 		hole = data;
 		rc = seek(c, ov, handle, SEEK_HOLE, &hole);
-		rc = rc ? rc : hole > data ? copy_range(c, ov, handle, fd, data, hole) : -EPROTO;
+		rc = rc ? rc : hole > data ? copy_range(c, ov, handle, fd, data, hole < size ? hole : size) : -EPROTO;
 		if (rc)
 			return rc;
 	}

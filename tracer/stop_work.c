@@ -7,6 +7,7 @@
 
 #include "behalf.h"
 #include "log.h"
+#include "overlay.h"
 #include "state.h"
 #include "stop_int.h"
 #include "task.h"
@@ -82,6 +83,7 @@ static long look_after(struct call *c, long result)
 	state_lock();
 	result = c->after(c, result);
 	behalf_end();
+	overlay_leave(c);
 	state_unlock();
 	return result;
 }
