@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 
 #include "channel.h"
@@ -18,7 +19,7 @@
 #define KEEP_FLAGS (O_ACCMODE | O_APPEND | O_NONBLOCK | O_SYNC | O_DSYNC | O_DIRECT | O_NOATIME | O_ASYNC)
 
 static char base[64];     /* where placeholders are made */
-static char dir_stem[96]; /* a directory's name, less its serial number */
+static char dir_stem[128]; /* a directory's name, less its serial number */
 static uint64_t serial;
 static struct image *images[BUCKETS];
 
@@ -55,7 +56,13 @@ int placeholder_init(char *err, size_t err_len)
 			 strerror(errno));
 		return -ENOSPC;
 	}
-	snprintf(dir_stem, sizeof(dir_stem), "%s/.remotefs-trace.%d.", base, (int)getpid());
+	/* A number of process comes back, and is another's in another PID namespace with the same directory. */
+	uint32_t once;
+	if (getrandom(&once, sizeof(once), 0) != sizeof(once)) {
+		snprintf(err, err_len, "no random numbers for the names of placeholders (%s)", strerror(errno));
+		return -EIO;
+	}
+	snprintf(dir_stem, sizeof(dir_stem), "%s/.remotefs-trace.%d.%08x.", base, (int)getpid(), once);
 	return 0;
 }
 
@@ -79,7 +86,7 @@ static void register_image(struct image *i)
 /* The kernel's file flags are to have O_NOFOLLOW, and that cannot be opened through /proc. */
 static int make_named(struct image *i, const struct ofd *o)
 {
-	char name[128];
+	char name[160];
 
 	snprintf(name, sizeof(name), "%s%llu", dir_stem, (unsigned long long)++serial);
 	i->fd = open(name, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0600);
@@ -156,7 +163,7 @@ static int make_sole(struct ofd *o, int fd);
  */
 static int make_closed(struct ofd *o)
 {
-	char name[128];
+	char name[160];
 
 	snprintf(name, sizeof(name), "%s%llu", dir_stem, (unsigned long long)++serial);
 	CLEANUP_FD int made = open(name, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0600);
@@ -210,7 +217,7 @@ static int make_sole(struct ofd *o, int fd)
 
 int placeholder_dir(struct ofd *o)
 {
-	char name[128];
+	char name[160];
 
 	snprintf(name, sizeof(name), "%s%llu", dir_stem, (unsigned long long)++serial);
 	if (mkdir(name, 0700) < 0)
@@ -232,7 +239,7 @@ static void show_channel(struct channel *ch, void *ofd)
 
 int placeholder_fifo(struct ofd *o)
 {
-	char name[128];
+	char name[160];
 
 	snprintf(name, sizeof(name), "%s%llu", dir_stem, (unsigned long long)++serial);
 	int fd = shadow_make(o, name);
