@@ -106,6 +106,15 @@ static long place_self(struct call *c, struct place *p, int flags)
 	return rc;
 }
 
+/* Whether something must be found in the directory where TEXT begins: in one that has no name any more nothing is, in either layer. */
+static bool needs_name(const char *text, int flags)
+{
+	size_t n = strcspn(text, "/");
+	bool dots = n <= 2 && strspn(text, ".") >= n;
+
+	return !dots && (text[n + strspn(text + n, "/")] || !(flags & (PLACE_MAKE | PLACE_TAKE)));
+}
+
 long overlay_place(struct call *c, struct place *p, int flags)
 {
 	struct overlay *ov = p->mount->overlay;
@@ -132,9 +141,8 @@ long overlay_place(struct call *c, struct place *p, int flags)
 		if (!S_ISDIR(p->dir->node->attr.mode))
 			return -ENOTDIR;
 		rc = overlay_name(c, p->dir, base);
-		/* In what has no name any more nothing is found in either layer. */
 		if (rc)
-			return rc == -ENOENT ? 0 : rc;
+			return rc != -ENOENT ? rc : needs_name(text, flags) ? -ENOENT : 0;
 	} else if (p->mount->sub[1]) {
 		text += strlen(p->mount->sub);
 	}
