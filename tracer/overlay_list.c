@@ -34,6 +34,7 @@ struct line {
 	rfs_Entry entry;
 	int64_t at;
 	bool added; /* the lower layer has no such name */
+	bool both;  /* both layers have it */
 };
 
 struct merge {
@@ -219,6 +220,7 @@ static void take_lower(struct merge *g, const rfs_Entry *e)
 	if (i)
 		i->listed = true;
 	add_line(g, i ? &i->entry : e, at, false);
+	g->lines[g->line_count - 1].both = i;
 }
 
 static int compare_lines(const void *a, const void *b)
@@ -244,6 +246,24 @@ static void append_added(struct merge *g, const int64_t *taken, size_t count)
 			at += taken[next] == at;
 		g->lines[i].at = at;
 	}
+}
+
+/*
+ * The first entry of each layer stands at 0, wherever that is: nothing before it tells. What is first in the upper layer is before all of the
+ * lower one's that the upper one has as well.
+ */
+static void part_first(struct merge *g)
+{
+	struct line *l = g->lines, first;
+
+	if (g->line_count < 2 || l[0].at || l[1].at || (g->line_count > 2 && l[2].at <= 1))
+		return;
+	if (l[0].both) {
+		first = l[1];
+		l[1] = l[0];
+		l[0] = first;
+	}
+	l[1].at = 1;
 }
 
 static bool any_shared(const struct merge *g)
@@ -299,6 +319,7 @@ static void put_in_order(struct merge *g, size_t upper_count, int64_t end)
 			add_line(g, &g->items[i]->entry, g->items[i]->at, true);
 	if (g->line_count)
 		qsort(g->lines, g->line_count, sizeof(*g->lines), compare_lines);
+	part_first(g);
 	if (!any_shared(g)) {
 		emit_lines(g, false, last_place(g, upper_count, end));
 		return;
