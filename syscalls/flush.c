@@ -135,7 +135,7 @@ long sys_readahead(struct call *c)
 	const struct ofd *o = ofd_by_fd(c->tid, (int)c->arg[0]);
 
 	/* A device has a placeholder that could be read ahead. */
-	if (o && o->channel && !o->shadow && (o->flags & O_ACCMODE) != O_WRONLY)
+	if (o && o->channel && !o->shadow && (o->flags & O_ACCMODE) != O_WRONLY && (o->flags & O_ACCMODE) != O_ACCMODE)
 		return -EINVAL;
 	return advise(c, false);
 }

@@ -235,19 +235,36 @@ void ofd_put_back(struct ofd *o, const void *data, size_t len)
 	show_back(n);
 }
 
+/* Behind what was put back: what is still at the target, up to SIZE bytes in all. That there is none is no error. */
+static void take_more(struct call *c, struct ofd *o, size_t size, struct link_reply *rep)
+{
+	struct link_reply more;
+	long n = channel_receive(c, o->channel, size - rep->payload_len, -1, &more);
+
+	if (n < 0)
+		return;
+	memcpy(rep->payload + rep->payload_len, more.payload, (size_t)n);
+	rep->payload_len += (size_t)n;
+	link_reply_free(&more);
+}
+
 long ofd_take(struct call *c, struct ofd *o, size_t size, int64_t offset, struct link_reply *rep)
 {
 	struct node *n = o->node;
-	size_t len = n->back_len < size ? n->back_len : size;
+	size_t len;
 
+	size = size < FRAME_MAX_PAYLOAD ? size : FRAME_MAX_PAYLOAD;
+	len = n->back_len < size ? n->back_len : size;
 	if (!len)
 		return channel_receive(c, o->channel, size, offset, rep);
 	memset(rep, 0, sizeof(*rep));
-	rep->payload = xcalloc(1, len);
+	rep->payload = xcalloc(1, size);
 	rep->payload_len = len;
 	memcpy(rep->payload, n->back, len);
 	n->back_len -= len;
 	memmove(n->back, n->back + len, n->back_len);
 	show_back(n);
-	return (long)len;
+	if (len < size)
+		take_more(c, o, size, rep);
+	return (long)rep->payload_len;
 }

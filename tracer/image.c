@@ -173,24 +173,49 @@ static struct ofd *reader_of(const struct node *n)
 	return o;
 }
 
+int image_open_reader(struct call *c, struct ofd *o, uint64_t *handle)
+{
+	rfs_Request req = { .which_op = rfs_Request_open_tag,
+			    .op.open = { .has_where = true, .where.dir = o->handle, .handle = link_new_handle(o->mount->link) } };
+	struct link_reply rep;
+	int rc = call_rpc(c, o->mount, &req, NULL, 0, &rep);
+
+	if (!rc)
+		link_reply_free(&rep);
+	*handle = req.op.open.handle;
+	return rc;
+}
+
+void image_close_reader(const struct ofd *o, uint64_t handle)
+{
+	rfs_Request end = { .which_op = rfs_Request_close_tag, .op.close.handle = handle };
+
+	if (!o->mount->closing)
+		link_send(o->mount->link, &end);
+}
+
 int image_reread(struct call *c, struct node *n, uint64_t off, uint64_t len)
 {
-	struct ofd *o = reader_of(n);
-	long got = 0;
+	struct ofd *reader = reader_of(n), *o = ofd_ref(reader ? reader : n->ofds);
+	uint64_t handle = o->handle;
+	long got = reader ? 0 : image_open_reader(c, o, &handle);
 
-	if (!o)
-		return -EBADF;
-	ofd_ref(o);
+	if (got < 0) {
+		ofd_unref(o);
+		return (int)got;
+	}
 	/* Whole pages: that is what is compared. */
 	len += off % SYNC_PAGE;
 	off -= off % SYNC_PAGE;
 	for (uint64_t done = 0; done < len; done += (uint64_t)got) {
 		uint64_t left = (len - done + SYNC_PAGE - 1) / SYNC_PAGE * SYNC_PAGE;
 
-		got = reread_piece(c, o, o->handle, off + done, left < FRAME_MAX_PAYLOAD ? (size_t)left : FRAME_MAX_PAYLOAD);
+		got = reread_piece(c, o, handle, off + done, left < FRAME_MAX_PAYLOAD ? (size_t)left : FRAME_MAX_PAYLOAD);
 		if (got <= 0)
 			break;
 	}
+	if (!reader)
+		image_close_reader(o, handle);
 	ofd_unref(o);
 	return got < 0 ? (int)got : 0;
 }

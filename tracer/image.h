@@ -63,6 +63,13 @@ int image_fill_from(struct call *c, struct ofd *o, const void *data, size_t len,
 int image_fill_by(struct call *c, struct ofd *o, uint64_t handle);
 
 /*
+ * *HANDLE is a second handle, which can be read, on the file O, which perhaps cannot. 0 or a negative errno; image_close_reader
+ * gives it back.
+ */
+int image_open_reader(struct call *c, struct ofd *o, uint64_t *handle);
+void image_close_reader(const struct ofd *o, uint64_t handle);
+
+/*
  * Brings the image of N, which follows, to what the agent has in LEN bytes from OFF. The caller has its
  * sync_lock. 0 or a negative errno.
  */

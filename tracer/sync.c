@@ -59,23 +59,18 @@ static int start(struct image *i)
 /* What is in a file that is open for writing only, a second handle reads. */
 static int fill_unreadable(struct call *c, struct ofd *o)
 {
-	rfs_Request req = { .which_op = rfs_Request_open_tag,
-			    .op.open = { .has_where = true, .where.dir = o->handle, .handle = link_new_handle(o->mount->link) } };
-	rfs_Request end = { .which_op = rfs_Request_close_tag, .op.close.handle = req.op.open.handle };
-	struct link_reply rep;
+	uint64_t handle;
 	rfs_Attr attr;
 	int rc = remote_attr(c, o, &attr);
 
 	/* With what tasks have appended, and was not brought yet, it is not empty any more. */
 	if (!rc && !attr.size && !o->image->sync)
 		return image_fill_from(c, o, "", 0, true);
-	rc = rc ? rc : call_rpc(c, o->mount, &req, NULL, 0, &rep);
+	rc = rc ? rc : image_open_reader(c, o, &handle);
 	if (rc)
 		return rc;
-	link_reply_free(&rep);
-	rc = image_fill_by(c, o, req.op.open.handle);
-	if (!o->mount->closing)
-		link_send(o->mount->link, &end);
+	rc = image_fill_by(c, o, handle);
+	image_close_reader(o, handle);
 	return rc;
 }
 

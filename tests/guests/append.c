@@ -204,6 +204,29 @@ static void low_twice(void)
 	show_file("lines.txt");
 }
 
+/* Nobody can read it any more when another descriptor, by a call, writes before what is appended. */
+static void low_and_copied(void)
+{
+	int fd = SHOWFD(sys(open, P("lines.txt"), O_WRONLY | O_APPEND)), reader = SHOWFD(sys(open, P("lines.txt"), O_RDWR));
+	int other, from = SHOWFD(sys(open, P("sizes/s65536"), O_RDONLY));
+	off_t at = 5000;
+
+	section("low and copied");
+	SHOW(sys(dup2, fd, 72));
+	SHOW(sys(dup2, reader, 73));
+	close(73);
+	close(reader);
+	other = SHOWFD(sys(open, P("lines.txt"), O_WRONLY | O_TRUNC));
+	SHOW(sys(write, 72, "appended", 8));
+	SHOW(sys(copy_file_range, from, NULL, other, &at, 100, 0));
+	SHOW(sys(write, 72, "again", 5));
+	close(72);
+	close(fd);
+	close(other);
+	close(from);
+	show_file("lines.txt");
+}
+
 int main(int argc, char **argv)
 {
 	guest_init(argc, argv);
@@ -215,5 +238,6 @@ int main(int argc, char **argv)
 	appends_no_longer();
 	low_both_ways();
 	low_twice();
+	low_and_copied();
 	return 0;
 }

@@ -86,6 +86,7 @@ static void nonblocking(void)
 		SHOW(sys(fcntl, r, F_SETFL, O_NONBLOCK));
 	}
 	SHOW(sys(ioctl, r, FIONBIO, BAD_LOW));
+	SHOW(sys(read, r, BAD_LOW, 2));
 	r2 = SHOWFD(sys(open, P("f1"), O_RDONLY | O_NONBLOCK));
 	show_data("two of it", buf, SHOW(sys(read, r2, buf, 2)));
 	show_data("the rest", buf, SHOW(sys(read, r, buf, 100)));
