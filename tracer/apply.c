@@ -7,8 +7,8 @@
 #include <stdio.h>
 
 #include "changes.h"
-#include "inode.h"
 #include "entries.h"
+#include "inode.h"
 #include "upper.h"
 #include "util.h"
 

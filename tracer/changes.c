@@ -6,9 +6,9 @@
 #include <limits.h>
 #include <stdint.h>
 
+#include "entries.h"
 #include "inode.h"
 #include "inomap.h"
-#include "entries.h"
 #include "upper.h"
 #include "util.h"
 

@@ -41,7 +41,7 @@ int entries_read(int fd, struct entries *n)
 	return rc;
 }
 
-int entries_contain(const struct entries *n, const char *name)
+bool entries_contain(const struct entries *n, const char *name)
 {
 	return n->count && bsearch(&name, n->list, n->count, sizeof(name), by_bytes);
 }

@@ -2,6 +2,7 @@
 #ifndef TRACER_ENTRIES_H
 #define TRACER_ENTRIES_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct entries {
@@ -12,7 +13,7 @@ struct entries {
 /* Reads what is in the directory FD, without ".", ".." and what an overlay keeps there for itself. 0 or a negative errno, then N is empty. */
 int entries_read(int fd, struct entries *n);
 
-int entries_contain(const struct entries *n, const char *name);
+bool entries_contain(const struct entries *n, const char *name);
 
 void entries_free(struct entries *n);
 

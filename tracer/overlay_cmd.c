@@ -10,10 +10,10 @@
 
 #include "apply.h"
 #include "changes.h"
+#include "entries.h"
 #include "inode.h"
 #include "inomap.h"
 #include "log.h"
-#include "entries.h"
 #include "options.h"
 #include "upper.h"
 #include "upper_info.h"

@@ -53,7 +53,8 @@ int upper_lock(const char *dir, bool alone, struct upper_info *info, char *err, 
 		return fail(-errno, err, err_len, dir, strerror(errno));
 	int rc = read_info(top, info);
 	if (rc == -ENOENT || rc == -EINVAL || rc == -ELOOP)
-		return fail(-EINVAL, err, err_len, dir, "is no overlay: give the directory that --overlay-dir was given");
+		return fail(-EINVAL, err, err_len, dir, "is no overlay: give the directory that --overlay-dir was given, or one of those "
+			    "in it where there were several trees");
 	if (rc)
 		return fail(rc, err, err_len, dir, strerror(-rc));
 	if (flock(top, (alone ? LOCK_EX : LOCK_SH) | LOCK_NB) < 0) {

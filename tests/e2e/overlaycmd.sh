@@ -153,7 +153,7 @@ refuses() {
 	says "an unknown option" 2 "overlay: --bogus: there is no such option; see remotefs-trace overlay --help" diff --bogus "$D"
 	says "--force to another" 2 "overlay diff: --force is for apply; leave it out" diff --force "$D"
 	says "no such directory" 2 "overlay diff: $work/none: No such file or directory" diff "$work/none"
-	says "a directory that is no overlay" 2 "overlay discard: $T: is no overlay: give the directory that --overlay-dir was given" discard --yes "$T"
+	says "a directory that is no overlay" 2 "overlay discard: $T: is no overlay: give the directory that --overlay-dir was given, or one of those in it where there were several trees" discard --yes "$T"
 	[ -e "$T/hello" ] && pass "it is still there" || fail "it is still there"
 	exec 7<"$D"
 	flock -x 7
