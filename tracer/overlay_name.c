@@ -254,6 +254,8 @@ long overlay_rename(struct call *c, struct place *from, struct place *to, unsign
 		return -EINVAL;
 	if (strcmp(a.path, b.path) && path_within(a.path, b.path))
 		return flags & RENAME_EXCHANGE ? -EINVAL : -ENOTEMPTY;
+	if (S_ISDIR(a.mode) && strcmp(b.path, a.path) && path_within(b.path, a.path))
+		return -EINVAL;
 	CLEANUP_FD int source = open_parent(c, &a, true), target = source < 0 ? source : open_parent(c, &b, true);
 	if (target < 0)
 		return target;
