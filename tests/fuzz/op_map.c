@@ -6,7 +6,7 @@
 
 static struct {
 	char *at;
-	size_t len;
+	size_t len, in_file; /* so many bytes were the file's */
 	bool shared, writable;
 } maps[MAPS];
 
@@ -19,6 +19,13 @@ static void drop_map(int i)
 	if (maps[i].at)
 		munmap(maps[i].at, maps[i].len);
 	maps[i].at = NULL;
+}
+
+static size_t bytes_behind(int fd, long off)
+{
+	struct stat st;
+
+	return sys(fstat, fd, &st) || st.st_size < off ? 0 : (size_t)(st.st_size - off);
 }
 
 static void run_mmap(void)
@@ -45,6 +52,7 @@ static void run_mmap(void)
 	say(" = ok");
 	maps[i].at = (char *)at;
 	maps[i].len = len;
+	maps[i].in_file = bytes_behind(fd, off);
 	maps[i].shared = shared;
 	maps[i].writable = prot & PROT_WRITE;
 }
@@ -82,7 +90,8 @@ static void run_poke(void)
 	int i = pick_map();
 	size_t at = (size_t)PICK(0, 1, 100, 4090, 5000), len = (size_t)PICK(1, 10, 100);
 	say(", %zu, %zu)", at, len);
-	if (!maps[i].at || !maps[i].writable || at >= maps[i].len) {
+	/* How long what is stored behind the end stays in the page, is not specified (mmap(2)). */
+	if (!maps[i].at || !maps[i].writable || at >= maps[i].len || (maps[i].shared && at + len > maps[i].in_file)) {
 		say(" nothing");
 		return;
 	}
