@@ -212,7 +212,7 @@ table() {
 	local mode path intent want got wrong=0
 	while IFS=$'\t' read -r mode path intent want; do
 		[ -n "$want" ] || continue
-		case $path in /work/* | */prog/*) continue ;; esac # these are of the program and its cwd
+		case $path in /proj/* | */prog/*) continue ;; esac # these are of the program and its cwd
 		got=$(cd / && HOME=/home/user TMPDIR= "$plain" explain --target dir/srv --mode "$mode" --read-write '/pain/read_write.*\.a' \
 			--read-only '/pain/read_only.*\.a' --local '/pain/local.*\.a' --not-found '/pain/not_found.*\.a' \
 			$([ "$intent" = write ] && echo --write) -- "$path")

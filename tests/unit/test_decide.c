@@ -52,7 +52,7 @@ static int set_up(void **state)
 	add(RULE_MAPPING, "^/from/local/", "/never/");
 	add(RULE_MAPPING, "^/here/", "/opt/");
 	add(RULE_MAPPING, "^/long/(.*)", "/$1$1$1");
-	rules_add_defaults("/prog/bin/run", "/work/dir");
+	rules_add_defaults("/prog/bin/run", "/proj/dir");
 	assert_true(rules_given(RULE_READ_WRITE));
 	return 0;
 }
