@@ -378,8 +378,10 @@ long sys_fallocate(struct call *c)
 	ofd_ref(o);
 	int rc = check_size(c, o, mode, (int64_t)c->arg[2], (int64_t)c->arg[3]);
 	rc = rc ? rc : ask_allocate(c, o, &req, &rep);
-	if (!rc)
-		cache_forget(o->mount, o->path, false);
+	/* A range that cannot be collapsed has moved mtime all the same (ext4). */
+	if (rc)
+		node_changed(o->node);
+	cache_forget(o->mount, o->path, false);
 	link_reply_free(&rep);
 	ofd_unref(o);
 	return rc;
