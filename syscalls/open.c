@@ -88,6 +88,8 @@ static struct ofd *make_ofd(const struct place *p, int flags, uint64_t handle, c
 	o->path_stale = *name != '/' || flags & O_UNNAMED;
 	if (p->mount->overlay && *p->local)
 		o->merged = xstrdup(p->local);
+	else if (p->self && p->dir && p->dir->merged && p->dir->mount == p->mount)
+		o->merged = xstrdup(p->dir->merged);
 	o->coherent = r->coherent;
 	/* What another task has written meanwhile is known to be done: R may be from before. */
 	bool current = o->node->version <= since && !push_missed(p->mount, handle);
