@@ -298,7 +298,8 @@ static long open_place_of(struct call *c, int dirfd, uint64_t addr, int flags, u
 		return open_behalf(c, &p, flags, mode);
 	if (!p.mount)
 		return CALL_CONTINUE;
-	if (p.mount->overlay && !p.dir)
+	/* A clean overlay is not walked through: the agent has to see to it. */
+	if (p.mount->overlay && !p.dir && c->overlay != CALL_OUTSIDE)
 		resolve &= ~RESOLVE_WALKED;
 	rc = remote_open(c, &p, flags, mode & 07777, resolve);
 	/* Whoever reads a FIFO must find who writes to it: in the upper layer. */
