@@ -19,6 +19,7 @@
 #include "task.h"
 #include "upper.h"
 #include "util.h"
+#include "watch_int.h"
 
 /* How often it is asked whether anybody has an instance, and for how long nobody must have it: it may be on its
  * way through a socket, or in a child that has not been seen yet. */
@@ -29,81 +30,11 @@
 /* So many events may wait for an answer: what a queue of the kernel's takes. */
 #define EARLY_MAX 16384
 
-/* A remote place that an instance watches. */
-struct watch {
-	struct watch *next;
-	const struct mount *mount;
-	int remote_wd; /* its number at the agent */
-	uint32_t mask;
-	struct carrier carrier;
-};
-
-/* An event that came before the answer that tells what it is about. */
-struct early {
-	struct early *next;
-	const struct mount *mount;
-	rfs_Event event;
-};
-
-struct instance {
-	struct instance *next;
-	uint64_t number; /* the agents' name for it */
-	int fd;          /* ours */
-	struct watch *watches;
-	int adding;      /* answers that are awaited */
-	struct early *early;
-	unsigned early_count;
-
-	/* Where a tracee had it last. Our own descriptor keeps it from ending, so we must look. */
-	pid_t holder;
-	int holder_fd;
-	uint64_t checked, missing_since; /* now_ns; 0: it is not missing */
-};
-
 static struct instance *instances;
 static unsigned instance_count;
 static uint64_t last_number;
 
 /* ---- instances ---- */
-
-static bool holds(const struct instance *i, pid_t pid, int fd)
-{
-	return syscall(SYS_kcmp, getpid(), pid, KCMP_FILE, (unsigned long)i->fd, (unsigned long)fd) == 0;
-}
-
-static void look_at_fd(pid_t tid, int fd, const char *link, void *arg)
-{
-	struct instance *i = arg;
-
-	if (strcmp(link, "anon_inode:inotify") || !holds(i, tid, fd))
-		return;
-	i->holder = tid;
-	i->holder_fd = fd;
-	i->missing_since = 0;
-}
-
-static void look_at_task(const struct task *t, void *arg)
-{
-	const struct instance *i = arg;
-
-	if (i->missing_since)
-		task_each_fd(t->tid, look_at_fd, arg);
-}
-
-/* Looks for a task that has I open; the usual one is found at once. */
-static void look_for_holder(struct instance *i, uint64_t now)
-{
-	i->checked = now;
-	if (holds(i, i->holder, i->holder_fd)) {
-		i->missing_since = 0;
-		return;
-	}
-	uint64_t since = i->missing_since ? i->missing_since : now;
-	i->missing_since = since;
-	task_lock();
-	task_each(look_at_task, i);
-	task_unlock();
-}
 
 static bool is_gone(const struct instance *i, uint64_t now)
 {
@@ -131,17 +62,16 @@ static void drop_early(struct instance *i)
 	}
 }
 
+static void watch_free(const struct instance *i, struct watch **at);
+
 static void instance_free(struct instance **at)
 {
 	struct instance *i = *at;
 
 	*at = i->next;
 	unwatch_all(i);
-	for (struct watch *w; (w = i->watches);) {
-		i->watches = w->next;
-		carrier_end(&w->carrier);
-		free(w);
-	}
+	while (i->watches)
+		watch_free(i, &i->watches);
 	drop_early(i);
 	close_fd(&i->fd);
 	free(i);
@@ -153,7 +83,7 @@ void watch_collect(void)
 	uint64_t now = now_ns();
 
 	for (struct instance **at = &instances; *at;) {
-		look_for_holder(*at, now);
+		instance_look(*at, now);
 		if (is_gone(*at, now))
 			instance_free(at);
 		else
@@ -170,7 +100,7 @@ static bool any_watch(const struct mount *m, uint32_t mask, bool directory)
 {
 	for (const struct instance *i = instances; i; i = i->next)
 		for (const struct watch *w = i->watches; w; w = w->next)
-			if (w->mount == m && w->mask & mask && w->carrier.directory == directory)
+			if ((w->mount == m || w->below.mount == m) && w->mask & mask && w->carrier.directory == directory)
 				return true;
 	return false;
 }
@@ -189,7 +119,7 @@ static struct instance *instance_find(struct call *c, int fd)
 {
 	struct instance *i = instances;
 
-	while (i && !holds(i, c->tid, fd))
+	while (i && !instance_is(i, c->tid, fd))
 		i = i->next;
 	return i;
 }
@@ -235,16 +165,27 @@ static struct watch **watch_find(struct instance *i, const struct mount *m, int 
 {
 	struct watch **w = &i->watches;
 
-	while (*w && ((*w)->mount != m || (*w)->remote_wd != remote_wd))
+	while (*w && ((*w)->mount != m || (*w)->remote_wd != remote_wd) &&
+	       ((*w)->below.mount != m || (*w)->below.wd != remote_wd))
 		w = &(*w)->next;
 	return w;
 }
 
-static void watch_free(struct watch **at)
+struct watch *watch_known(uint64_t number, const struct mount *m, int remote_wd)
+{
+	struct instance *i = instances;
+
+	while (i && i->number != number)
+		i = i->next;
+	return i ? *watch_find(i, m, remote_wd) : NULL;
+}
+
+static void watch_free(const struct instance *i, struct watch **at)
 {
 	struct watch *w = *at;
 
 	*at = w->next;
+	below_end(w, i->number);
 	carrier_end(&w->carrier);
 	free(w);
 }
@@ -283,11 +224,26 @@ static bool replay(struct instance *i, const struct mount *m, const rfs_Event *e
 	struct watch **w = watch_find(i, m, e->wd), **to = e->to_wd ? watch_find(i, m, e->to_wd) : NULL;
 	char name[NAME_MAX + 1], to_name[NAME_MAX + 1];
 	struct carried at = { .name = name }, other = { .name = to_name };
+	struct watch *no_watch = NULL;
 	uint32_t mask = e->mask;
 	int rc;
 
 	copy_name(name, e->name.bytes, e->name.size);
 	copy_name(to_name, e->to_name.bytes, e->to_name.size);
+	if (*w && m == (*w)->below.mount && mask & (IN_IGNORED | IN_UNMOUNT)) {
+		below_forget(*w);
+		return true;
+	}
+	if (*w && below_hides(*w, m, name)) {
+		if (!to || !*to)
+			return true;
+		w = &no_watch;
+	}
+	if (to && *to && below_hides(*to, m, to_name)) {
+		to = NULL;
+		if (!*w)
+			return true;
+	}
 	/* Of a move, what is left when one of the two watches has been removed meanwhile. */
 	if (!*w && to && *to) {
 		w = to;
@@ -298,7 +254,7 @@ static bool replay(struct instance *i, const struct mount *m, const rfs_Event *e
 	if (!*w)
 		return false;
 	if (mask & (IN_IGNORED | IN_UNMOUNT)) {
-		watch_free(w);
+		watch_free(i, w);
 		return true;
 	}
 	at.carrier = &(*w)->carrier;
@@ -310,7 +266,7 @@ static bool replay(struct instance *i, const struct mount *m, const rfs_Event *e
 		if ((*w)->carrier.wd)
 			w = &(*w)->next;
 		else
-			watch_free(w);
+			watch_free(i, w);
 	return true;
 }
 
@@ -372,7 +328,7 @@ void watch_receive(const struct mount *m, const rfs_Event *e)
 	if (!i)
 		return;
 	if (now - i->checked >= CHECK_NS || i->missing_since)
-		look_for_holder(i, now);
+		instance_look(i, now);
 	if (is_gone(i, now)) {
 		instance_free(at);
 		return;
@@ -457,6 +413,15 @@ static bool can_compare(void)
 	return can;
 }
 
+static struct watch *watch_by_carrier(struct instance *i, int wd)
+{
+	struct watch *w = i->watches;
+
+	while (w && w->carrier.wd != wd)
+		w = w->next;
+	return w;
+}
+
 long watch_add(struct call *c, int fd, const struct place *p, uint32_t mask)
 {
 	struct instance *i;
@@ -468,6 +433,8 @@ long watch_add(struct call *c, int fd, const struct place *p, uint32_t mask)
 		return rc;
 	i->adding++;
 	rc = ask_watch(c, i, p, mask);
+	if (rc >= 0 && p->mount->is_upper)
+		below_listen(c, watch_by_carrier(i, (int)rc), i->number, p);
 	i->adding--;
 	replay_early(i);
 	instance_put(i);
@@ -477,18 +444,21 @@ long watch_add(struct call *c, int fd, const struct place *p, uint32_t mask)
 long watch_remove(struct call *c, int fd, int wd)
 {
 	struct instance *i = instances ? instance_find(c, fd) : NULL;
-	struct watch **w = i ? &i->watches : NULL;
+	struct watch *w = i ? watch_by_carrier(i, wd) : NULL;
 
-	while (w && *w && (*w)->carrier.wd != wd)
-		w = &(*w)->next;
-	if (!w || !*w)
+	if (!w)
 		return CALL_CONTINUE;
-	const struct mount *m = (*w)->mount;
-	int remote_wd = (*w)->remote_wd;
+	const struct mount *m = w->mount;
+	int remote_wd = w->remote_wd;
+	const struct mount *below = w->below.mount;
+	int below_wd = w->below.wd;
 	uint64_t number = i->number;
-	watch_free(w);
+	below_forget(w);
+	watch_free(i, watch_find(i, m, remote_wd));
 	instance_put(i);
 	/* Afterwards, lest a watch of the same place that is added next is the one that is being removed. */
 	ask_unwatch(c, m, number, remote_wd);
+	if (below)
+		ask_unwatch(c, below, number, below_wd);
 	return 0;
 }

@@ -51,6 +51,46 @@ inotifywait_outside() {
 	fi
 }
 
+# As the kubelet brings a ConfigMap up to date, and a file beside it.
+swapped() {
+	mkdir "$T/w/v2"
+	echo new >"$T/w/v2/key"
+	ln -s v2 "$T/w/..data_tmp"
+	mv -T "$T/w/..data_tmp" "$T/w/..data"
+	echo more >>"$T/w/plain"
+	rm "$T/w/gone"
+	sleep 0.2
+	echo end >"$T/w/END"
+}
+
+# changes NAME PREFIX…: what a directory's watch hears of that, after the program has changed files there itself.
+changes() {
+	local name=$1 watcher
+	shift
+	make_tree "$T"
+	mkdir "$T/w" "$T/w/v1"
+	echo old >"$T/w/v1/key"
+	ln -s v1 "$T/w/..data"
+	touch "$T/w/plain" "$T/w/gone" "$T/w/own" "$T/w/removed"
+	"$@" sh -c 'echo own >"$1/own"; rm "$1/removed"
+		exec inotifywait -m -e modify,create,delete,move,close_write --format "%e %f" "$1"' - "$T/w" >"$work/$name" 2>"$work/$name.err" </dev/null &
+	watcher=$!
+	until_true 10 grep -q established "$work/$name.err" || { fail "$name: inotifywait is ready" "$(cat "$work/$name.err")"; kill $watcher; return; }
+	# Of what the program has changed or removed here nobody there can tell it anything.
+	[ "$name" = native ] || { echo there >"$T/w/own"; echo there >"$T/w/removed"; }
+	swapped
+	until_true 10 grep -q 'CLOSE_WRITE,CLOSE END' "$work/$name" || fail "$name: the last event arrives" "$(tail -3 "$work/$name")"
+	kill $watcher
+	wait $watcher 2>/dev/null
+}
+
+overlaid() {
+	have inotifywait || { skip "inotifywait of an overlay" inotifywait; return; }
+	changes native env
+	changes overlay "$RT" -q --mode overlay --mount "$T=dir//:$T" --
+	equal "in an overlay a watch hears what others change at the target" "$(cat "$work/native")" "$(cat "$work/overlay")"
+}
+
 # Carriers have names in the file system: they must go with us, however we end.
 killed() {
 	local rt_pid
@@ -92,5 +132,6 @@ print(r, ctypes.get_errno() == errno.EOPNOTSUPP)' "$T" 2>&1)
 }
 
 inotifywait_outside
+overlaid
 killed
 fanotify
