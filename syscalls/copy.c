@@ -122,9 +122,10 @@ static long sendfile_ends(struct call *c, struct end *in, struct end *out, struc
 	count = count < MAX_RW_COUNT ? count : MAX_RW_COUNT;
 	ends_lock(c, in, out);
 	offset_start(off, in);
-	if (S_ISFIFO(out->type))
+	n = ends_check_reach(c, in, out, off->at, count);
+	if (!n && S_ISFIFO(out->type))
 		n = pipes_fill(c, in, out, &off->at, count, out->flags & O_NONBLOCK);
-	else
+	else if (!n)
 		n = sendfile_to_file(c, in, out, &off->at, count);
 	if (n >= 0 && offset_store(c, off, in) < 0)
 		n = -EFAULT;

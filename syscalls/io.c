@@ -322,8 +322,7 @@ long sys_pwritev2(struct call *c)
 
 /* ---- offsets ---- */
 
-/* What only the target's file system knows: where data and holes are, and how far offsets go. */
-static long seek_remote(struct call *c, struct ofd *o, int64_t off, int whence)
+long io_seek(struct call *c, struct ofd *o, int64_t off, int whence)
 {
 	rfs_Request req = { .which_op = rfs_Request_seek_tag,
 			    .op.seek = { .handle = o->handle, .offset = off, .whence = (uint32_t)whence } };
@@ -337,16 +336,13 @@ static long seek_remote(struct call *c, struct ofd *o, int64_t off, int whence)
 	return at;
 }
 
-/* Every file system allows offsets up to here. */
-#define PLAIN_OFFSET (INT64_C(1) << 40)
-
 static long seek_file(struct call *c, struct ofd *o, int64_t off, int whence)
 {
 	int64_t base = 0;
 	rfs_Attr attr;
 
 	if (whence == SEEK_DATA || whence == SEEK_HOLE)
-		return seek_remote(c, o, off, whence);
+		return io_seek(c, o, off, whence);
 	if (whence == SEEK_CUR) {
 		base = (int64_t)o->pos;
 	} else if (whence == SEEK_END) {
@@ -357,7 +353,7 @@ static long seek_file(struct call *c, struct ofd *o, int64_t off, int whence)
 	}
 	if (__builtin_add_overflow(base, off, &off) || off < 0)
 		return -EINVAL;
-	return off < PLAIN_OFFSET ? off : seek_remote(c, o, off, SEEK_SET);
+	return off < PLAIN_OFFSET ? off : io_seek(c, o, off, SEEK_SET);
 }
 
 /* The image of a native file has holes of its own: the target's count, and the kernel is put there. */
@@ -369,7 +365,7 @@ static long seek_native(struct call *c, struct ofd *o, int64_t off, int whence)
 		return fd;
 	ofd_ref(o);
 	long to = sync_flush(c, o->image, 0, UINT64_MAX);
-	to = to ? to : seek_remote(c, o, off, whence);
+	to = to ? to : io_seek(c, o, off, whence);
 	ofd_unref(o);
 	return to < 0 ? to : lseek(fd, to, SEEK_SET) < 0 ? -errno : to;
 }

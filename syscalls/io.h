@@ -50,6 +50,15 @@ long io_read(struct call *c, struct ofd *o, struct buffers *b, int64_t off, unsi
 /* Writes the buffers, likewise. */
 long io_write(struct call *c, struct ofd *o, struct buffers *b, int64_t off, unsigned flags);
 
+/* Every file system allows offsets up to here. */
+#define PLAIN_OFFSET (INT64_C(1) << 40)
+
+/*
+ * What only the target's file system knows: where data and holes are, and how far offsets go. The offset that lseek(2)
+ * comes to from OFF with WHENCE (not SEEK_CUR or SEEK_END), or a negative errno. O's own offset stays.
+ */
+long io_seek(struct call *c, struct ofd *o, int64_t off, int whence);
+
 /* fsync(2), or with DATA_ONLY fdatasync(2), of O: what it was written natively goes first. 0 or a negative errno. */
 long io_sync(struct call *c, struct ofd *o, bool data_only);
 

@@ -17,6 +17,7 @@
 #include "channel.h"
 #include "dir.h"
 #include "fsize.h"
+#include "io.h"
 #include "link.h"
 #include "notify.h"
 #include "ofd.h"
@@ -93,6 +94,28 @@ int ends_check_files(const struct end *in, const struct end *out)
 	if (!S_ISREG(in->type) || !S_ISREG(out->type))
 		return -EINVAL;
 	return !end_can_read(in) || !end_can_write(out) || out->flags & O_APPEND ? -EBADF : 0;
+}
+
+/* Our descriptor shares its offset with the task's, and nothing but sendfile tells the limit without moving it. */
+static bool reaches_local(const struct end *e, off_t from, size_t len)
+{
+	CLEANUP_FD int other = memfd_create("reach", MFD_CLOEXEC);
+	ssize_t n = end_can_write(e) ? sendfile(e->fd, other, &from, len) : sendfile(other, e->fd, &from, len);
+
+	return n >= 0 || errno != EOVERFLOW;
+}
+
+static bool end_reaches(struct call *c, const struct end *e, int64_t from, size_t len)
+{
+	if (!S_ISREG(e->type))
+		return true;
+	len = len > 0;
+	return e->o ? io_seek(c, e->o, from + (int64_t)len, SEEK_SET) != -EINVAL : reaches_local(e, from, len);
+}
+
+int ends_check_reach(struct call *c, const struct end *in, const struct end *out, int64_t from, size_t len)
+{
+	return from < PLAIN_OFFSET || (end_reaches(c, in, from, len) && end_reaches(c, out, from, len)) ? 0 : -EOVERFLOW;
 }
 
 /* Whose offset a transfer with E moves. */

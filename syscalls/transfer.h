@@ -45,6 +45,12 @@ bool ends_at_target(const struct end *in, const struct end *out);
 /* Whether bytes can be copied from file to file (generic_file_rw_checks): 0, -EISDIR, -EINVAL, -EBADF. */
 int ends_check_files(const struct end *in, const struct end *out);
 
+/*
+ * Whether the file systems of both ends know files that reach over FROM, as sendfile(2) wants it for LEN bytes from
+ * there (which io_verify allows): 0 or -EOVERFLOW.
+ */
+int ends_check_reach(struct call *c, const struct end *in, const struct end *out, int64_t from, size_t len);
+
 /* Takes (gives back) the right to use the offsets of both ends. */
 void ends_lock(struct call *c, struct end *in, struct end *out);
 void ends_unlock(struct end *in, struct end *out);

@@ -92,6 +92,36 @@ static void errors(void)
 	show_file("empty");
 }
 
+static void at_offset(const char *what, int out, int in, off_t at, size_t count)
+{
+	off_t own = at;
+
+	printf("%s %zu from %lld\n", what, count, (long long)at);
+	SHOW(sys(sendfile, out, in, &own, count));
+	printf("   then at %lld\n", (long long)own);
+	SHOW(sys(lseek, in, at, SEEK_SET));
+	SHOW(sys(sendfile, out, in, NULL, count));
+}
+
+/* Where one of the two file systems has no files that are so long: ext4's reach to 16 TiB, a memfd anywhere. */
+static void far_away(void)
+{
+	static const off_t from[] = { 1LL << 40, 17592186040320 - 100, 17592186040320, 17592186040321, 1LL << 62, INT64_MAX - 10, INT64_MAX };
+	int out = SHOWFD(sys(open, P("far"), O_CREAT | O_RDWR | O_TRUNC, 0644)), in = SHOWFD(sys(open, P("hello.txt"), O_RDWR));
+	int local = memfd_create("far", 0), sink = memfd_create("sink", 0);
+
+	section("far away");
+	SHOW(ftruncate(local, INT64_MAX));
+	for (size_t i = 0; i < sizeof(from) / sizeof(from[0]); i++) {
+		at_offset("local to tree", out, local, from[i], 10);
+		at_offset("local to tree", out, local, from[i], 0);
+		at_offset("tree to local", sink, in, from[i], 10);
+		at_offset("tree to local", sink, in, from[i], 0);
+		at_offset("tree to tree", out, in, from[i], 10);
+	}
+	show_file("far");
+}
+
 int main(int argc, char **argv)
 {
 	guest_init(argc, argv);
@@ -105,5 +135,6 @@ int main(int argc, char **argv)
 	to_pipe("sizes/s131073", O_RDWR, 1, 131000);
 	between_files();
 	errors();
+	far_away();
 	return 0;
 }
