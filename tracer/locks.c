@@ -98,13 +98,16 @@ static void hold_release(struct hold **p)
 	hold_free(p);
 }
 
-static void note_fd(struct hold *h, int fd, uint64_t handle)
+static void note_fd(struct hold *h, int fd, const struct ofd *o)
 {
+	/* fs/open.c, filp_flush(): the close of an O_PATH descriptor leaves locks alone. */
+	if (o->flags & O_PATH)
+		return;
 	for (size_t i = 0; i < h->fd_count; i++)
-		if (h->fds[i].fd == fd && h->fds[i].handle == handle)
+		if (h->fds[i].fd == fd && h->fds[i].handle == o->handle)
 			return;
 	h->fds = xrealloc(h->fds, (h->fd_count + 1) * sizeof(*h->fds));
-	h->fds[h->fd_count++] = (struct hold_fd){ .fd = fd, .handle = handle };
+	h->fds[h->fd_count++] = (struct hold_fd){ .fd = fd, .handle = o->handle };
 }
 
 /* The ofd that FD is in TID now, asked of the kernel. NULL also when there is no such descriptor. */
@@ -143,9 +146,8 @@ static void note_if_held(int fd, struct ofd *o, void *arg)
 {
 	struct hold *h = *hold_slot(o->node, *(uint64_t *)arg);
 
-	/* fs/open.c, filp_flush(): the close of an O_PATH descriptor leaves locks alone. */
-	if (h && !(o->flags & O_PATH))
-		note_fd(h, fd, o->handle);
+	if (h)
+		note_fd(h, fd, o);
 }
 
 static bool any_untrapped(const struct node *n)
@@ -171,7 +173,7 @@ void locks_set(struct ofd *o, const struct lock_want *w, pid_t tid, pid_t pid, i
 		if (!locks_is_file(owner) && any_untrapped(o->node))
 			each_fd(tid, note_if_held, &owner);
 	}
-	note_fd(*slot, fd, o->handle);
+	note_fd(*slot, fd, o);
 	ranges_set(&(*slot)->ranges, &(struct range){ .type = w->type, .from = w->from, .to = w->to,
 						      .pid = locks_is_file(owner) ? -1 : pid });
 	if (!(*slot)->ranges.count)
@@ -347,7 +349,7 @@ void locks_opened(pid_t tid, const struct ofd *o, int fd)
 	struct hold *h = holds ? *hold_slot(o->node, locks_owner(tid)) : NULL;
 
 	if (h)
-		note_fd(h, fd, o->handle);
+		note_fd(h, fd, o);
 }
 
 /* ---- waits ---- */
