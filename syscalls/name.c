@@ -168,7 +168,7 @@ static long rename_common(struct call *c, int olddir, uint64_t oldpath, int newd
 	if (!overlay_same(from.mount, to.mount))
 		return apart_rename(c, &old, &new);
 	if (m && m->overlay)
-		return from.dir || to.dir ? -ENOENT : rename_layers(c, &from, &to, flags);
+		return rename_layers(c, &from, &to, flags);
 	if (m)
 		return rename_places(c, &from, &to, flags);
 	return from.behalf || to.behalf ? apart_rename_here(c, &old, &new, flags) : CALL_CONTINUE;

@@ -25,6 +25,7 @@ struct taken {
 	char path[PATH_MAX];  /* in the merged tree, "" for its root */
 	char lower[PATH_MAX];
 	bool slash, dot;
+	bool nowhere;         /* in a directory that has no name any more: nothing is, nor can be, in it */
 	bool in_upper;
 	bool below;           /* the lower layer has something at this name, which shows through if nothing hides it */
 	bool exists;
@@ -35,9 +36,9 @@ struct taken {
 
 static bool ends_in_dot(const char *path)
 {
-	const char *name = strrchr(path, '/');
+	const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
 
-	return name && (!strcmp(name, "/.") || !strcmp(name, "/.."));
+	return !strcmp(name, ".") || !strcmp(name, "..");
 }
 
 /* P's path in the merged tree, without what its text demands behind. */
@@ -64,6 +65,10 @@ static int taken_find(struct call *c, const struct place *p, struct taken *t)
 	t->slash = n && p->path[n - 1] == '/';
 	t->dot = ends_in_dot(p->path);
 	t->in_upper = t->below = t->exists = false;
+	t->absent = -ENOENT;
+	t->nowhere = p->dir;
+	if (t->nowhere)
+		return 0;
 	const char *name = strrchr(t->path, '/');
 	if (!name || t->dot) {
 		t->dot = true;
@@ -244,7 +249,7 @@ long overlay_rename(struct call *c, struct place *from, struct place *to, unsign
 		return !a.dot && flags & RENAME_NOREPLACE ? -EEXIST : -EBUSY;
 	if (!a.exists)
 		return a.absent;
-	if (!b.exists && (flags & RENAME_EXCHANGE || b.absent != -ENOENT))
+	if (!b.exists && (flags & RENAME_EXCHANGE || b.nowhere || b.absent != -ENOENT))
 		return b.absent;
 	if (b.exists && flags & RENAME_NOREPLACE)
 		return -EEXIST;

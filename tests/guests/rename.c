@@ -166,6 +166,35 @@ static void from_no_directory(void)
 	close(ends[1]);
 }
 
+/* What is wrong with the old name comes before nothing being in a removed directory; that dots are no names before both. */
+static void in_a_removed_directory(void)
+{
+	static const char *const names[] = { "hello.txt", "missing", "dir/.", "missing/x" };
+	static const char *const gone[] = { "x", "x/", ".", "..", "./.", "x/y" };
+	static char longest[300];
+	int dir;
+
+	section("in a removed directory");
+	memset(longest, 'n', sizeof(longest) - 1);
+	SHOW(sys(mkdir, P("gone"), 0700));
+	dir = SHOWFD(sys(open, P("gone"), O_RDONLY | O_DIRECTORY));
+	SHOW(sys(rmdir, P("gone")));
+	for (size_t g = 0; g < COUNT(gone); g++) {
+		for (size_t i = 0; i < COUNT(names); i++) {
+			printf("%s %s\n", gone[g], names[i]);
+			for (int flags = 0; flags <= 2; flags++) {
+				SHOW(sys(renameat2, AT_FDCWD, P(names[i]), dir, gone[g], flags));
+				SHOW(sys(renameat2, dir, gone[g], AT_FDCWD, P(names[i]), flags));
+			}
+		}
+		SHOW(sys(renameat, AT_FDCWD, P(longest), dir, gone[g]));
+		SHOW(sys(renameat, dir, gone[g], AT_FDCWD, P(longest)));
+		SHOW(sys(renameat, dir, longest, dir, gone[g]));
+		SHOW(sys(renameat, dir, gone[g], dir, longest));
+	}
+	close(dir);
+}
+
 int main(int argc, char **argv)
 {
 	guest_init(argc, argv);
@@ -177,5 +206,6 @@ int main(int argc, char **argv)
 	shapes();
 	at();
 	from_no_directory();
+	in_a_removed_directory();
 	return 0;
 }
