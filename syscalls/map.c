@@ -73,9 +73,19 @@ static bool parse_area(const char *line, struct area *a)
 	return a->image && a->image->sync;
 }
 
+/* A descriptor of N's that can be synced: every one but O_PATH's. */
+static struct ofd *syncable(const struct node *n)
+{
+	struct ofd *o = n->ofds;
+
+	while (o->flags & O_PATH && o->next_of_node)
+		o = o->next_of_node;
+	return o;
+}
+
 static int sync_area(struct call *c, const struct area *a, uint64_t from, uint64_t to)
 {
-	struct ofd *o = ofd_ref(a->image->node->ofds);
+	struct ofd *o = ofd_ref(syncable(a->image->node));
 	rfs_Request req = { .which_op = rfs_Request_sync_tag, .op.sync = { .handle = o->handle, .data_only = true } };
 	struct link_reply rep;
 

@@ -337,6 +337,25 @@ static void grown_from_nothing(void)
 	show_file("new.db");
 }
 
+/* The newest descriptor of a file is the one that can do nothing. */
+static void beside_path(void)
+{
+	int fd = SHOWFD(sys(open, P("lines.txt"), O_RDWR)), path = SHOWFD(sys(open, P("lines.txt"), O_PATH));
+	char *at = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+
+	section("beside an O_PATH descriptor");
+	if (at == MAP_FAILED)
+		return;
+	memcpy(at, "beside", 6);
+	SHOW(sys(msync, at, 4096, MS_SYNC));
+	SHOW(sys(msync, at, 4096, MS_SYNC | MS_INVALIDATE));
+	close(fd);
+	SHOW(sys(msync, at, 4096, MS_SYNC));
+	close(path);
+	SHOW(sys(msync, at, 4096, MS_SYNC));
+	munmap(at, 4096);
+}
+
 int main(int argc, char **argv)
 {
 	struct sigaction sa = { .sa_handler = on_signal, .sa_flags = SA_NODEFER };
@@ -352,6 +371,7 @@ int main(int argc, char **argv)
 	tail();
 	errors();
 	advice();
+	beside_path();
 	processes();
 	inherited();
 	grown_from_nothing();
