@@ -164,8 +164,11 @@ static int check_ranges(struct call *c, const struct end *in, const struct end *
 	return 0;
 }
 
-/* -EINVAL when COUNT bytes, or those up to the file's end, would be copied onto each other (generic_copy_file_checks). */
-static int check_overlap(struct call *c, const struct end *in, const struct end *out, int64_t from, int64_t to, size_t count)
+/*
+ * As generic_copy_file_checks(): no more than *COUNT bytes up to the file's end, as it is before the copy makes it longer;
+ * -EINVAL when they would be copied onto each other.
+ */
+static int check_within(struct call *c, const struct end *in, const struct end *out, int64_t from, int64_t to, size_t *count)
 {
 	rfs_Attr attr;
 
@@ -174,9 +177,10 @@ static int check_overlap(struct call *c, const struct end *in, const struct end 
 	int rc = remote_attr(c, in->o, &attr);
 	if (rc)
 		return rc;
-	int64_t left = (int64_t)attr.size > from ? (int64_t)attr.size - from : 0;
-	int64_t n = (int64_t)count < left ? (int64_t)count : left;
-	return to + n > from && to < from + n ? -EINVAL : 0;
+	size_t left = attr.size > (uint64_t)from ? attr.size - (uint64_t)from : 0;
+	if (*count > left)
+		*count = left;
+	return to + (int64_t)*count > from && to < from + (int64_t)*count ? -EINVAL : 0;
 }
 
 /* Between emulated files the target's kernel finds what is wrong with the ranges: it depends on where the file ends. */
@@ -188,7 +192,7 @@ static long copy_ranges(struct call *c, struct end *in, struct end *out, int64_t
 		return transfer_at_target(c, in, out, from, to, count, false);
 	if (io_verify(*from, count) || io_verify(*to, count))
 		return -EINVAL;
-	int rc = check_overlap(c, in, out, *from, *to, count);
+	int rc = check_within(c, in, out, *from, *to, &count);
 	return rc ? rc : transfer(c, in, out, from, to, count);
 }
 

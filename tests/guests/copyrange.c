@@ -175,6 +175,20 @@ static void onto_itself(void)
 	close(out);
 	close(102);
 	show_file("hello.txt");
+	/* No more than the file has, whatever the copy adds to it. */
+	{
+		int in = sys(open, P("grows"), O_RDWR | O_CREAT | O_TRUNC, 0644), out = sys(open, P("grows"), O_RDWR);
+		long from = 900, to = 8000;
+
+		SHOW(sys(dup2, out, 90));
+		SHOW(sys(write, in, P("grows"), 5));
+		SHOW(sys(ftruncate, in, 5000));
+		SHOW(sys(copy_file_range, in, &from, 90, &to, 70000, 0));
+		stat_fd("grows", in);
+		close(in);
+		close(out);
+		close(90);
+	}
 }
 
 int main(int argc, char **argv)
