@@ -513,8 +513,10 @@ int overlay_lower_of(struct call *c, struct overlay *ov, const char *path, char 
 	const char *name = strrchr(path, '/');
 	int rc = 0;
 
-	if (!name)
-		return -ENOENT;
+	if (!name) {
+		strcpy(lower, ov->lower->sub);
+		return overlay_lower_attr(c, ov, lower, attr);
+	}
 	memcpy(w.at, path, (size_t)(name - path));
 	rc = walk_enter(&w);
 	if (!rc && (!*w.lower || (w.dir >= 0 && upper_is_gone(w.dir, name + 1))))

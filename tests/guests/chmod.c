@@ -188,9 +188,23 @@ static void while_open(void)
 	close(fd);
 }
 
+/* What the whole tree is mounted at, by a descriptor: the first change of all. */
+static void of_the_top(void)
+{
+	int dir = SHOWFD(sys(open, P("."), O_RDONLY | O_DIRECTORY));
+
+	section("of the top by its descriptor");
+	SHOW(sys(fchmod, dir, 0750));
+	stat_fd("top", dir);
+	stat_path(".");
+	SHOW(sys(fchmod, dir, 0755));
+	close(dir);
+}
+
 int main(int argc, char **argv)
 {
 	guest_init(argc, argv);
+	of_the_top();
 	modes();
 	shapes();
 	at();
