@@ -104,6 +104,8 @@ struct where pick_where(bool legacy);
 /* A path that does not lead through /proc. */
 struct where pick_tree_where(bool legacy);
 const char *pick_link_text(void);
+/* Whether PATH is, or begins with, a link of /proc's. */
+bool is_in_proc(const char *path);
 /* For calls that come with and without a descriptor. */
 static inline bool pick_legacy(void)
 {

@@ -89,10 +89,13 @@ static bool leads_elsewhere(const char *path)
 	char text[PATH_MAX];
 	ssize_t n;
 
-	if (!path || path == BAD_LOW || path == BAD_KERNEL || (strncmp(path, "/proc/", 6) && strncmp(path, "/dev/fd/", 8)))
+	if (!is_in_proc(path))
 		return false;
 	n = sys(readlink, path, text, sizeof(text));
-	return n < 0 ? errno == ENOENT : text[0] == '/' && strncmp(text, tree, strlen(tree)) && strncmp(text, local, strlen(local));
+	if (n < 0)
+		return errno == ENOENT;
+	/* What never had a name is called by its inode's number. */
+	return text[0] == '/' && ((strncmp(text, tree, strlen(tree)) && strncmp(text, local, strlen(local))) || memmem(text, (size_t)n, "/#", 2));
 }
 
 static void run_readlink(void)

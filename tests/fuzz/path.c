@@ -25,6 +25,11 @@ static const char *name(void)
 	return names[below(NAMES)];
 }
 
+bool is_in_proc(const char *path)
+{
+	return path && path != BAD_LOW && path != BAD_KERNEL && (!strncmp(path, "/proc/", 6) || !strncmp(path, "/dev/fd/", 8));
+}
+
 /* ---- descriptors ---- */
 
 int pick_slot(void)
