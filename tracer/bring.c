@@ -132,6 +132,11 @@ bool sync_has_grown(const struct image *i)
 	return fstat(i->fd, &st) == 0 && (uint64_t)st.st_size > i->sync->size;
 }
 
+uint64_t sync_size(const struct image *i)
+{
+	return i->sync->size;
+}
+
 /* LEN bytes, whole pages or up to the end of the file. */
 static int bring_pages(struct call *c, struct ofd *o, const uint8_t *data, size_t len, uint64_t off, bool append)
 {

@@ -48,10 +48,21 @@ int image_write(struct image *i, const void *data, size_t len, uint64_t off)
 	return rc;
 }
 
+/* At least SIZE bytes: a task that makes the file longer at this very moment would lose them by ftruncate. */
+static int extend(int fd, uint64_t size)
+{
+	return size && fallocate(fd, 0, (off_t)size - 1, 1) < 0 ? -errno : 0;
+}
+
 int image_resize(struct image *i, uint64_t size)
 {
-	int rc = ftruncate(i->fd, (off_t)size) < 0 ? -errno : 0;
+	struct stat st;
+	int rc;
 
+	if (i->sync && fstat(i->fd, &st) == 0 && size >= (uint64_t)st.st_size)
+		rc = size == (uint64_t)st.st_size ? 0 : extend(i->fd, size);
+	else
+		rc = ftruncate(i->fd, (off_t)size) < 0 ? -errno : 0;
 	if (i->sync)
 		sync_resized(i, size);
 	return rc;
@@ -357,7 +368,9 @@ static int fill_rest(struct call *c, struct ofd *o, uint64_t handle, uint64_t of
 		return rc ? rc : -errno;
 	/* Where we wrote or truncated it meanwhile, the image's size is right. */
 	bool ours = o->node->own_version != version || (i->sync && sync_has_grown(i));
-	return ours && end <= (uint64_t)st.st_size ? 0 : image_resize(i, end);
+	if (end <= (uint64_t)st.st_size && (ours || (i->sync && end == sync_size(i))))
+		return 0;
+	return image_resize(i, end);
 }
 
 static bool is_current(const struct ofd *o)

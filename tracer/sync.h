@@ -57,6 +57,9 @@ int sync_push(struct call *c, struct image *i);
 /* True when tasks have made I longer than the file is at the agent. */
 bool sync_has_grown(const struct image *i);
 
+/* How long the agent has the file of I, which is synchronised. */
+uint64_t sync_size(const struct image *i);
+
 /* True when the image of O's file, and not the agent, knows what is in it. */
 bool sync_decides(const struct ofd *o);
 
