@@ -294,6 +294,18 @@ static long check_scoped(struct call *c, const struct start *s, const char *raw)
 	return decide(c, norm, intent_writes(c))->verdict == VERDICT_NOT_FOUND ? -ENOENT : -EXDEV;
 }
 
+/* Whether the local descriptor DIRFD is one of a directory: O_PATH ones may be of links, whose text may lead anywhere. */
+static bool is_directory(pid_t tid, int dirfd)
+{
+	char link[64];
+	struct stat st;
+
+	if (dirfd == AT_FDCWD)
+		return true;
+	snprintf(link, sizeof(link), "/proc/%d/fd/%d", (int)tid, dirfd);
+	return stat(link, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
 static void place_clear(struct place *p)
 {
 	p->mount = NULL;
@@ -326,8 +338,11 @@ static long place_path(struct call *c, int dirfd, const char *raw, int flags, st
 	char abs[PATH_MAX], norm[PATH_MAX];
 	if (path_join(s.text, raw, abs, sizeof(abs)) < 0 || path_normalise(abs, norm, sizeof(norm)) < 0)
 		return 0;
+	bool enters = !stays(c, norm, NULL);
 	/* From a local directory the kernel does as well as we, unless the path enters a remote tree. */
-	return stays(c, norm, NULL) ? place_link(c, p, abs, flags) : place_absolute(c, p, abs, flags);
+	if ((enters || path_within(abs, "/proc")) && !is_directory(c->tid, dirfd))
+		return 0;
+	return enters ? place_absolute(c, p, abs, flags) : place_link(c, p, abs, flags);
 }
 
 static long resolve(struct call *c, int dirfd, uint64_t addr, int flags, struct place *p)

@@ -117,11 +117,24 @@ static void run_pipe(void)
 	keep_fd(fds[1]);
 }
 
+/*
+ * Whether the cwd is not in the tree, of which getcwd has told N. Where only the tree is mounted a link's ".." may lead to a directory
+ * that has no name here, and no removed one either.
+ */
+static bool is_outside(long n)
+{
+	struct stat st;
+
+	return n > 0 ? strncmp(buffer, tree, strlen(tree)) : stat(".", &st) == 0 && st.st_nlink > 0;
+}
+
 static void say_cwd(void)
 {
 	long n = sys(getcwd, buffer, 4096);
 
-	if (n < 0)
+	if (is_outside(n))
+		say(" cwd elsewhere");
+	else if (n < 0)
 		say(" cwd %s", err_name(errno));
 	else
 		say(" cwd %s", buffer);
@@ -132,7 +145,7 @@ static void come_back(void)
 {
 	long n = sys(getcwd, buffer, 4096);
 
-	if (n > 0 && strncmp(buffer, tree, strlen(tree)) && sys(chdir, tree) < 0)
+	if (is_outside(n) && sys(chdir, tree) < 0)
 		say(" LOST");
 }
 

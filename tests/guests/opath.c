@@ -45,6 +45,19 @@ static void of(const char *name, int extra)
 	SHOW(chdir("/"));
 }
 
+/* Of a link itself no path leads on, whatever its text is. */
+static void of_magic_link(const char *link)
+{
+	int fd = SHOWFD(sys(open, link, O_PATH | O_NOFOLLOW));
+	struct stat st;
+
+	close(SHOWFD(sys(openat, fd, "hello.txt", O_RDONLY)));
+	SHOW(sys(newfstatat, fd, "nowhere", &st, 0));
+	SHOW(sys(newfstatat, fd, "", &st, AT_EMPTY_PATH));
+	SHOW(S_ISLNK(st.st_mode));
+	close(fd);
+}
+
 int main(int argc, char **argv)
 {
 	guest_init(argc, argv);
@@ -60,5 +73,8 @@ int main(int argc, char **argv)
 	of("ro", O_RDWR | O_CREAT | O_TRUNC);
 	of("new", O_CREAT);
 	of("ro", O_DIRECTORY);
+	SHOW(chdir(P("dir")));
+	of_magic_link("/proc/self/cwd");
+	of_magic_link("/proc/self/fd/0");
 	return 0;
 }
