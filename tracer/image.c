@@ -48,23 +48,22 @@ int image_write(struct image *i, const void *data, size_t len, uint64_t off)
 	return rc;
 }
 
-/* At least SIZE bytes: a task that makes the file longer at this very moment would lose them by ftruncate. */
-static int extend(int fd, uint64_t size)
-{
-	return size && fallocate(fd, 0, (off_t)size - 1, 1) < 0 ? -errno : 0;
-}
-
 int image_resize(struct image *i, uint64_t size)
 {
-	struct stat st;
-	int rc;
+	int rc = ftruncate(i->fd, (off_t)size) < 0 ? -errno : 0;
 
-	if (i->sync && fstat(i->fd, &st) == 0 && size >= (uint64_t)st.st_size)
-		rc = size == (uint64_t)st.st_size ? 0 : extend(i->fd, size);
-	else
-		rc = ftruncate(i->fd, (off_t)size) < 0 ? -errno : 0;
 	if (i->sync)
 		sync_resized(i, size);
+	return rc;
+}
+
+/* At least SIZE bytes. A task that makes the file longer at this very moment would lose them by ftruncate. */
+static int grow(struct image *i, uint64_t size)
+{
+	if (!i->sync || !size)
+		return image_resize(i, size);
+	int rc = fallocate(i->fd, 0, (off_t)size - 1, 1) < 0 ? -errno : 0;
+	sync_resized(i, size);
 	return rc;
 }
 
@@ -130,7 +129,7 @@ int image_merge(struct image *i, const uint8_t *data, size_t len, uint64_t off)
 
 	/* Zeros at its end are not written. */
 	if (!rc && (uint64_t)st.st_size < off + len)
-		rc = image_resize(i, off + len);
+		rc = grow(i, off + len);
 	for (size_t at = 0, part; at < len && !rc; at += part) {
 		part = SYNC_PAGE - (size_t)(off + at) % SYNC_PAGE;
 		part = part < len - at ? part : len - at;
@@ -370,7 +369,7 @@ static int fill_rest(struct call *c, struct ofd *o, uint64_t handle, uint64_t of
 	bool ours = o->node->own_version != version || (i->sync && sync_has_grown(i));
 	if (end <= (uint64_t)st.st_size && (ours || (i->sync && end == sync_size(i))))
 		return 0;
-	return image_resize(i, end);
+	return end > (uint64_t)st.st_size ? grow(i, end) : image_resize(i, end);
 }
 
 static bool is_current(const struct ofd *o)
