@@ -48,8 +48,19 @@ int image_write(struct image *i, const void *data, size_t len, uint64_t off)
 	return rc;
 }
 
+/* What a mapping has behind the end of its file is not to be seen when that grows; tmpfs leaves it there (6.18), ext4 does not. */
+static void clear_behind_end(int fd)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) == 0 && st.st_size % SYNC_PAGE)
+		fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, st.st_size, SYNC_PAGE - st.st_size % SYNC_PAGE);
+}
+
 int image_resize(struct image *i, uint64_t size)
 {
+	if (i->sync)
+		clear_behind_end(i->fd);
 	int rc = ftruncate(i->fd, (off_t)size) < 0 ? -errno : 0;
 
 	if (i->sync)

@@ -165,6 +165,9 @@ static const char *descriptor_path(char *buf, bool legacy)
 	return buf;
 }
 
+/* A local link into a remote tree the kernel follows, and does not know the tree: none is made. */
+static bool no_local;
+
 static struct where pick(bool legacy, bool inside)
 {
 	static char ring[4][2 * PATH_MAX];
@@ -184,13 +187,14 @@ static struct where pick(bool legacy, bool inside)
 		w.path = descriptor_path(buf, legacy);
 		return w;
 	}
-	if (families & FAM_MIXED && chance(inside ? 8 : 25)) {
+	if (families & FAM_MIXED && chance(inside ? 8 : 25) && !no_local) {
 		sprintf(buf, "%s/%c", local, 'x' + (char)below(3));
 	} else if (chance(250)) {
 		random_names(buf + sprintf(buf, "%s/", tree));
 	} else {
 		random_names(buf);
 	}
+	no_local = false;
 	say("\"%s\"", buf);
 	return w;
 }
@@ -210,11 +214,14 @@ const char *pick_link_text(void)
 	static char text[2 * PATH_MAX];
 	char *p = text;
 
+	no_local = false;
 	if (chance(10))
 		return odd_path();
-	if (families & FAM_LINKS_OUT && chance(150))
+	if (families & FAM_LINKS_OUT && chance(150)) {
 		p += sprintf(p, "%s/", tree);
-	else if (families & FAM_LINKS_OUT && chance(80))
+		no_local = true;
+	}
+	if (p == text && families & FAM_LINKS_OUT && chance(80))
 		p = append(p, "../");
 	random_names(p);
 	say("\"%s\"", text);
