@@ -403,15 +403,15 @@ long sys_lseek(struct call *c)
 
 static int ask_truncate(struct call *c, const struct mount *m, rfs_Request *req)
 {
-	struct link_reply rep;
-	int rc = call_rpc(c, m, req, NULL, 0, &rep);
+	struct link_reply rep = { 0 };
 
-	if (rc)
-		return rc;
-	if (rep.msg.which_op == rfs_Reply_stat_tag && rep.msg.op.stat.has_attr)
+	sync_hold();
+	int rc = call_rpc(c, m, req, NULL, 0, &rep);
+	if (!rc && rep.msg.which_op == rfs_Reply_stat_tag && rep.msg.op.stat.has_attr)
 		remote_resized(m, &rep.msg.op.stat.attr);
+	sync_release();
 	link_reply_free(&rep);
-	return 0;
+	return rc;
 }
 
 long sys_ftruncate(struct call *c)

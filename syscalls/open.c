@@ -25,6 +25,7 @@
 #include "push.h"
 #include "remote.h"
 #include "rules.h"
+#include "sync.h"
 #include "util.h"
 #include "watch.h"
 
@@ -211,10 +212,16 @@ static int open_place(struct call *c, struct place *p, int flags, unsigned mode,
 	call_remote(c, p->mount);
 	if (known_absent(p, flags))
 		return -ENOENT;
+	struct ofd *o = NULL;
+	if (flags & O_TRUNC)
+		sync_hold();
 	int rc = ask_open(c, p, flags, mode, resolve, handle, &rep);
+	if (rc >= 0)
+		o = make_ofd(p, flags, handle, &rep.msg.op.open, since);
+	if (flags & O_TRUNC)
+		sync_release();
 	if (rc < 0)
 		return rc;
-	struct ofd *o = make_ofd(p, flags, handle, &rep.msg.op.open, since);
 	if (S_ISDIR(o->node->attr.mode) && ofd_flags_read(flags) && !p->mount->is_upper)
 		take_list(o, &rep);
 	else if (S_ISREG(o->node->attr.mode) && ofd_flags_read(flags))

@@ -18,6 +18,7 @@
 #include "util.h"
 
 #define PAGE SYNC_PAGE
+#define NO_DIGEST 2 /* no page has this one */
 
 static uint64_t get_page(const struct sync *s, uint64_t off)
 {
@@ -92,7 +93,17 @@ void sync_before_write(struct image *i, const void *data, size_t len, uint64_t o
 		s->size = end;
 }
 
-void sync_resized(struct image *i, uint64_t size)
+bool sync_end_is_clean(const struct image *i, uint64_t size)
+{
+	uint8_t page[PAGE];
+
+	if (!i->filled)
+		return true;
+	read_page(i, page, size - size % PAGE);
+	return digest_page(page, PAGE) == get_page(i->sync, size);
+}
+
+void sync_resized(struct image *i, uint64_t size, bool clean)
 {
 	struct sync *s = i->sync;
 	size_t keep = (size_t)((size + PAGE - 1) / PAGE);
@@ -103,7 +114,8 @@ void sync_resized(struct image *i, uint64_t size)
 	/* The page that the file ends in now is the agent's up to there, if it was. */
 	if (size < s->size && size % PAGE) {
 		read_page(i, page, size - size % PAGE);
-		set_page(s, size, digest_page(page, PAGE));
+		set_page(s, size, clean ? digest_page(page, PAGE) : NO_DIGEST);
+		s->dirty |= !clean;
 	}
 	s->size = size;
 }
@@ -261,7 +273,7 @@ static int set_size(struct call *c, struct ofd *o, uint64_t size)
 		link_reply_free(&rep);
 	o->node->own_version++;
 	node_changed(o->node);
-	sync_resized(o->image, size);
+	sync_resized(o->image, size, false);
 	return rc;
 }
 

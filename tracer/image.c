@@ -59,12 +59,13 @@ static void clear_behind_end(int fd)
 
 int image_resize(struct image *i, uint64_t size)
 {
+	bool clean = i->sync && sync_end_is_clean(i, size);
+
 	if (i->sync)
 		clear_behind_end(i->fd);
 	int rc = ftruncate(i->fd, (off_t)size) < 0 ? -errno : 0;
-
 	if (i->sync)
-		sync_resized(i, size);
+		sync_resized(i, size, clean);
 	return rc;
 }
 
@@ -74,7 +75,7 @@ static int grow(struct image *i, uint64_t size)
 	if (!i->sync || !size)
 		return image_resize(i, size);
 	int rc = fallocate(i->fd, 0, (off_t)size - 1, 1) < 0 ? -errno : 0;
-	sync_resized(i, size);
+	sync_resized(i, size, true);
 	return rc;
 }
 

@@ -203,15 +203,34 @@ static int take_error(struct sync *s)
 	return error;
 }
 
+static unsigned flushing, cutting;
+
+void sync_hold(void)
+{
+	cutting++;
+	while (flushing)
+		state_wait(&idle);
+}
+
+void sync_release(void)
+{
+	cutting--;
+	pthread_cond_broadcast(&idle);
+}
+
 static int flush(struct call *c, struct image *i, uint64_t off, uint64_t len, bool all)
 {
 	struct ofd *o = ofd_ref(writer_of(i->node));
 	struct sync *s = i->sync;
 
+	while (cutting)
+		state_wait(&idle);
+	flushing++;
 	sync_lock(i);
 	int rc = bring_changes(c, o, off, len, all);
 	if (rc && !s->error)
 		s->error = rc;
+	flushing--;
 	sync_unlock(i);
 	ofd_unref(o);
 	return rc;

@@ -54,6 +54,13 @@ int sync_flush(struct call *c, struct image *i, uint64_t off, uint64_t len);
 /* The same, with the error left for who asks next: 0 or a negative errno. */
 int sync_push(struct call *c, struct image *i);
 
+/*
+ * Around a call that makes a file shorter, whichever that is, up to where its image follows: bytes that are on their way to the
+ * agent are there before it, and none come behind it.
+ */
+void sync_hold(void);
+void sync_release(void);
+
 /* True when tasks have made I longer than the file is at the agent. */
 bool sync_has_grown(const struct image *i);
 
@@ -76,8 +83,11 @@ void sync_before_write(struct image *i, const void *data, size_t len, uint64_t o
 /* The file was made SIZE bytes long by a call of ours: I follows, whatever flush was under way. */
 void sync_resize(struct image *i, uint64_t size);
 
-/* The file and I are SIZE bytes long now. */
-void sync_resized(struct image *i, uint64_t size);
+/* Whether the agent has the page of I that SIZE is in as it is here; to be asked before I is cut off there. */
+bool sync_end_is_clean(const struct image *i, uint64_t size);
+
+/* The file and I are SIZE bytes long now. CLEAN: what sync_end_is_clean said; if it is not, the page is brought. */
+void sync_resized(struct image *i, uint64_t size, bool clean);
 
 /* *DIGEST is that of the page at OFF of I as the agent has it; false when that is not known. */
 bool sync_known(const struct image *i, uint64_t off, uint64_t *digest);
