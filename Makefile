@@ -11,7 +11,7 @@ override CFLAGS += -std=gnu11 $(WARN) $(WERROR) $(SANITIZE) -fno-strict-aliasing
 override CPPFLAGS += -D_GNU_SOURCE -DVERSION='"$(VERSION)"' -DLIBEXECDIR='"$(LIBEXECDIR)"' \
 	-Iproto -Itracer -Isyscalls -I$(B)/proto
 
-proto_objs := proto/frame.o proto/digest.o
+proto_objs := proto/frame.o proto/digest.o proto/auth.o proto/address.o
 
 agent_objs := agent/main.o agent/serve.o agent/input.o agent/output.o agent/dispatch.o agent/handle.o \
 	agent/copy.o agent/lock_wait.o \
@@ -44,8 +44,8 @@ syscalls_objs := syscalls/table.o syscalls/remote.o syscalls/open.o syscalls/io.
 	syscalls/ioctl.o syscalls/fhandle.o syscalls/mount.o \
 	syscalls/limit.o syscalls/aim.o syscalls/meta.o syscalls/link.o syscalls/xattr.o syscalls/cwd.o syscalls/exec.o syscalls/program.o syscalls/scratch.o syscalls/watch.o
 
-tracer_libs := -lyaml -lseccomp -lelf -lpcre2-8 -lprotobuf-nanopb -pthread
-agent_libs := -lprotobuf-nanopb -pthread
+tracer_libs := -lyaml -lseccomp -lelf -lpcre2-8 -lprotobuf-nanopb -lmd -pthread
+agent_libs := -lprotobuf-nanopb -lmd -pthread
 
 pb := $(B)/proto/remotefs.pb.o
 trace_all := $(addprefix $(B)/,$(tracer_objs) $(syscalls_objs) $(proto_objs)) $(pb)
