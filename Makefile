@@ -28,7 +28,7 @@ config_objs := tracer/config.o tracer/config_table.o tracer/config_file.o tracer
 	tracer/pattern.o tracer/pattern_syntax.o tracer/value.o tracer/read_json.o tracer/read_toml.o tracer/read_toml_value.o tracer/read_yaml.o tracer/mode.o
 
 tracer_objs := tracer/main.o tracer/explain.o tracer/needed.o tracer/command.o tracer/options.o tracer/options_check.o tracer/options_mount.o tracer/options_help.o $(config_objs) tracer/config_rules.o tracer/environment.o \
-	tracer/launch.o tracer/target.o tracer/link.o tracer/stream.o \
+	tracer/launch.o tracer/target.o tracer/dial.o tracer/link.o tracer/stream.o \
 	tracer/shadow.o tracer/channel.o tracer/relay.o tracer/relay_connect.o tracer/relay_bind.o tracer/pump.o tracer/locks.o tracer/ranges.o \
 	tracer/spawn.o tracer/filter.o tracer/loop.o tracer/stop.o tracer/stop_work.o tracer/pass.o tracer/regs.o tracer/task.o tracer/worker.o tracer/notify.o \
 	tracer/proclink.o tracer/overlay.o tracer/overlay_walk.o tracer/overlay_copy.o tracer/overlay_switch.o tracer/overlay_list.o \
