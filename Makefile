@@ -11,9 +11,9 @@ override CFLAGS += -std=gnu11 $(WARN) $(WERROR) $(SANITIZE) -fno-strict-aliasing
 override CPPFLAGS += -D_GNU_SOURCE -DVERSION='"$(VERSION)"' -DLIBEXECDIR='"$(LIBEXECDIR)"' \
 	-Iproto -Itracer -Isyscalls -I$(B)/proto
 
-proto_objs := proto/frame.o proto/digest.o
+proto_objs := proto/frame.o proto/digest.o proto/auth.o proto/address.o
 
-agent_objs := agent/main.o agent/serve.o agent/input.o agent/output.o agent/dispatch.o agent/handle.o \
+agent_objs := agent/main.o agent/listen.o agent/serve.o agent/input.o agent/output.o agent/dispatch.o agent/handle.o \
 	agent/copy.o agent/lock_wait.o \
 	agent/channel.o agent/flow.o agent/socket.o \
 	agent/resolve.o agent/walk.o agent/attr.o agent/open.o agent/file.o agent/digest.o agent/dir.o agent/stat.o agent/name.o agent/meta.o \
@@ -28,7 +28,7 @@ config_objs := tracer/config.o tracer/config_table.o tracer/config_file.o tracer
 	tracer/pattern.o tracer/pattern_syntax.o tracer/value.o tracer/read_json.o tracer/read_toml.o tracer/read_toml_value.o tracer/read_yaml.o tracer/mode.o
 
 tracer_objs := tracer/main.o tracer/explain.o tracer/needed.o tracer/command.o tracer/options.o tracer/options_check.o tracer/options_mount.o tracer/options_help.o $(config_objs) tracer/config_rules.o tracer/environment.o \
-	tracer/launch.o tracer/target.o tracer/link.o tracer/stream.o \
+	tracer/launch.o tracer/target.o tracer/dial.o tracer/link.o tracer/stream.o \
 	tracer/shadow.o tracer/channel.o tracer/relay.o tracer/relay_connect.o tracer/relay_bind.o tracer/pump.o tracer/locks.o tracer/ranges.o \
 	tracer/spawn.o tracer/filter.o tracer/loop.o tracer/stop.o tracer/stop_work.o tracer/pass.o tracer/regs.o tracer/task.o tracer/worker.o tracer/notify.o \
 	tracer/proclink.o tracer/overlay.o tracer/overlay_walk.o tracer/overlay_copy.o tracer/overlay_switch.o tracer/overlay_list.o \
@@ -44,8 +44,8 @@ syscalls_objs := syscalls/table.o syscalls/remote.o syscalls/open.o syscalls/io.
 	syscalls/ioctl.o syscalls/fhandle.o syscalls/mount.o \
 	syscalls/limit.o syscalls/aim.o syscalls/meta.o syscalls/link.o syscalls/xattr.o syscalls/cwd.o syscalls/exec.o syscalls/program.o syscalls/scratch.o syscalls/watch.o
 
-tracer_libs := -lyaml -lseccomp -lelf -lpcre2-8 -lprotobuf-nanopb -pthread
-agent_libs := -lprotobuf-nanopb -pthread
+tracer_libs := -lyaml -lseccomp -lelf -lpcre2-8 -lprotobuf-nanopb -lmd -pthread
+agent_libs := -lprotobuf-nanopb -lmd -pthread
 
 pb := $(B)/proto/remotefs.pb.o
 trace_all := $(addprefix $(B)/,$(tracer_objs) $(syscalls_objs) $(proto_objs)) $(pb)

@@ -14,6 +14,7 @@
 
 #include "channel.h"
 #include "handle.h"
+#include "listen.h"
 #include "observe.h"
 #include "ops.h"
 #include "process.h"
@@ -24,21 +25,24 @@
 #define EXIT_OWN 125
 
 struct options {
-	const char *root;
+	const char *root, *listen, *token_file;
 	pid_t process; /* whose root it is, and whose rights are taken; 0: of none */
 	bool stdio, read_only, openat2;
 };
 
 static const char usage_text[] =
 	"Usage: remotefs-agent --stdio {--root PATH | --process PID} [--read-only]\n"
-	"Serves the tree below PATH on stdin and stdout to remotefs-trace.\n"
+	"       remotefs-agent --listen ADDRESS {--root PATH | --process PID} [--token-file FILE] [--read-only]\n"
+	"Serves the tree below PATH to remotefs-trace.\n"
 	"\n"
-	"  --stdio       speak the protocol on stdin and stdout\n"
-	"  --root PATH   the directory that is served; nothing outside it can be reached\n"
-	"  --process PID serve the root of that process, with its rights, and tell its environment\n"
-	"  --read-only   refuse every change, as a read-only mount does\n"
-	"  --help        show this text\n"
-	"  --version     show the version\n";
+	"  --stdio            speak the protocol on stdin and stdout\n"
+	"  --listen ADDRESS   serve whoever connects to unix:PATH or tcp:HOST:PORT and knows the token\n"
+	"  --token-file FILE  the token is in FILE; without it, in the environment variable REMOTEFS_TOKEN\n"
+	"  --root PATH        the directory that is served; nothing outside it can be reached\n"
+	"  --process PID      serve the root of that process, with its rights, and tell its environment\n"
+	"  --read-only        refuse every change, as a read-only mount does\n"
+	"  --help             show this text\n"
+	"  --version          show the version\n";
 
 void agent_say(const char *fmt, ...)
 {
@@ -67,10 +71,24 @@ static pid_t parse_pid(const char *text)
 	return (pid_t)pid;
 }
 
+static void check(const struct options *o, bool arguments)
+{
+	if (arguments)
+		usage("there are no arguments besides the options");
+	if (o->stdio == !!o->listen)
+		usage("either --stdio or --listen ADDRESS is needed");
+	if (o->token_file && !o->listen)
+		usage("--token-file is for --listen");
+	if (!o->root == !o->process)
+		usage("either --root PATH or --process PID is needed");
+}
+
 static void parse(int argc, char **argv, struct options *o)
 {
 	static const struct option longs[] = {
 		{ "stdio", no_argument, NULL, 's' },
+		{ "listen", required_argument, NULL, 'l' },
+		{ "token-file", required_argument, NULL, 't' },
 		{ "root", required_argument, NULL, 'r' },
 		{ "process", required_argument, NULL, 'p' },
 		{ "read-only", no_argument, NULL, 'o' },
@@ -86,6 +104,10 @@ static void parse(int argc, char **argv, struct options *o)
 	while ((c = getopt_long(argc, argv, ":", longs, NULL)) != -1) {
 		if (c == 's') {
 			o->stdio = true;
+		} else if (c == 'l') {
+			o->listen = optarg;
+		} else if (c == 't') {
+			o->token_file = optarg;
 		} else if (c == 'r') {
 			o->root = optarg;
 		} else if (c == 'p') {
@@ -106,32 +128,25 @@ static void parse(int argc, char **argv, struct options *o)
 			usage(why);
 		}
 	}
-	if (optind < argc)
-		usage("there are no arguments besides the options");
-	if (!o->stdio)
-		usage("--stdio is needed: it is the only way to be reached");
-	if (!o->root == !o->process)
-		usage("either --root PATH or --process PID is needed");
+	check(o, optind < argc);
 }
+
+/* Where clients come from; of no use with --stdio. */
+static struct listener listener;
 
 static _Noreturn void die(const char *what, int error)
 {
 	agent_say("%s: %s", what, strerror(-error));
+	listen_remove(&listener);
 	exit(EXIT_OWN);
 }
 
-/* A file that got number 2 would receive our messages. */
-static void open_missing_stderr(void)
+/* A file that got number 2 would receive our messages. Of the others only a stream can do without. */
+static void open_missing_fds(bool stdio)
 {
-	int fd;
-
-	if (fcntl(STDIN_FILENO, F_GETFD) < 0 || fcntl(STDOUT_FILENO, F_GETFD) < 0)
-		exit(EXIT_OWN);
-	if (fcntl(STDERR_FILENO, F_GETFD) < 0) {
-		fd = open("/dev/null", O_WRONLY);
-		if (fd != STDERR_FILENO)
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		if (fcntl(fd, F_GETFD) < 0 && ((stdio && fd != STDERR_FILENO) || open("/dev/null", O_RDWR) != fd))
 			exit(EXIT_OWN);
-	}
 }
 
 static void raise_limits(void)
@@ -185,28 +200,55 @@ static void open_tree(struct agent *a, const struct options *o)
 	resolve_probe(root, o->openat2);
 }
 
+/* Without a token there is nothing to listen for. */
+static void start_listening(const struct options *o, struct auth_token *token)
+{
+	char err[512];
+	int rc = auth_token_take(o->token_file, token, err, sizeof(err));
+
+	if (rc == -ENOKEY)
+		usage("--listen needs a token that its clients know: --token-file FILE, or " AUTH_ENV " in the environment");
+	if (!rc)
+		rc = listen_open(o->listen, &listener, err, sizeof(err));
+	if (!rc)
+		return;
+	agent_say("%s", err);
+	exit(rc == -EINVAL ? EXIT_USAGE : EXIT_OWN);
+}
+
+static _Noreturn void serve_stream(struct agent *a, int in, int out)
+{
+	a->handles = handles_new();
+	a->locks = locks_new();
+	a->channels = channels_new(a->handles);
+	a->watcher = watch_new(&a->root);
+	a->observer = observe_new();
+	if (!a->handles || !a->locks || !a->channels || !a->watcher || !a->observer)
+		die("start", -ENOMEM);
+	die("start", serve(a, in, out));
+}
+
 int main(int argc, char **argv)
 {
 	static struct agent a;
+	static struct auth_token token;
 	struct options o = { .openat2 = true };
-	int r;
 
 	parse(argc, argv, &o);
-	open_missing_stderr();
-	ignore_signals();
+	open_missing_fds(o.stdio);
+	if (o.listen)
+		start_listening(&o, &token);
+	else
+		ignore_signals();
 	raise_limits();
 	umask(0);
 	/* One request's megabyte is reused by the next one instead of being mapped anew. */
 	mallopt(M_MMAP_THRESHOLD, 4 << 20);
 	mallopt(M_ARENA_MAX, 4);
 	open_tree(&a, &o);
-	a.handles = handles_new();
-	a.locks = locks_new();
-	a.channels = channels_new(a.handles);
-	a.watcher = watch_new(&a.root);
-	a.observer = observe_new();
-	if (!a.handles || !a.locks || !a.channels || !a.watcher || !a.observer)
-		die("start", -ENOMEM);
-	r = serve(&a, STDIN_FILENO, STDOUT_FILENO);
-	die("start", r);
+	if (o.stdio)
+		serve_stream(&a, STDIN_FILENO, STDOUT_FILENO);
+	int fd = listen_wait(&listener, &token);
+	ignore_signals();
+	serve_stream(&a, fd, fd);
 }

@@ -48,9 +48,9 @@ static bool is_workload(const char *value)
 static int check_target(const char *key, const char *value, char *err, size_t err_len)
 {
 	if (!strncmp(value, "dir/", 4) || !strncmp(value, "exec:", 5) || !strncmp(value, "pid/", 4) ||
-	    !strcmp(value, CONFIG_NO_TARGET) || is_workload(value))
+	    !strncmp(value, "unix:", 5) || !strncmp(value, "tcp:", 4) || !strcmp(value, CONFIG_NO_TARGET) || is_workload(value))
 		return 0;
-	return fail(err, err_len, "is no target", value, "write dir/PATH, pid/N, exec:COMMAND or KIND/NAME[/container/NAME]");
+	return fail(err, err_len, "is no target", value, "write dir/PATH, pid/N, exec:COMMAND, unix:PATH, tcp:HOST:PORT or KIND/NAME[/container/NAME]");
 }
 
 static int check_name(const char *key, const char *value, char *err, size_t err_len)

@@ -16,6 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "dial.h"
 #include "target.h"
 
 #define AGENT_NAME "remotefs-agent"
@@ -24,6 +25,7 @@
 #define EXEC_PREFIX "exec:"
 #define REPORT_FD (STDERR_FILENO + 1)
 #define TERM_WAIT_MS 500
+#define DIAL_MS 10000
 
 /* Puts one clause into ERR and returns CODE. */
 static int __attribute__((format(printf, 4, 5)))
@@ -47,6 +49,8 @@ int target_check(const char *target, char *err, size_t err_len)
 {
 	const char *dir = target_rest(target, DIR_PREFIX), *command = target_rest(target, EXEC_PREFIX);
 	const char *pid = target_rest(target, PID_PREFIX);
+	if (dial_is(target))
+		return dial_check(target, err, err_len);
 	if (dir && !*dir)
 		return target_fail(-EINVAL, err, err_len, "the target \"%s\" names no directory: dir/PATH does",
 				   target);
@@ -58,7 +62,8 @@ int target_check(const char *target, char *err, size_t err_len)
 	if (!dir && !pid && !command)
 		return target_fail(-EINVAL, err, err_len,
 				   "\"%s\" is not a target: dir/PATH (a directory of this machine), pid/N (the root of a process "
-				   "of this machine) and exec:COMMAND (a command that leads to an agent) are",
+				   "of this machine), exec:COMMAND (a command that leads to an agent), unix:PATH and "
+				   "tcp:HOST:PORT (an agent that listens) are",
 				   target);
 	return 0;
 }
@@ -272,6 +277,11 @@ int target_start(const char *target, const char *agent, struct target_stream *st
 		rc = dir_find(dir, path, err, err_len);
 	if (rc)
 		return rc;
+	if (dial_is(target)) {
+		rc = dial_open(target, NULL, DIAL_MS, err, err_len);
+		*stream = (struct target_stream){.in = rc, .out = rc};
+		return rc < 0 ? rc : 0;
+	}
 	if (target_is_here(target))
 		rc = agent_start(dir ? "--root" : "--process", dir ? path : pid, agent, stream);
 	else

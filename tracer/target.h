@@ -13,15 +13,16 @@ struct target_stream {
 };
 
 /*
- * Checks TARGET ("dir/PATH", "pid/N", "exec:COMMAND") without starting anything. 0 or -EINVAL, then with one
- * clause in ERR that says what is wrong and what is accepted.
+ * Checks TARGET ("dir/PATH", "pid/N", "exec:COMMAND", "unix:PATH", "tcp:HOST:PORT") without starting anything. 0 or
+ * -EINVAL, then with one clause in ERR that says what is wrong and what is accepted.
  */
 int target_check(const char *target, char *err, size_t err_len);
 
 /*
  * Starts the agent of TARGET as a child of the calling thread (in a session of its own signal-wise: the
  * terminal's signals do not reach it) and fills in STREAM, whose descriptors are close-on-exec.
- * AGENT is the agent program's path, used by dir/ and pid/. 0, or a negative errno with one clause in ERR.
+ * AGENT is the agent program's path, used by dir/ and pid/. One that listens is connected to (dial_open) and is nobody's
+ * child: its pid is 0. 0, or a negative errno with one clause in ERR.
  */
 int target_start(const char *target, const char *agent, struct target_stream *stream, char *err, size_t err_len);
 

@@ -40,6 +40,11 @@ static void test_check(void **state)
 	refused("", "\"\" is not a target");
 	refused("dir", "\"dir\" is not a target");
 	refused("pod/x", "dir/PATH");
+	assert_int_equal(target_check("unix:/run/agent", err, sizeof(err)), 0);
+	assert_int_equal(target_check("tcp:[::1]:7000", err, sizeof(err)), 0);
+	refused("unix:", "names no socket");
+	refused("tcp:db", "names no port");
+	refused("tcp:db:0", "has port 0");
 	refused("/srv", "exec:COMMAND");
 }
 
@@ -62,6 +67,7 @@ static void test_tag(void **state)
 	tagged("exec:  ./build/remotefs-agent", "exec:remotefs-agent");
 	tagged("exec:LC_ALL=C exec /usr/bin/ssh host x=1", "exec:ssh");
 	tagged("exec:", "exec:");
+	tagged("tcp:db:7000", "tcp:db:7000");
 	target_tag("exec:remotefs-agent", small, sizeof(small));
 	assert_string_equal(small, "exec:re");
 }
@@ -104,6 +110,9 @@ static void test_start_errors(void **state)
 	start_fails("dir//usr", "/no/agent", -ENOENT, "\"/no/agent\" cannot be run: No such file or directory");
 	start_fails("dir//usr", "/etc/passwd", -EACCES, "\"/etc/passwd\" cannot be run: Permission denied");
 	start_fails("exec:", "/bin/true", -EINVAL, "has no command");
+	start_fails("tcp:db", NULL, -EINVAL, "names no port");
+	setenv("REMOTEFS_TOKEN", "0123456789abcdef", 1);
+	start_fails("unix:/no/such", NULL, -ENOENT, "there is no such socket");
 	start_fails("pod/x", "/bin/true", -EINVAL, "is not a target");
 	snprintf(target, sizeof(target), "dir/%s/loop/x", dir);
 	char loop[PATH_MAX + 8];
