@@ -1,7 +1,6 @@
 /* remotefs-agent: options and set-up. */
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <malloc.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -13,122 +12,26 @@
 #include <unistd.h>
 
 #include "channel.h"
+#include "container.h"
 #include "handle.h"
 #include "listen.h"
 #include "observe.h"
 #include "ops.h"
+#include "options.h"
 #include "process.h"
 #include "resolve.h"
+#include "self.h"
 #include "serve.h"
-
-#define EXIT_USAGE 2
-#define EXIT_OWN 125
-
-struct options {
-	const char *root, *listen, *token_file;
-	pid_t process; /* whose root it is, and whose rights are taken; 0: of none */
-	bool stdio, read_only, openat2;
-};
-
-static const char usage_text[] =
-	"Usage: remotefs-agent --stdio {--root PATH | --process PID} [--read-only]\n"
-	"       remotefs-agent --listen ADDRESS {--root PATH | --process PID} [--token-file FILE] [--read-only]\n"
-	"Serves the tree below PATH to remotefs-trace.\n"
-	"\n"
-	"  --stdio            speak the protocol on stdin and stdout\n"
-	"  --listen ADDRESS   serve whoever connects to unix:PATH or tcp:HOST:PORT and knows the token\n"
-	"  --token-file FILE  the token is in FILE; without it, in the environment variable REMOTEFS_TOKEN\n"
-	"  --root PATH        the directory that is served; nothing outside it can be reached\n"
-	"  --process PID      serve the root of that process, with its rights, and tell its environment\n"
-	"  --read-only        refuse every change, as a read-only mount does\n"
-	"  --help             show this text\n"
-	"  --version          show the version\n";
 
 void agent_say(const char *fmt, ...)
 {
-	char line[512];
+	char line[1536];
 	va_list ap;
 
 	va_start(ap, fmt);
 	vsnprintf(line, sizeof(line), fmt, ap);
 	va_end(ap);
 	dprintf(STDERR_FILENO, "remotefs-agent: %s\n", line);
-}
-
-static _Noreturn void usage(const char *why)
-{
-	agent_say("%s; see remotefs-agent --help", why);
-	exit(EXIT_USAGE);
-}
-
-static pid_t parse_pid(const char *text)
-{
-	char *end;
-	long pid = strtol(text, &end, 10);
-
-	if (*end || pid <= 0 || pid > INT_MAX)
-		usage("--process needs the number of a process");
-	return (pid_t)pid;
-}
-
-static void check(const struct options *o, bool arguments)
-{
-	if (arguments)
-		usage("there are no arguments besides the options");
-	if (o->stdio == !!o->listen)
-		usage("either --stdio or --listen ADDRESS is needed");
-	if (o->token_file && !o->listen)
-		usage("--token-file is for --listen");
-	if (!o->root == !o->process)
-		usage("either --root PATH or --process PID is needed");
-}
-
-static void parse(int argc, char **argv, struct options *o)
-{
-	static const struct option longs[] = {
-		{ "stdio", no_argument, NULL, 's' },
-		{ "listen", required_argument, NULL, 'l' },
-		{ "token-file", required_argument, NULL, 't' },
-		{ "root", required_argument, NULL, 'r' },
-		{ "process", required_argument, NULL, 'p' },
-		{ "read-only", no_argument, NULL, 'o' },
-		{ "no-openat2", no_argument, NULL, 'w' },
-		{ "help", no_argument, NULL, 'h' },
-		{ "version", no_argument, NULL, 'v' },
-		{ NULL, 0, NULL, 0 },
-	};
-	char why[256];
-	int c;
-
-	opterr = 0;
-	while ((c = getopt_long(argc, argv, ":", longs, NULL)) != -1) {
-		if (c == 's') {
-			o->stdio = true;
-		} else if (c == 'l') {
-			o->listen = optarg;
-		} else if (c == 't') {
-			o->token_file = optarg;
-		} else if (c == 'r') {
-			o->root = optarg;
-		} else if (c == 'p') {
-			o->process = parse_pid(optarg);
-		} else if (c == 'o') {
-			o->read_only = true;
-		} else if (c == 'w') {
-			o->openat2 = false;
-		} else if (c == 'h') {
-			fputs(usage_text, stdout);
-			exit(0);
-		} else if (c == 'v') {
-			puts("remotefs-agent " VERSION);
-			exit(0);
-		} else {
-			snprintf(why, sizeof(why), c == ':' ? "option %s needs a value" : "unknown option %s",
-				 argv[optind - 1]);
-			usage(why);
-		}
-	}
-	check(o, optind < argc);
 }
 
 /* Where clients come from; of no use with --stdio. */
@@ -169,35 +72,88 @@ static void ignore_signals(void)
 		signal(ignored[i], SIG_IGN);
 }
 
-/* What a process has is opened before its rights are taken, which need not be enough for that. */
-static void open_process(struct agent *a, pid_t pid)
+/* Ends us if RC is an error: "WHO: WHAT: the error". */
+static void must_become(int rc, const char *who, const char *what)
 {
-	struct process p;
-	char who[96];
-	const char *what;
-	int rc = process_become(pid, &p, &what);
+	char text[512];
 
-	if (rc) {
-		snprintf(who, sizeof(who), "process %d: %s", (int)pid, what);
-		die(who, rc);
+	if (!rc)
+		return;
+	snprintf(text, sizeof(text), "%s%s%s", who, *who ? ": " : "", what);
+	die(text, rc);
+}
+
+static void open_process(struct process *p, const struct options *o, pid_t pid, const char *who)
+{
+	const char *what;
+	int rc = process_become(pid, &o->as, p, &what);
+
+	must_become(rc, who, what);
+}
+
+static void open_container(struct process *p, const struct options *o)
+{
+	char how[256], text[1024];
+	pid_t pid = container_find("", o->container, how, sizeof(how), text, sizeof(text));
+
+	if (!pid) {
+		agent_say("container %s: %s", o->container, text);
+		exit(EXIT_OWN);
 	}
-	a->root.fd = p.root;
-	a->environ = p.environ;
+	snprintf(text, sizeof(text), "container %s: process %d (from %s)", o->container, (int)pid, how);
+	open_process(p, o, pid, text);
+}
+
+/* What there is of a process is opened before its rights are taken, which need not be enough for that. */
+static struct process open_whose(const struct options *o)
+{
+	struct process p = { -1, -1 };
+	const char *what = "";
+	char who[64];
+	int rc = 0;
+
+	if (o->process) {
+		snprintf(who, sizeof(who), "process %d", (int)o->process);
+		open_process(&p, o, o->process, who);
+	} else if (o->container) {
+		open_container(&p, o);
+	} else if (o->inside) {
+		rc = process_inside(&o->as, &p, &what);
+	} else {
+		p.root = open(o->root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+		if (p.root < 0)
+			die(o->root, -errno);
+		if (o->as.given)
+			rc = process_as(&o->as, &what);
+	}
+	must_become(rc, "", what);
+	return p;
 }
 
 static void open_tree(struct agent *a, const struct options *o)
 {
-	struct root *root = &a->root;
+	struct process p = open_whose(o);
 
-	a->environ = -1;
-	if (o->process)
-		open_process(a, o->process);
-	else
-		root->fd = open(o->root, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (root->fd < 0)
-		die(o->root, -errno);
-	root->read_only = o->read_only;
-	resolve_probe(root, o->openat2);
+	a->environ = p.environ;
+	a->root.fd = p.root;
+	a->root.read_only = o->read_only;
+	resolve_probe(&a->root, o->openat2);
+}
+
+/* One line that a client looks for which is reached through something that may say more. */
+static void announce(const char *nonce)
+{
+	if (nonce && dprintf(STDOUT_FILENO, "RFS-%s ok\n", nonce) < 0)
+		die("announce", -errno);
+}
+
+static _Noreturn void hold(unsigned int seconds)
+{
+	int rc = self_hold(seconds);
+
+	if (rc)
+		die("/proc/self/exe", rc);
+	exit(0);
 }
 
 /* Without a token there is nothing to listen for. */
@@ -207,7 +163,7 @@ static void start_listening(const struct options *o, struct auth_token *token)
 	int rc = auth_token_take(o->token_file, token, err, sizeof(err));
 
 	if (rc == -ENOKEY)
-		usage("--listen needs a token that its clients know: --token-file FILE, or " AUTH_ENV " in the environment");
+		options_usage("--listen needs a token that its clients know: --token-file FILE, or " AUTH_ENV " in the environment");
 	if (!rc)
 		rc = listen_open(o->listen, &listener, err, sizeof(err));
 	if (!rc)
@@ -232,9 +188,13 @@ int main(int argc, char **argv)
 {
 	static struct agent a;
 	static struct auth_token token;
-	struct options o = { .openat2 = true };
+	struct options o;
 
-	parse(argc, argv, &o);
+	options_parse(argc, argv, &o);
+	if (o.unlink)
+		self_unlink();
+	if (o.hold)
+		hold(o.hold);
 	open_missing_fds(o.stdio);
 	if (o.listen)
 		start_listening(&o, &token);
@@ -245,9 +205,12 @@ int main(int argc, char **argv)
 	/* One request's megabyte is reused by the next one instead of being mapped anew. */
 	mallopt(M_MMAP_THRESHOLD, 4 << 20);
 	mallopt(M_ARENA_MAX, 4);
+	self_serving();
 	open_tree(&a, &o);
-	if (o.stdio)
+	if (o.stdio) {
+		announce(o.announce);
 		serve_stream(&a, STDIN_FILENO, STDOUT_FILENO);
+	}
 	int fd = listen_wait(&listener, &token);
 	ignore_signals();
 	serve_stream(&a, fd, fd);

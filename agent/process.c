@@ -2,157 +2,55 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
-#include <linux/capability.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/fsuid.h>
-#include <sys/prctl.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "frame.h"
+#include "inside.h"
 #include "ops.h"
 
-#define GROUPS_MAX 65536 /* NGROUPS_MAX */
-
-/* Real, effective, saved, and for files, as /proc/PID/status has them. */
-struct ids {
-	unsigned real, effective, saved, files;
-};
-
-struct rights {
-	struct ids user, group;
-	gid_t *groups;
-	size_t group_count;
-	uint64_t permitted, effective; /* capabilities */
-};
-
-/* The whole of NAME below DIR as a string, which the caller frees; NULL with errno. */
-static char *read_text(int dir, const char *name)
+static int proc_open(const char *process)
 {
-	int fd = openat(dir, name, O_RDONLY | O_CLOEXEC);
-	size_t room = 1 << 20, len = 0;
-	char *text = fd < 0 ? NULL : malloc(room);
-	ssize_t n = 1;
+	char path[32];
 
-	while (text && n > 0 && len < room - 1) {
-		n = read(fd, text + len, room - 1 - len);
-		len += n > 0 ? (size_t)n : 0;
-	}
-	if (text)
-		text[len] = '\0';
-	if (fd >= 0)
-		close(fd);
-	return text;
+	snprintf(path, sizeof(path), "/proc/%s", process);
+	return open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 }
 
-/* What stands behind NAME at the beginning of a line of TEXT, or NULL. */
-static const char *field(const char *text, const char *name)
+static int proc_open_pid(pid_t pid)
 {
-	size_t n = strlen(name);
+	char name[16];
 
-	for (; text; text = strchr(text, '\n') ? strchr(text, '\n') + 1 : NULL)
-		if (!strncmp(text, name, n) && text[n] == ':')
-			return text + n + 1;
-	return NULL;
+	snprintf(name, sizeof(name), "%d", (int)pid);
+	return proc_open(name);
 }
 
-static bool parse_ids(const char *text, struct ids *ids)
+static int take(struct rights *r, const struct identity *as, const char **what)
 {
-	return text && sscanf(text, "%u %u %u %u", &ids->real, &ids->effective, &ids->saved, &ids->files) == 4;
-}
+	const char *missing;
+	int rc;
 
-static bool parse_mask(const char *text, uint64_t *mask)
-{
-	unsigned long long value;
-
-	if (!text || sscanf(text, "%llx", &value) != 1)
-		return false;
-	*mask = value;
-	return true;
-}
-
-static bool parse_groups(const char *text, struct rights *r)
-{
-	char *end;
-
-	r->groups = text ? calloc(GROUPS_MAX, sizeof(*r->groups)) : NULL;
-	if (!r->groups)
-		return false;
-	while (r->group_count < GROUPS_MAX) {
-		text += strspn(text, " \t");
-		if (*text == '\n' || !*text)
-			return true;
-		r->groups[r->group_count++] = (gid_t)strtoul(text, &end, 10);
-		if (end == text)
-			return false;
-		text = end;
-	}
-	return true;
-}
-
-static int read_rights(int dir, struct rights *r)
-{
-	char *text = read_text(dir, "status");
-	int rc = text ? 0 : -errno;
-
-	if (text && !(parse_ids(field(text, "Uid"), &r->user) && parse_ids(field(text, "Gid"), &r->group) &&
-		      parse_groups(field(text, "Groups"), r) && parse_mask(field(text, "CapPrm"), &r->permitted) &&
-		      parse_mask(field(text, "CapEff"), &r->effective)))
-		rc = -EBADMSG;
-	free(text);
+	if (as->given)
+		rights_as(r, as);
+	rc = rights_take(r, &missing);
+	*what = "its rights cannot be taken";
+	if (as->given && rc == -EPERM)
+		*what = !strcmp(missing, "CAP_SETUID") ? "--as needs CAP_SETUID" : "--as needs CAP_SETGID";
+	else if (as->given)
+		*what = "--as";
 	return rc;
 }
 
-/* Only what we have ourselves can be kept; setresuid from root has taken the effective ones. */
-static int take_capabilities(const struct rights *r)
-{
-	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
-	struct __user_cap_data_struct data[2];
-
-	if (syscall(SYS_capget, &header, data) < 0)
-		return -errno;
-	for (int i = 0; i < 2; i++) {
-		data[i].permitted &= (uint32_t)(r->permitted >> 32 * i);
-		data[i].effective = data[i].permitted & (uint32_t)(r->effective >> 32 * i);
-		data[i].inheritable = 0;
-	}
-	return syscall(SYS_capset, &header, data) < 0 ? -errno : 0;
-}
-
-static int take_ids(const struct rights *r)
-{
-	if (setgroups(r->group_count, r->groups) < 0 || setresgid(r->group.real, r->group.effective, r->group.saved) < 0 ||
-	    prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0 || setresuid(r->user.real, r->user.effective, r->user.saved) < 0)
-		return -errno;
-	setfsgid(r->group.files);
-	setfsuid(r->user.files);
-	return 0;
-}
-
-/* One without the right to change who he is may stay who he is, if that is who the process is. */
-static int take_rights(const struct rights *r)
-{
-	int rc = take_ids(r);
-
-	if (rc == -EPERM && r->user.effective == geteuid() && r->group.effective == getegid())
-		rc = 0;
-	return rc ? rc : take_capabilities(r);
-}
-
 /* One descriptor of /proc/PID for all that is read: that number cannot become another process on the way. */
-int process_become(pid_t pid, struct process *p, const char **what)
+int process_become(pid_t pid, const struct identity *as, struct process *p, const char **what)
 {
 	struct rights r = { .groups = NULL };
-	char path[32];
-	int rc;
+	int dir = proc_open_pid(pid), rc;
 
 	*p = (struct process){ -1, -1 };
-	snprintf(path, sizeof(path), "/proc/%d", (int)pid);
-	int dir = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	*what = "there is no such process";
 	if (dir < 0)
 		return -errno;
@@ -166,14 +64,63 @@ int process_become(pid_t pid, struct process *p, const char **what)
 	}
 	if (!rc) {
 		*what = "its rights cannot be read";
-		rc = read_rights(dir, &r);
+		rc = rights_read(dir, &r);
 	}
-	if (!rc) {
-		*what = "its rights cannot be taken";
-		rc = take_rights(&r);
-	}
-	free(r.groups);
+	if (!rc)
+		rc = take(&r, as, what);
+	rights_free(&r);
 	close(dir);
+	return rc;
+}
+
+int process_as(const struct identity *as, const char **what)
+{
+	struct rights r = { .groups = NULL };
+	int dir = proc_open("self"), rc;
+
+	*what = "our rights cannot be read";
+	rc = dir < 0 ? -errno : rights_read(dir, &r);
+	if (!rc)
+		rc = take(&r, as, what);
+	rights_free(&r);
+	if (dir >= 0)
+		close(dir);
+	return rc;
+}
+
+/* The main process of the container around us, or -1. */
+static int inside_open(void)
+{
+	int proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	pid_t pid = proc < 0 ? 0 : inside_main(proc);
+
+	if (proc >= 0)
+		close(proc);
+	return pid ? proc_open_pid(pid) : -1;
+}
+
+int process_inside(const struct identity *as, struct process *p, const char **what)
+{
+	struct rights r = { .groups = NULL };
+	int dir = inside_open(), rc = 0;
+	bool known = dir >= 0 && !rights_read(dir, &r);
+
+	*p = (struct process){ -1, -1 };
+	*what = "the root cannot be opened";
+	p->root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (p->root < 0)
+		rc = -errno;
+	if (dir >= 0)
+		p->environ = openat(dir, "environ", O_RDONLY | O_CLOEXEC);
+	if (p->environ < 0)
+		p->environ = open("/proc/self/environ", O_RDONLY | O_CLOEXEC);
+	if (!rc && as->given)
+		rc = known ? take(&r, as, what) : process_as(as, what);
+	else if (!rc && known && rights_can_take(&r))
+		rc = take(&r, as, what);
+	rights_free(&r);
+	if (dir >= 0)
+		close(dir);
 	return rc;
 }
 
