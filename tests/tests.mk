@@ -111,7 +111,7 @@ fuzz: all $(G)/fuzz
 	@RT=$(abspath $(B))/remotefs-trace FUZZ=$(abspath $(G))/fuzz tests/fuzz/run-fuzz --seconds $(or $(SECONDS),20)
 
 # The reader of configurations, always sanitised: on a corpus and on what comes of it at random.
-config_fuzzed := $(addprefix $(B)/checked/,$(config_objs))
+config_fuzzed := $(addprefix $(B)/checked/,$(config_objs) proto/address.o)
 CHECKED ?= -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 
 $(B)/checked/%.o: %.c $(B)/proto/remotefs.pb.h

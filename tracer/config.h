@@ -10,6 +10,8 @@
 
 /* What can be set. */
 enum config_id {
+	CONFIG_EPHEMERAL, /* "true": in a cluster an agent runs in an ephemeral container */
+	CONFIG_KUBECONFIG,
 	CONFIG_STARTUP_TIMEOUT, /* s that an agent has to say its first word */
 	CONFIG_ENV,		/* "true": the program gets the target's environment */
 	CONFIG_ENV_EXCLUDE,	/* wildcards of what it does not get */

@@ -8,6 +8,7 @@
 #include "config.h"
 #include "mode.h"
 #include "pattern.h"
+#include "target.h"
 
 static int fail(char *err, size_t err_len, const char *what, const char *value, const char *instead)
 {
@@ -26,31 +27,31 @@ static int check_mode(const char *key, const char *value, char *err, size_t err_
 	return -EINVAL;
 }
 
-/* PREFIX/NAME or PREFIX/NAME/container/NAME */
-static bool is_workload(const char *value)
+/* mirrord's kinds that are not ours: what it comes to is said when a program is to run. */
+static bool is_foreign(const char *value)
 {
-	static const char *const kinds[] = { "pod",	    "deployment", "deploy",	"rollout",    "job",	  "cronjob",
-					     "statefulset", "service",	  "replicaset", "serverless", "workflow", "label" };
-	size_t kind = strcspn(value, "/");
+	static const char *const kinds[] = { "rollout/", "serverless/", "workflow/" };
 
-	for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++) {
-		const char *name = value + kind + 1, *container;
-
-		if (kind != strlen(kinds[i]) || strncmp(value, kinds[i], kind) != 0 || !value[kind] || !*name || *name == '/')
-			continue;
-		container = strchr(name, '/');
-		return !container || (!strncmp(container, "/container/", 11) && container[11] && !strchr(container + 11, '/'));
-	}
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++)
+		if (!strncmp(value, kinds[i], strlen(kinds[i])) && value[strlen(kinds[i])])
+			return true;
 	return false;
 }
 
 /* Whether it can be reached here is asked when it is started. */
 static int check_target(const char *key, const char *value, char *err, size_t err_len)
 {
-	if (!strncmp(value, "dir/", 4) || !strncmp(value, "exec:", 5) || !strncmp(value, "pid/", 4) ||
-	    !strncmp(value, "unix:", 5) || !strncmp(value, "tcp:", 4) || !strcmp(value, CONFIG_NO_TARGET) || is_workload(value))
+	char *copy, *sub;
+
+	if (!strcmp(value, CONFIG_NO_TARGET) || is_foreign(value))
 		return 0;
-	return fail(err, err_len, "is no target", value, "write dir/PATH, pid/N, exec:COMMAND, unix:PATH, tcp:HOST:PORT or KIND/NAME[/container/NAME]");
+	copy = strdup(value);
+	sub = copy ? target_find_subpath(copy) : NULL;
+	if (sub)
+		*sub = '\0';
+	int rc = target_check(copy ? copy : value, err, err_len);
+	free(copy);
+	return rc;
 }
 
 static int check_name(const char *key, const char *value, char *err, size_t err_len)
@@ -90,6 +91,8 @@ const struct config_row config_rows[] = {
 	SILENT("$schema"),
 	IGNORED("accept_invalid_certificates"),
 	TABLE("agent", KIND_OPEN),
+	{ .path = "agent.ephemeral", .kinds = KIND_BOOL, .id = CONFIG_EPHEMERAL, .variable = "MIRRORD_EPHEMERAL_CONTAINER",
+	  .words = { "false", "true" } },
 	{ .path = "agent.startup_timeout", .kinds = KIND_COUNT, .id = CONFIG_STARTUP_TIMEOUT,
 	  .variable = "MIRRORD_AGENT_STARTUP_TIMEOUT", .check = check_timeout },
 	IGNORED("api"),
@@ -134,7 +137,7 @@ const struct config_row config_rows[] = {
 	IGNORED("internal_proxy"),
 	SILENT("key"),
 	{ .path = "kube_context", .kinds = KIND_STRING, .id = CONFIG_CONTEXT, .variable = "MIRRORD_KUBE_CONTEXT" },
-	IGNORED("kubeconfig"),
+	{ .path = "kubeconfig", .kinds = KIND_STRING, .id = CONFIG_KUBECONFIG, .variable = "MIRRORD_KUBECONFIG" },
 	IGNORED("multi_cluster"),
 	IGNORED("operator"),
 	IGNORED("pause"),

@@ -26,23 +26,6 @@ struct dial {
 	size_t err_len;
 };
 
-bool dial_is(const char *target)
-{
-	return address_is(target);
-}
-
-int dial_check(const char *address, char *err, size_t err_len)
-{
-	struct address a;
-	int rc = address_parse(address, &a, err, err_len);
-
-	if (!rc && !a.is_unix && !a.port) {
-		snprintf(err, err_len, "the address \"%s\" has port 0, which nobody can be reached at", address);
-		rc = -EINVAL;
-	}
-	return rc;
-}
-
 /* Puts one clause into D's text and returns CODE. */
 static int __attribute__((format(printf, 3, 4))) dial_fail(const struct dial *d, int code, const char *format, ...)
 {
@@ -252,10 +235,8 @@ int dial_open(const char *address, const char *token_file, int timeout_ms, char 
 		.err_len = err_len,
 	};
 	struct auth_token token;
-	int rc = dial_check(address, err, err_len);
+	int rc = address_parse(address, &d.address, err, err_len);
 
-	if (!rc)
-		rc = address_parse(address, &d.address, err, err_len);
 	if (!rc)
 		rc = token_find(&d, token_file, &token);
 	if (!rc)

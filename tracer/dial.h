@@ -2,14 +2,7 @@
 #ifndef TRACER_DIAL_H
 #define TRACER_DIAL_H
 
-#include <stdbool.h>
 #include <stddef.h>
-
-/* Whether TARGET is the address of an agent, right or wrong: it begins with "unix:" or "tcp:". */
-bool dial_is(const char *target);
-
-/* Checks ADDRESS ("unix:PATH", "tcp:HOST:PORT", "tcp:[V6]:PORT") without asking anybody. 0 or -EINVAL with one clause in ERR. */
-int dial_check(const char *address, char *err, size_t err_len);
 
 /*
  * Connects to the agent that listens at ADDRESS, and has each side prove to the other that it knows the token: that in TOKEN_FILE,

@@ -33,7 +33,7 @@ static void declare_all(const struct options *o, const char *cwd)
 	if (options_cover_root(o))
 		needed_keep_system();
 	if (o->target) {
-		declare_mount("/", "/", o->target, o->mode, true);
+		declare_mount("/", o->target_subpath ? o->target_subpath : "/", o->target, o->mode, true);
 		rules_add_defaults(NULL, cwd);
 	}
 	for (size_t i = 0; i < o->mount_count; i++)

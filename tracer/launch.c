@@ -18,15 +18,15 @@
 #include "options.h"
 #include "overlay.h"
 #include "push.h"
+#include "reach.h"
 #include "rules.h"
-#include "target.h"
 #include "util.h"
 
 #define SILENCE_NS UINT64_C(10000000000)
 
 static struct {
 	const struct options *options;
-	char err[512];
+	char err[1024];
 	int result;
 	sem_t started;
 } job;
@@ -45,19 +45,27 @@ static void lost(struct link *l, const char *why, void *arg)
 	loop_abort();
 }
 
+/* What the helper, or the agent, said last on standard error is often why. */
+static void add_last_words(struct target_stream *s, char *why, size_t len)
+{
+	char said[8192], words[256];
+	size_t n = strlen(why);
+
+	said_text(s->said, 200, said, sizeof(said));
+	if (*said && reach_explain(0, "it", said, words, sizeof(words)) == 0 && n < len)
+		snprintf(why + n, len - n, "; %s", words);
+}
+
 /* Starts TARGET's agent as that of a new mount, *OUT. */
-static int start_agent(const char *at, const char *sub, const char *target, const char *tag, enum mode mode, struct mount **out)
+static int start_agent(const struct reach *r, const char *at, const char *sub, const char *target, const char *tag, enum mode mode,
+		       struct mount **out)
 {
 	struct target_stream stream;
 	struct link_callbacks callbacks = { .push = push_receive, .lost = lost };
-	char agent[PATH_MAX] = "", why[384] = "";
+	char why[512] = "";
 	bool writable = mode == MODE_WRITE;
-	int rc = 0;
+	int rc = reach_start(r, target, &stream, why, sizeof(why));
 
-	if (target_is_here(target))
-		rc = target_find_agent(agent, sizeof(agent), why, sizeof(why));
-	if (!rc)
-		rc = target_start(target, agent, &stream, why, sizeof(why));
 	if (rc < 0) {
 		snprintf(job.err, sizeof(job.err), "%s: %s", target, why);
 		return rc;
@@ -68,8 +76,12 @@ static int start_agent(const char *at, const char *sub, const char *target, cons
 	rules_set_mode(m, mode);
 	struct link_greeting greeting = { .read_only = !writable, .at = m->at, .sub = m->sub };
 	m->link = link_open(stream.in, stream.out, stream.pid, tag, &greeting, (int)job.options->startup_ms, &callbacks, why, sizeof(why));
-	if (m->link)
+	if (m->link) {
+		said_pass_on(stream.said, tag);
+		m->said = stream.said;
 		return 0;
+	}
+	add_last_words(&stream, why, sizeof(why));
 	snprintf(job.err, sizeof(job.err), "%s: %s", target, why);
 	return -EPROTO;
 }
@@ -100,6 +112,7 @@ static int start_overlay(struct mount *lower, const char *target)
 	char upper[PATH_MAX + 8], why[PATH_MAX + 128] = "", tag[80], absolute[PATH_MAX + 8];
 	target_absolute(target, absolute, sizeof(absolute));
 	char dir[PATH_MAX];
+	const struct reach here = { 0 };
 	struct overlay *ov = overlay_new(lower, absolute, overlay_dir_of(lower, dir), why, sizeof(why));
 	int rc;
 
@@ -109,7 +122,7 @@ static int start_overlay(struct mount *lower, const char *target)
 	}
 	snprintf(upper, sizeof(upper), "dir/%s", ov->dir);
 	snprintf(tag, sizeof(tag), "%s (overlay)", lower->tag);
-	rc = start_agent(lower->at, OVERLAY_UPPER, upper, tag, MODE_WRITE, &ov->upper);
+	rc = start_agent(&here, lower->at, OVERLAY_UPPER, upper, tag, MODE_WRITE, &ov->upper);
 	if (rc)
 		return rc;
 	ov->upper->overlay = lower->overlay = ov;
@@ -123,7 +136,7 @@ static int start_overlay(struct mount *lower, const char *target)
  */
 static int start_twin(struct mount *m, const char *target)
 {
-	int rc = start_agent(m->at, m->sub, target, m->tag, m->writable ? MODE_READ : MODE_WRITE, &m->twin);
+	int rc = start_agent(&job.options->reach, m->at, m->sub, target, m->tag, m->writable ? MODE_READ : MODE_WRITE, &m->twin);
 
 	if (!rc)
 		m->twin->is_twin = true;
@@ -136,7 +149,7 @@ static int start_target(const char *at, const char *sub, const char *target, enu
 	char tag[64];
 
 	target_tag(target, tag, sizeof(tag));
-	int rc = start_agent(at, sub, target, tag, mode, &m);
+	int rc = start_agent(&job.options->reach, at, sub, target, tag, mode, &m);
 	if (rc)
 		return rc;
 	m->defaults = defaults;
@@ -153,7 +166,7 @@ static int start_targets(void)
 	int rc = 0;
 
 	if (o->target && (wanted || o->mode != MODE_LOCAL))
-		rc = start_target("/", "/", o->target, o->mode, true);
+		rc = start_target("/", o->target_subpath ? o->target_subpath : "/", o->target, o->mode, true);
 	for (size_t i = 0; !rc && i < o->mount_count; i++) {
 		const struct mount_option *m = &o->mounts[i];
 

@@ -11,7 +11,7 @@
 
 #include "link.h"
 #include "stream.h"
-#include "target.h"
+#include "child.h"
 
 #define EXIT_GRACE_MS 500
 
@@ -400,7 +400,7 @@ static void link_free(struct link *l, int grace_ms)
 	stream_close(&l->stream);
 	if (l->epoll >= 0)
 		close(l->epoll);
-	target_stop(l->stream.agent, grace_ms);
+	child_stop(l->stream.agent, grace_ms);
 	pthread_cond_destroy(&l->changed);
 	pthread_mutex_destroy(&l->lock);
 	free(l);
@@ -413,7 +413,7 @@ struct link *link_open(int in, int out, pid_t agent_pid, const char *tag, const 
 	if (!l) {
 		snprintf(err, err_len, "out of memory");
 		stream_close(&(struct stream){.in = in, .out = out, .kick = -1});
-		target_stop(agent_pid, 0);
+		child_stop(agent_pid, 0);
 		return NULL;
 	}
 	int rc = stream_init(&l->stream, in, out, agent_pid);

@@ -5,7 +5,6 @@
 #include <pthread.h>
 #include <semaphore.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,19 +40,6 @@
 #include "sync.h"
 #include "util.h"
 #include "worker.h"
-
-void die(const char *format, ...)
-{
-	char text[1024];
-	va_list ap;
-
-	va_start(ap, format);
-	vsnprintf(text, sizeof(text), format, ap);
-	va_end(ap);
-	log_error("%s", text);
-	/* Tracees go with us (PTRACE_O_EXITKILL), the agents at the end of their streams. */
-	_exit(EXIT_OWN_FAILURE);
-}
 
 static void refuse(int status, const char *what, const char *why)
 {

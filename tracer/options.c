@@ -202,6 +202,38 @@ static int set_stats_file(struct options *o, const struct row *row, char *arg)
 	return 0;
 }
 
+/* A string of struct reach: the row's id is where it stands in it. */
+static int set_reach(struct options *o, const struct row *row, char *arg)
+{
+	if (!*arg)
+		return options_refuse("--%s \"\": there is nothing; give one", row->name);
+	*(const char **)((char *)&o->reach + row->id) = arg;
+	return 0;
+}
+
+static int set_agent_mode(struct options *o, const struct row *row, char *arg)
+{
+	if (reach_mode_parse(arg, &o->reach.mode) == 0)
+		return 0;
+	return options_refuse("--agent-mode \"%s\": there is no such way to run an agent; use auto, exec, ephemeral or job", arg);
+}
+
+static int set_keep(struct options *o, const struct row *row, char *arg)
+{
+	o->reach.keep = true;
+	return 0;
+}
+
+/* Numbers, since the names of users are each machine's own. */
+static int set_as(struct options *o, const struct row *row, char *arg)
+{
+	size_t n = strspn(arg, "0123456789"), m = arg[n] == ':' ? strspn(arg + n + 1, "0123456789") : 0;
+
+	if (!n || n > 10 || m > 10 || (arg[n] == ':' ? !m || arg[n + 1 + m] : arg[n]))
+		return options_refuse("--as \"%s\": these are no numbers of a user and a group; write UID or UID:GID", arg);
+	return set_reach(o, row, arg);
+}
+
 static int set_overlay_dir(struct options *o, const struct row *row, char *arg)
 {
 	if (!*arg)
@@ -253,7 +285,19 @@ static const struct row rows[] = {
 	{ "mount", 0, ONE_WORD, add_mount, 0 },
 	{ "target-namespace", 'n', ONE_WORD, set_setting, CONFIG_NAMESPACE },
 	{ "context", 0, ONE_WORD, set_setting, CONFIG_CONTEXT },
+	{ "namespace", 0, ONE_WORD, set_setting, CONFIG_NAMESPACE },
+	{ "kubeconfig", 0, ONE_WORD, set_setting, CONFIG_KUBECONFIG },
+	{ "connect-timeout", 0, ONE_WORD, set_setting, CONFIG_STARTUP_TIMEOUT },
 	{ "agent-startup-timeout", 0, ONE_WORD, set_setting, CONFIG_STARTUP_TIMEOUT },
+	{ "agent-image", 0, ONE_WORD, set_reach, offsetof(struct reach, image) },
+	{ "agent-mode", 0, ONE_WORD, set_agent_mode, 0 },
+	{ "keep-agent", 0, NO_WORD, set_keep, 0 },
+	{ "kubectl", 0, ONE_WORD, set_reach, offsetof(struct reach, kubectl) },
+	{ "docker", 0, ONE_WORD, set_reach, offsetof(struct reach, docker) },
+	{ "podman", 0, ONE_WORD, set_reach, offsetof(struct reach, podman) },
+	{ "ssh", 0, ONE_WORD, set_reach, offsetof(struct reach, ssh) },
+	{ "as", 0, ONE_WORD, set_as, offsetof(struct reach, as) },
+	{ "token-file", 0, ONE_WORD, set_reach, offsetof(struct reach, token_file) },
 	{ "config", 'f', PERHAPS_A_WORD, set_config_file, 0 },
 	{ "config-file", 0, PERHAPS_A_WORD, set_config_file, 0 },
 	{ "mode", 0, ONE_WORD, set_mode, CONFIG_MODE },
@@ -395,6 +439,9 @@ void options_free(struct options *o)
 	}
 	free(o->mounts);
 	free(o->config_file);
+	free(o->target_text);
+	free(o->kubeconfig);
+	free(o->target_subpath);
 	config_free(&o->config);
 	*o = (struct options){0};
 }

@@ -8,6 +8,7 @@
 #include "config.h"
 #include "log.h"
 #include "mode.h"
+#include "reach.h"
 
 #define EXIT_USAGE 2
 
@@ -28,6 +29,8 @@ struct mount_option {
 struct options {
 	struct log_options log;
 	const char *target; /* the tree at /, or NULL */
+	char *target_text;    /* its text, owned */
+	char *target_subpath; /* of it, absolute and normalised; NULL: all of it */
 	struct mount_option *mounts;
 	size_t mount_count;
 	enum mode mode;
@@ -35,6 +38,8 @@ struct options {
 	enum trap trap;
 	bool posix_numbers; /* remote descriptors have the lowest free numbers, too */
 	unsigned startup_ms; /* for an agent's first word */
+	struct reach reach;  /* how targets are reached */
+	char *kubeconfig;    /* its text, owned, where the home directory is in it */
 	char *config_file;   /* to be read, or NULL */
 	struct config config; /* what file, environment and options say; target and mode above come from it */
 	char **program_argv; /* the program and its arguments: the end of ARGV */
@@ -76,6 +81,9 @@ int options_check(struct options *o);
 
 /* --mount ARG. 0 or EXIT_USAGE with a line. */
 int options_add_mount(struct options *o, const char *arg);
+
+/* Cuts ":/SUBPATH" off TARGET: *SUB is it (or NULL), absolute and normalised, the caller's. 0 or a negative errno. */
+int options_cut_subpath(char *target, char **sub);
 
 extern const char options_help[];
 

@@ -1,4 +1,5 @@
 /* What the options come to, with the configuration, and what only all of them together can tell. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -6,6 +7,46 @@
 #include "environment.h"
 #include "options.h"
 #include "target.h"
+#include "util.h"
+
+/* The target, and what is cut off it. */
+static int settle_target(struct options *o)
+{
+	const char *text = config_get(&o->config, CONFIG_TARGET);
+
+	if (!text || !strcmp(text, CONFIG_NO_TARGET))
+		return 0;
+	free(o->target_text);
+	o->target = o->target_text = xstrdup(text);
+	if (options_cut_subpath(o->target_text, &o->target_subpath))
+		return options_refuse("%s: the path in the target is too long; use a shorter one", config_from(&o->config, CONFIG_TARGET));
+	return 0;
+}
+
+/* PATH with the home directory for a "~" at its start, as mirrord has it; it lives as long as O. */
+static const char *expand_home(struct options *o, const char *path)
+{
+	const char *home = getenv("HOME");
+
+	if (!path || !home || strncmp(path, "~/", 2))
+		return path;
+	free(o->kubeconfig);
+	if (asprintf(&o->kubeconfig, "%s%s", home, path + 1) < 0)
+		die("out of memory");
+	return o->kubeconfig;
+}
+
+static void settle_reach(struct options *o)
+{
+	const struct config *c = &o->config;
+	const char *ephemeral = config_get(c, CONFIG_EPHEMERAL);
+
+	o->reach.kubeconfig = expand_home(o, config_get(c, CONFIG_KUBECONFIG));
+	o->reach.context = config_get(c, CONFIG_CONTEXT);
+	o->reach.namespace = config_get(c, CONFIG_NAMESPACE);
+	if (ephemeral && !strcmp(ephemeral, "true") && o->reach.mode == REACH_AUTO)
+		o->reach.mode = REACH_EPHEMERAL;
+}
 
 int options_settle(struct options *o)
 {
@@ -20,13 +61,14 @@ int options_settle(struct options *o)
 		options_say("%s", c->problems.lines[i]);
 	if (c->problems.count)
 		return EXIT_USAGE;
-	o->target = config_get(c, CONFIG_TARGET);
-	if (o->target && !strcmp(o->target, CONFIG_NO_TARGET))
-		o->target = NULL;
+	if (settle_target(o))
+		return EXIT_USAGE;
 	o->mode = MODE_OVERLAY;
 	if (config_get(c, CONFIG_MODE))
 		mode_parse(config_get(c, CONFIG_MODE), &o->mode);
-	o->startup_ms = 1000 * (config_get(c, CONFIG_STARTUP_TIMEOUT) ? (unsigned)atoi(config_get(c, CONFIG_STARTUP_TIMEOUT)) : 10);
+	o->reach.timeout_ms = config_get(c, CONFIG_STARTUP_TIMEOUT) ? 1000 * (unsigned)atoi(config_get(c, CONFIG_STARTUP_TIMEOUT)) : 0;
+	o->startup_ms = o->reach.timeout_ms ? o->reach.timeout_ms : 10000;
+	settle_reach(o);
 	for (size_t i = 0; i < o->mount_count; i++)
 		if (!o->mounts[i].own_mode)
 			o->mounts[i].mode = o->mode;
@@ -61,7 +103,7 @@ static int check_environment(struct options *o)
 		return options_refuse("%s: there is no target whose environment could be taken; give one with --target pid/N, or use "
 				      "--no-env", config_from(c, CONFIG_ENV));
 	if (environment_is_wanted(c) && target_lacks_process(target))
-		return options_refuse("%s: the target \"%s\" is a directory and has no process whose environment could be taken; use "
+		return options_refuse("%s: the target \"%s\" has no process whose environment could be taken; use "
 				      "pid/N, or --no-env", config_from(c, CONFIG_ENV), target);
 	environment_read_file(c, &p);
 	for (size_t i = 0; i < p.count; i++)
@@ -72,7 +114,7 @@ static int check_environment(struct options *o)
 
 int options_check(struct options *o)
 {
-	char err[256];
+	char err[512];
 
 	if (!o->target && !o->mount_count && o->mode != MODE_LOCAL)
 		return options_refuse("no --target and no --mount: nothing would be remote; give one, e.g. --target dir/srv/tree, %s",

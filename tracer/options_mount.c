@@ -34,20 +34,16 @@ static char *absolute_path(const char *path)
 	return r ? NULL : xstrdup(normal);
 }
 
-/*
- * Where the ":SUBPATH" of TARGET starts, or NULL: at the last ":/", since a command has colons of its own.
- * The colon of a scheme ("exec:/usr/bin/agent") is none.
- */
-static char *find_subpath(char *target)
+int options_cut_subpath(char *target, char **sub)
 {
-	char *start = target, *found = NULL;
+	char *at = target_find_subpath(target);
 
-	while (islower((unsigned char)*start))
-		start++;
-	start = *start == ':' ? start + 1 : target;
-	for (char *p = strstr(start, ":/"); p; p = strstr(p + 1, ":/"))
-		found = p;
-	return found;
+	*sub = NULL;
+	if (!at)
+		return 0;
+	*at = '\0';
+	*sub = absolute_path(at + 1);
+	return *sub ? 0 : -errno;
 }
 
 /* Cuts ",mode=MODE" off TARGET. 0, or -EINVAL for one that there is not; *MODE is what follows, or NULL. */
@@ -70,19 +66,18 @@ static int cut_mode(char *target, struct mount_option *m, const char **mode)
 static int parse_target(struct mount_option *m, char *target, const char *arg)
 {
 	const char *mode;
-	char err[256], names[64];
+	char err[512], names[64];
 
 	if (cut_mode(target, m, &mode))
 		return options_refuse("--mount \"%s\": \"%s\" is no mode; use %s", arg, mode, mode_names(names, sizeof(names)));
 	if (m->own_mode && m->mode == MODE_LOCAL)
 		return options_refuse("--mount \"%s\": a tree that is local is no mount; leave it out, or use --local", arg);
-	char *sub = find_subpath(target);
-	if (sub)
-		*sub++ = 0;
+	int rc = options_cut_subpath(target, &m->subpath);
 	if (target_check(target, err, sizeof(err)))
 		return options_refuse("--mount \"%s\": %s", arg, err);
-	m->subpath = absolute_path(sub ? sub : "/");
-	if (!m->subpath)
+	if (!rc && !m->subpath)
+		m->subpath = xstrdup("/");
+	if (rc)
 		return options_refuse("--mount \"%s\": the path in the target is too long; use a shorter one", arg);
 	m->target = xstrdup(target);
 	return 0;

@@ -21,6 +21,7 @@ struct mount {
 	char *sub; /* absolute, normalised path in the target's eyes */
 	char *tag; /* "dir:/srv" */
 	struct link *link;
+	struct said *said; /* what its helper says, or NULL: kept for as long as it may */
 	struct overlay *overlay; /* what it is a layer of, or NULL … */
 	bool is_upper;           /* … and whether of the two layers it is the upper one, to which no path leads by itself */
 	bool writable;

@@ -17,7 +17,7 @@
 
 #include "link.h"
 #include "stream.h"
-#include "target.h"
+#include "child.h"
 
 #define PROTOCOL_VERSION 1
 #define FATE_WAIT_MS 200
@@ -95,7 +95,7 @@ static int stream_poll(struct stream *s, int fd, short events, int64_t deadline_
 static int stream_explain_end(struct stream *s, const char *what)
 {
 	char fate[128];
-	if (s->agent > 0 && !atomic_load(&s->finished) && target_fate(s->agent, FATE_WAIT_MS, fate, sizeof(fate)) == 0)
+	if (s->agent > 0 && !atomic_load(&s->finished) && child_fate(s->agent, FATE_WAIT_MS, fate, sizeof(fate)) == 0)
 		what = fate;
 	snprintf(s->why, sizeof(s->why), "the agent %s", what);
 	return -EIO;

@@ -1,35 +1,21 @@
+#include "target.h"
+
 #include <ctype.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <libgen.h>
-#include <limits.h>
-#include <signal.h>
 #include <stdarg.h>
-#include <stdbool.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
-#include <time.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
-#include "dial.h"
-#include "target.h"
+#include "address.h"
 
 #define AGENT_NAME "remotefs-agent"
-#define DIR_PREFIX "dir/"
-#define PID_PREFIX "pid/"
-#define EXEC_PREFIX "exec:"
-#define REPORT_FD (STDERR_FILENO + 1)
-#define TERM_WAIT_MS 500
-#define DIAL_MS 10000
 
-/* Puts one clause into ERR and returns CODE. */
-static int __attribute__((format(printf, 4, 5)))
-target_fail(int code, char *err, size_t err_len, const char *format, ...)
+int target_fail(int code, char *err, size_t err_len, const char *format, ...)
 {
 	va_list args;
 	va_start(args, format);
@@ -38,45 +24,195 @@ target_fail(int code, char *err, size_t err_len, const char *format, ...)
 	return code;
 }
 
-/* What follows PREFIX in TARGET, or NULL. */
-static const char *target_rest(const char *target, const char *prefix)
+/* ---- names ---- */
+
+/* What a name begins with. Of a resource of a cluster also what kubectl calls it. */
+static const struct prefix {
+	const char *text;
+	enum target_kind kind;
+	const char *resource;
+} prefixes[] = {
+	{ "dir/", TARGET_DIR, NULL },
+	{ "pid/", TARGET_PID, NULL },
+	{ "container/", TARGET_CONTAINER, NULL },
+	{ "exec:", TARGET_EXEC, NULL },
+	{ "docker/", TARGET_DOCKER, NULL },
+	{ "podman/", TARGET_PODMAN, NULL },
+	{ "ssh/", TARGET_SSH, NULL },
+	{ "unix:", TARGET_UNIX, NULL },
+	{ "tcp:", TARGET_TCP, NULL },
+	{ "pod/", TARGET_KUBE, "pod" },
+	{ "pods/", TARGET_KUBE, "pod" },
+	{ "po/", TARGET_KUBE, "pod" },
+	{ "deployment/", TARGET_KUBE, "deployment" },
+	{ "deployments/", TARGET_KUBE, "deployment" },
+	{ "deploy/", TARGET_KUBE, "deployment" },
+	{ "statefulset/", TARGET_KUBE, "statefulset" },
+	{ "statefulsets/", TARGET_KUBE, "statefulset" },
+	{ "sts/", TARGET_KUBE, "statefulset" },
+	{ "daemonset/", TARGET_KUBE, "daemonset" },
+	{ "daemonsets/", TARGET_KUBE, "daemonset" },
+	{ "ds/", TARGET_KUBE, "daemonset" },
+	{ "replicaset/", TARGET_KUBE, "replicaset" },
+	{ "replicasets/", TARGET_KUBE, "replicaset" },
+	{ "rs/", TARGET_KUBE, "replicaset" },
+	{ "job/", TARGET_KUBE, "job" },
+	{ "jobs/", TARGET_KUBE, "job" },
+	{ "cronjob/", TARGET_KUBE, "cronjob" },
+	{ "cronjobs/", TARGET_KUBE, "cronjob" },
+	{ "cj/", TARGET_KUBE, "cronjob" },
+	{ "service/", TARGET_KUBE, "service" },
+	{ "services/", TARGET_KUBE, "service" },
+	{ "svc/", TARGET_KUBE, "service" },
+	{ "label/", TARGET_KUBE, "label" },
+};
+
+static const struct prefix *find_prefix(const char *text)
 {
-	size_t len = strlen(prefix);
-	return strncmp(target, prefix, len) == 0 ? target + len : NULL;
+	for (size_t i = 0; i < sizeof(prefixes) / sizeof(*prefixes); i++)
+		if (!strncmp(text, prefixes[i].text, strlen(prefixes[i].text)))
+			return &prefixes[i];
+	return NULL;
 }
 
-int target_check(const char *target, char *err, size_t err_len)
+static bool is_number(const char *text)
 {
-	const char *dir = target_rest(target, DIR_PREFIX), *command = target_rest(target, EXEC_PREFIX);
-	const char *pid = target_rest(target, PID_PREFIX);
-	if (dial_is(target))
-		return dial_check(target, err, err_len);
-	if (dir && !*dir)
-		return target_fail(-EINVAL, err, err_len, "the target \"%s\" names no directory: dir/PATH does",
-				   target);
-	if (command && strspn(command, " \t\n") == strlen(command))
-		return target_fail(-EINVAL, err, err_len, "the target \"%s\" has no command: exec:COMMAND has", target);
-	if (pid && (!isdigit((unsigned char)*pid) || strspn(pid, "0123456789") != strlen(pid) || strlen(pid) > 9 || !atoi(pid)))
-		return target_fail(-EINVAL, err, err_len, "the target \"%s\" names no process: pid/N does, with its number",
-				   target);
-	if (!dir && !pid && !command)
-		return target_fail(-EINVAL, err, err_len,
-				   "\"%s\" is not a target: dir/PATH (a directory of this machine), pid/N (the root of a process "
-				   "of this machine), exec:COMMAND (a command that leads to an agent), unix:PATH and "
-				   "tcp:HOST:PORT (an agent that listens) are",
-				   target);
+	return isdigit((unsigned char)*text) && !text[strspn(text, "0123456789")] && strlen(text) <= 9 && atoi(text);
+}
+
+/* NAME[/container/CONTAINER], of which kubectl is to see no options. */
+static int parse_resource(struct target *t, const char *text, char *err, size_t err_len)
+{
+	char *container = strstr(t->name, "/container/");
+
+	if (container) {
+		*container = '\0';
+		container += strlen("/container/");
+		if (snprintf(t->container, sizeof(t->container), "%s", container) >= (int)sizeof(t->container))
+			t->container[0] = '-';
+	}
+	/* A label's key may have a slash. */
+	bool label = !strcmp(t->resource, "label");
+	if (!*t->name || *t->name == '-' || (!label && strchr(t->name, '/')))
+		return target_fail(-EINVAL, err, err_len, "the target \"%s\" names no %s: %s/NAME[/container/NAME] does", text, t->resource,
+				   t->resource);
+	if (container && (!*t->container || *t->container == '-' || strchr(t->container, '/')))
+		return target_fail(-EINVAL, err, err_len, "the target \"%s\" names no container: %s/NAME/container/NAME does", text,
+				   t->resource);
+	if (label && !strchr(t->name, '='))
+		return target_fail(-EINVAL, err, err_len, "the target \"%s\" names no label: label/KEY=VALUE[,KEY=VALUE]... does", text);
 	return 0;
 }
 
-bool target_is_here(const char *target)
+/* [USER@]HOST[:PORT], HOST perhaps in brackets. */
+static int parse_host(struct target *t, const char *text, char *err, size_t err_len)
 {
-	return target_rest(target, DIR_PREFIX) || target_rest(target, PID_PREFIX);
+	char *colon = strrchr(t->name, ':'), *bracket = strrchr(t->name, ']');
+
+	if (colon && colon > bracket && (bracket || strchr(t->name, ':') == colon)) {
+		if (!is_number(colon + 1) || atoi(colon + 1) > 65535)
+			return target_fail(-EINVAL, err, err_len, "the target \"%s\" has no port behind the colon: ssh/[USER@]HOST[:PORT] has",
+					   text);
+		snprintf(t->port, sizeof(t->port), "%.7s", colon + 1);
+		*colon = '\0';
+	}
+	char *at = strrchr(t->name, '@'), *host = at ? at + 1 : t->name;
+	size_t n = strlen(host);
+	if (*host == '[' && host[n - 1] == ']') {
+		memmove(host, host + 1, n - 2);
+		host[n - 2] = '\0';
+	}
+	if (!*host || *t->name == '-' || t->name[strcspn(t->name, " \t\n/")])
+		return target_fail(-EINVAL, err, err_len, "the target \"%s\" names no host: ssh/[USER@]HOST[:PORT] does", text);
+	return 0;
 }
 
-bool target_lacks_process(const char *target)
+static int parse_container(const struct target *t, const char *text, char *err, size_t err_len)
 {
-	return target_rest(target, DIR_PREFIX);
+	if (*t->name && *t->name != '-' && !strpbrk(t->name, " \t\n"))
+		return 0;
+	return target_fail(-EINVAL, err, err_len, "the target \"%s\" names no container: write its name or id behind the slash", text);
 }
+
+static int parse_address(const char *text, char *err, size_t err_len)
+{
+	struct address a;
+	int rc = address_parse(text, &a, err, err_len);
+
+	if (!rc && !a.is_unix && !a.port)
+		rc = target_fail(-EINVAL, err, err_len, "the address \"%s\" has port 0, which nobody can be reached at", text);
+	return rc;
+}
+
+static int parse_rest(struct target *t, const char *text, char *err, size_t err_len)
+{
+	const char *name = t->name;
+
+	switch (t->kind) {
+	case TARGET_DIR:
+		return *name ? 0 : target_fail(-EINVAL, err, err_len, "the target \"%s\" names no directory: dir/PATH does", text);
+	case TARGET_PID:
+		return is_number(name) ? 0 : target_fail(-EINVAL, err, err_len, "the target \"%s\" names no process: pid/N does, with its "
+							 "number", text);
+	case TARGET_EXEC:
+		return name[strspn(name, " \t\n")] ? 0 : target_fail(-EINVAL, err, err_len, "the target \"%s\" has no command: exec:COMMAND has",
+								    text);
+	case TARGET_KUBE:
+		return parse_resource(t, text, err, err_len);
+	case TARGET_SSH:
+		return parse_host(t, text, err, err_len);
+	case TARGET_UNIX:
+	case TARGET_TCP:
+		snprintf(t->name, sizeof(t->name), "%s", text);
+		return parse_address(text, err, err_len);
+	default:
+		return parse_container(t, text, err, err_len);
+	}
+}
+
+int target_parse(const char *text, struct target *t, char *err, size_t err_len)
+{
+	const struct prefix *p = find_prefix(text);
+
+	*t = (struct target){ 0 };
+	if (!p)
+		return target_fail(-EINVAL, err, err_len,
+				   "\"%s\" is not a target: pod/NAME and its kin, docker/NAME, podman/NAME, container/ID, ssh/HOST, "
+				   "unix:PATH, tcp:HOST:PORT, pid/N, dir/PATH and exec:COMMAND are; see remotefs-trace --help", text);
+	t->kind = p->kind;
+	t->resource = p->resource;
+	if (snprintf(t->name, sizeof(t->name), "%s", text + strlen(p->text)) >= (int)sizeof(t->name))
+		return target_fail(-EINVAL, err, err_len, "the target's name is too long");
+	return parse_rest(t, text, err, err_len);
+}
+
+int target_check(const char *text, char *err, size_t err_len)
+{
+	struct target t;
+
+	return target_parse(text, &t, err, err_len);
+}
+
+char *target_find_subpath(char *text)
+{
+	char *start = text, *found = NULL;
+
+	while (islower((unsigned char)*start))
+		start++;
+	start = *start == ':' ? start + 1 : text;
+	for (char *p = strstr(start, ":/"); p; p = strstr(p + 1, ":/"))
+		found = p;
+	return found;
+}
+
+bool target_lacks_process(const char *text)
+{
+	const struct prefix *p = find_prefix(text);
+
+	return p && (p->kind == TARGET_DIR || p->kind == TARGET_SSH);
+}
+
+/* ---- directories ---- */
 
 /* Makes TRIED absolute and free of symlinks in PATH (PATH_MAX bytes). 0 if it is a directory. */
 static int dir_try(const char *tried, char *path)
@@ -104,7 +240,7 @@ static int dir_resolve(const char *named, char *path, char *tried, size_t tried_
 	return second;
 }
 
-static int dir_find(const char *named, char *path, char *err, size_t err_len)
+int target_find_dir(const char *named, char *path, char *err, size_t err_len)
 {
 	char tried[PATH_MAX];
 	int rc = dir_resolve(named, path, tried, sizeof(tried));
@@ -137,232 +273,53 @@ static void exec_tag(const char *command, char *tag, size_t len)
 	snprintf(tag, len, "exec:%.*s", (int)(command + n - base), base);
 }
 
-void target_tag(const char *target, char *tag, size_t len)
+void target_tag(const char *text, char *tag, size_t len)
 {
-	const char *dir = target_rest(target, DIR_PREFIX), *command = target_rest(target, EXEC_PREFIX);
-	const char *pid = target_rest(target, PID_PREFIX);
-	char path[PATH_MAX], tried[PATH_MAX];
-	if (dir)
-		snprintf(tag, len, "dir:%s", dir_resolve(dir, path, tried, sizeof(tried)) == 0 ? path : dir);
-	else if (pid)
-		snprintf(tag, len, "pid:%s", pid);
-	else if (command)
-		exec_tag(command, tag, len);
-	else
-		snprintf(tag, len, "%s", target);
-}
-
-void target_absolute(const char *target, char *absolute, size_t len)
-{
-	const char *dir = target_rest(target, DIR_PREFIX);
+	const struct prefix *p = find_prefix(text);
+	const char *rest = p ? text + strlen(p->text) : text;
 	char path[PATH_MAX], tried[PATH_MAX];
 
-	if (dir && dir_resolve(dir, path, tried, sizeof(tried)) == 0)
-		snprintf(absolute, len, DIR_PREFIX "%s", path);
+	if (p && p->kind == TARGET_DIR)
+		snprintf(tag, len, "dir:%s", dir_resolve(rest, path, tried, sizeof(tried)) == 0 ? path : rest);
+	else if (p && p->kind == TARGET_PID)
+		snprintf(tag, len, "pid:%s", rest);
+	else if (p && p->kind == TARGET_EXEC)
+		exec_tag(rest, tag, len);
 	else
-		snprintf(absolute, len, "%s", target);
+		snprintf(tag, len, "%s", text);
 }
 
-/* ---- starting ---- */
-
-/* Moves FD above the standard descriptors, which child_become overwrites. */
-static int fd_raise(int fd)
+void target_absolute(const char *text, char *absolute, size_t len)
 {
-	if (fd < 0 || fd > STDERR_FILENO)
-		return fd;
-	int high = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
-	close(fd);
-	return high;
-}
+	const struct prefix *p = find_prefix(text);
+	char path[PATH_MAX], tried[PATH_MAX];
 
-static void fd_close(int fd)
-{
-	if (fd >= 0)
-		close(fd);
-}
-
-/*
- * Becomes ARGV; only async-signal-safe calls. The child has a session of its own, so that the terminal's ^C
- * and ^Z are the program's alone, and none of our descriptors: a copy of the stream's other end would hide our
- * death from it. That end of file is what stops it when we are killed; PR_SET_PDEATHSIG would not do: it
- * fires when the *thread* that started the agent ends, and does not reach what a shell runs in turn.
- */
-static void __attribute__((noreturn)) child_become(char *const argv[], int in, int out, int report)
-{
-	sigset_t none;
-	setsid();
-	for (int sig = 1; sig < NSIG; sig++)
-		signal(sig, SIG_DFL);
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-	dup2(in, STDIN_FILENO);
-	dup2(out, STDOUT_FILENO);
-	if (report != REPORT_FD)
-		dup3(report, REPORT_FD, O_CLOEXEC);
-	closefrom(REPORT_FD + 1);
-	execv(argv[0], argv);
-	int err = errno;
-	ssize_t n = write(REPORT_FD, &err, sizeof(err));
-	_exit(n == sizeof(err) ? 127 : 126);
-}
-
-/* Runs ARGV with IN and OUT as its standard input and output. 0, or the errno of what failed, the exec included. */
-static int child_start(char *const argv[], int in, int out, pid_t *pid)
-{
-	int report[2], err = 0;
-	if (pipe2(report, O_CLOEXEC) < 0)
-		return -errno;
-	report[1] = fd_raise(report[1]);
-	*pid = fork();
-	if (*pid == 0)
-		child_become(argv, in, out, report[1]);
-	if (*pid < 0)
-		err = errno;
-	fd_close(report[1]);
-	while (*pid > 0 && read(report[0], &err, sizeof(err)) < 0 && errno == EINTR)
-		continue;
-	close(report[0]);
-	if (*pid > 0 && err)
-		waitpid(*pid, NULL, 0);
-	return -err;
-}
-
-/* An agent of ours for WHAT: --root PATH or --process PID. */
-static int agent_start(const char *option, const char *what, const char *agent, struct target_stream *stream)
-{
-	char *argv[] = {(char *)agent, "--stdio", (char *)option, (char *)what, NULL};
-	int pair[2];
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
-		return -errno;
-	int theirs = fd_raise(pair[1]);
-	int err = theirs < 0 ? -EMFILE : child_start(argv, theirs, theirs, &stream->pid);
-	fd_close(theirs);
-	if (err)
-		close(pair[0]);
-	stream->in = stream->out = pair[0];
-	return err;
-}
-
-/* Pipes, because some programs treat a socket as standard input or output differently. */
-static int exec_start(const char *command, struct target_stream *stream)
-{
-	char *argv[] = {"/bin/sh", "-c", (char *)command, NULL};
-	int to[2] = {-1, -1}, from[2] = {-1, -1}, err = 0;
-	if (pipe2(to, O_CLOEXEC) < 0 || pipe2(from, O_CLOEXEC) < 0)
-		err = -errno;
-	to[0] = fd_raise(to[0]);
-	from[1] = fd_raise(from[1]);
-	if (!err && (to[0] < 0 || from[1] < 0))
-		err = -EMFILE;
-	if (!err)
-		err = child_start(argv, to[0], from[1], &stream->pid);
-	fd_close(to[0]);
-	fd_close(from[1]);
-	if (err) {
-		fd_close(to[1]);
-		fd_close(from[0]);
-	}
-	stream->in = from[0];
-	stream->out = to[1];
-	return err;
-}
-
-int target_start(const char *target, const char *agent, struct target_stream *stream, char *err, size_t err_len)
-{
-	char path[PATH_MAX];
-	const char *dir = target_rest(target, DIR_PREFIX), *pid = target_rest(target, PID_PREFIX);
-	const char *program = target_is_here(target) ? agent : "/bin/sh";
-	int rc = target_check(target, err, err_len);
-	if (!rc && dir)
-		rc = dir_find(dir, path, err, err_len);
-	if (rc)
-		return rc;
-	if (dial_is(target)) {
-		rc = dial_open(target, NULL, DIAL_MS, err, err_len);
-		*stream = (struct target_stream){.in = rc, .out = rc};
-		return rc < 0 ? rc : 0;
-	}
-	if (target_is_here(target))
-		rc = agent_start(dir ? "--root" : "--process", dir ? path : pid, agent, stream);
+	if (p && p->kind == TARGET_DIR && dir_resolve(text + strlen(p->text), path, tried, sizeof(tried)) == 0)
+		snprintf(absolute, len, "dir/%s", path);
 	else
-		rc = exec_start(target_rest(target, EXEC_PREFIX), stream);
-	if (rc)
-		return target_fail(rc, err, err_len, "\"%s\" cannot be run: %s", program, strerror(-rc));
-	return 0;
+		snprintf(absolute, len, "%s", text);
 }
 
-int target_find_agent(char *path, size_t len, char *err, size_t err_len)
+/* ---- the agent ---- */
+
+int target_find_agent(const char *machine, char *path, size_t len, char *err, size_t err_len)
 {
-	char self[PATH_MAX], beside[PATH_MAX + sizeof(AGENT_NAME) + 1] = "";
+	char self[PATH_MAX], name[64], beside[PATH_MAX + sizeof(name) + 1] = "", installed[PATH_MAX];
+	struct utsname here;
 	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+
+	if (!machine || (uname(&here) == 0 && !strcmp(here.machine, machine)))
+		snprintf(name, sizeof(name), AGENT_NAME);
+	else
+		snprintf(name, sizeof(name), AGENT_NAME "-%.32s", machine);
 	if (n > 0) {
 		self[n] = '\0';
-		snprintf(beside, sizeof(beside), "%s/" AGENT_NAME, dirname(self));
+		snprintf(beside, sizeof(beside), "%s/%s", dirname(self), name);
 	}
-	const char *places[] = {beside, LIBEXECDIR "/" AGENT_NAME};
+	snprintf(installed, sizeof(installed), LIBEXECDIR "/%s", name);
+	const char *places[] = { beside, installed };
 	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++)
 		if (access(places[i], X_OK) == 0 && (size_t)snprintf(path, len, "%s", places[i]) < len)
 			return 0;
-	return target_fail(-ENOENT, err, err_len, "the agent program is missing: it is neither \"%s\" nor \"%s\"",
-			   places[0], places[1]);
-}
-
-/* ---- ending ---- */
-
-static void sleep_ms(int ms)
-{
-	struct timespec ts = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
-	nanosleep(&ts, NULL);
-}
-
-/* Waits for PID to end and leaves it to be reaped, so that its number stays its own. */
-static int child_wait(pid_t pid, int timeout_ms, siginfo_t *info)
-{
-	for (int waited = 0;; waited++) {
-		info->si_pid = 0;
-		if (waitid(P_PID, pid, info, WEXITED | WNOHANG | WNOWAIT) < 0 && errno != EINTR)
-			return -errno;
-		if (info->si_pid)
-			return 0;
-		if (waited >= timeout_ms)
-			return -ETIMEDOUT;
-		sleep_ms(1);
-	}
-}
-
-int target_fate(pid_t pid, int timeout_ms, char *text, size_t len)
-{
-	siginfo_t info;
-	int rc = child_wait(pid, timeout_ms, &info);
-	if (rc)
-		return rc;
-	const char *name = info.si_code == CLD_EXITED ? NULL : sigabbrev_np(info.si_status);
-	if (name)
-		snprintf(text, len, "was killed by SIG%s", name);
-	else if (info.si_code != CLD_EXITED)
-		snprintf(text, len, "was killed by signal %d", info.si_status);
-	else
-		snprintf(text, len, "exited with status %d%s", info.si_status,
-			 info.si_status == 127	 ? " (command not found)"
-			 : info.si_status == 126 ? " (command cannot be run)"
-						 : "");
-	return 0;
-}
-
-void target_stop(pid_t pid, int grace_ms)
-{
-	siginfo_t info;
-	if (pid <= 0)
-		return;
-	int rc = child_wait(pid, grace_ms, &info);
-	/* The group too: of "a | b" the shell is one, and its number is free for others only once it is reaped. */
-	pid_t group = getpgid(pid) == pid ? -pid : pid;
-	kill(group, SIGTERM);
-	if (rc == -ETIMEDOUT)
-		rc = child_wait(pid, TERM_WAIT_MS, &info);
-	if (rc == -ETIMEDOUT)
-		kill(group, SIGKILL);
-	if (rc != -ECHILD)
-		while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
-			continue;
+	return target_fail(-ENOENT, err, err_len, "the agent program is missing: it is neither \"%s\" nor \"%s\"", places[0], places[1]);
 }

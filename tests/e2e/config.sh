@@ -88,7 +88,7 @@ equal "an option's list takes the place of the file's" "new
 x" "$(within 20 "$RT" -f rules.toml --not-found nothing /bin/busybox cat /old /hidden 2>&1)"
 equal "a mapping by option" there "$(within 20 "$RT" -f run.json --map '^/a(.)c$=/fil$1' /bin/busybox cat /aec 2>&1)"
 equal "an option's bad regex is told" 1 "$(within 20 "$RT" -f run.json --local '(' true 2>&1 | grep -c '^remotefs-trace: --local: feature.fs.local: ')"
-echo '{"target": "pod/x"}' >pod.json
+echo '{"target": "rollout/x"}' >pod.json
 equal "what cannot be reached is told with its place" 1 "$(within 20 "$RT" --config=pod.json true 2>&1 | grep -c '^remotefs-trace: pod.json:1:12: ')"
 echo '{"target": 1}' >bad.json
 equal "a bad file ends the run" "remotefs-trace: bad.json:1:12: target: this is a number, and a string or a table is due; write that

@@ -101,7 +101,7 @@ remotefs-trace: bad.env:3:2: '"'='"' is due behind the name; write NAME=VALUE
 remotefs-trace: bad.env:4:6: the line is due to end here; put all of the value between the quotes
 remotefs-trace: bad.env:5:3: this value does not end; close it with "
 = 2' "$(within 20 "$RT" --target "pid/$them" --env-file bad.env true 2>&1; echo "= $?")"
-equal "a directory has no environment" 'remotefs-trace: --env: the target "dir/tmp" is a directory and has no process whose environment could be taken; use pid/N, or --no-env
+equal "a directory has no environment" 'remotefs-trace: --env: the target "dir/tmp" has no process whose environment could be taken; use pid/N, or --no-env
 = 2' "$(within 20 "$RT" --target dir/tmp --env true 2>&1; echo "= $?")"
 equal "nor has an agent of a directory" 125 "$(within 20 "$RT" --target "exec:$AGENT --stdio --root /" --env true 2>err; echo $?)"
 equal "and says so" 1 "$(grep -c '^remotefs-trace: --env: exec:remotefs-agent: there is no process at this target' err)"

@@ -244,7 +244,7 @@ static void test_bad_settings(void **state)
 {
 	REFUSED("--env-include: feature.env.include: exclude is given as well (--env-exclude)", "--target=dir/x", "--env-include=A", "-x", "B",
 		"true");
-	REFUSED("--env: the target \"dir/x\" is a directory", "--target=dir/x", "--env", "true");
+	REFUSED("--env: the target \"dir/x\" has no process", "--target=dir/x", "--env", "true");
 	REFUSED("--env-include: there is no target", "--mode=local", "--env-include", "A", "true");
 	OK("--target=dir/x", "--env", "--no-env", "true");
 	OK("--target=targetless", "--mount", "/a=dir/x", "true");

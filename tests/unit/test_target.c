@@ -18,9 +18,19 @@
 
 #include <cmocka.h>
 
+#include "child.h"
+#include "reach.h"
 #include "target.h"
+#include "util.h"
 
-static char err[256], dir[PATH_MAX], start_dir[PATH_MAX];
+void die(const char *format, ...)
+{
+	fail_msg("%s", format);
+	abort();
+}
+
+static const struct reach plain;
+static char err[1024], dir[PATH_MAX], start_dir[PATH_MAX];
 
 static void refused(const char *target, const char *reason)
 {
@@ -39,13 +49,75 @@ static void test_check(void **state)
 	refused("exec: \t", "has no command");
 	refused("", "\"\" is not a target");
 	refused("dir", "\"dir\" is not a target");
-	refused("pod/x", "dir/PATH");
+	assert_int_equal(target_check("label/app.kubernetes.io/name=web,tier=front", err, sizeof(err)), 0);
+	assert_int_equal(target_check("ssh/me@[::1]:22", err, sizeof(err)), 0);
+	refused("pod/", "names no pod");
+	refused("deploy/a/b", "names no deployment");
+	refused("pod/--all", "names no pod");
+	refused("pod/x/container/", "names no container");
+	refused("sts/x/container/-it", "names no container");
+	refused("label/web", "names no label");
+	refused("docker/", "names no container");
+	refused("docker/-it", "names no container");
+	refused("ssh/", "names no host");
+	refused("ssh/-oProxyCommand=x", "names no host");
+	refused("ssh/host:0", "has no port");
+	refused("ssh/host:99999", "has no port");
+	refused("tcp:host:0", "port 0");
+	refused("pods", "dir/PATH");
 	assert_int_equal(target_check("unix:/run/agent", err, sizeof(err)), 0);
 	assert_int_equal(target_check("tcp:[::1]:7000", err, sizeof(err)), 0);
 	refused("unix:", "names no socket");
 	refused("tcp:db", "names no port");
 	refused("tcp:db:0", "has port 0");
 	refused("/srv", "exec:COMMAND");
+}
+
+static void parsed(const char *target, enum target_kind kind, const char *name, const char *container, const char *port)
+{
+	struct target t;
+
+	assert_int_equal(target_parse(target, &t, err, sizeof(err)), 0);
+	assert_int_equal(t.kind, kind);
+	assert_string_equal(t.name, name);
+	assert_string_equal(t.container, container);
+	assert_string_equal(t.port, port);
+}
+
+static void test_parse(void **state)
+{
+	parsed("pod/x", TARGET_KUBE, "x", "", "");
+	parsed("deploy/web/container/app", TARGET_KUBE, "web", "app", "");
+	parsed("label/a/b=c/container/app", TARGET_KUBE, "a/b=c", "app", "");
+	parsed("ssh/me@host", TARGET_SSH, "me@host", "", "");
+	parsed("ssh/me@host:22", TARGET_SSH, "me@host", "", "22");
+	parsed("ssh/fe80::1", TARGET_SSH, "fe80::1", "", "");
+	parsed("ssh/me@[fe80::1]:22", TARGET_SSH, "me@fe80::1", "", "22");
+	parsed("docker/name", TARGET_DOCKER, "name", "", "");
+	parsed("unix:/run/x", TARGET_UNIX, "unix:/run/x", "", "");
+}
+
+static void subpath_is(const char *target, const char *rest)
+{
+	char copy[256], *at;
+
+	snprintf(copy, sizeof(copy), "%s", target);
+	at = target_find_subpath(copy);
+	if (!rest)
+		assert_null(at);
+	else
+		assert_string_equal(at, rest);
+}
+
+static void test_subpath(void **state)
+{
+	subpath_is("pod/x", NULL);
+	subpath_is("pod/x:/srv", ":/srv");
+	subpath_is("tcp:host:70:/srv", ":/srv");
+	subpath_is("unix:/run/x", NULL);
+	subpath_is("unix:/run/x:/srv", ":/srv");
+	subpath_is("exec:/bin/agent a:/b", ":/b");
+	subpath_is("ssh/host:22:/a:/b", ":/b");
 }
 
 static void tagged(const char *target, const char *tag)
@@ -90,10 +162,10 @@ static void test_tag_relative(void **state)
 	assert_int_equal(chdir(start_dir), 0);
 }
 
-static void start_fails(const char *target, const char *agent, int code, const char *reason)
+static void start_fails(const char *target, int code, const char *reason)
 {
 	struct target_stream s;
-	assert_int_equal(target_start(target, agent, &s, err, sizeof(err)), code);
+	assert_int_equal(reach_start(&plain, target, &s, err, sizeof(err)), code);
 	if (!strstr(err, reason))
 		fail_msg("\"%s\" does not say \"%s\"", err, reason);
 	assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
@@ -103,22 +175,21 @@ static void start_fails(const char *target, const char *agent, int code, const c
 static void test_start_errors(void **state)
 {
 	char target[PATH_MAX + 16];
-	start_fails("dir//no/such", "/bin/true", -ENOENT, "there is no directory \"/no/such\"");
-	start_fails("dir/no/such", "/bin/true", -ENOENT, "there is no directory \"no/such\" here and no \"/no/such\"");
-	start_fails("dir//etc/passwd", "/bin/true", -ENOTDIR, "\"/etc/passwd\" is not a directory");
-	start_fails("dir/etc/passwd", "/bin/true", -ENOTDIR, "\"/etc/passwd\" is not a directory");
-	start_fails("dir//usr", "/no/agent", -ENOENT, "\"/no/agent\" cannot be run: No such file or directory");
-	start_fails("dir//usr", "/etc/passwd", -EACCES, "\"/etc/passwd\" cannot be run: Permission denied");
-	start_fails("exec:", "/bin/true", -EINVAL, "has no command");
-	start_fails("tcp:db", NULL, -EINVAL, "names no port");
+	start_fails("dir//no/such", -ENOENT, "there is no directory \"/no/such\"");
+	start_fails("dir/no/such", -ENOENT, "there is no directory \"no/such\" here and no \"/no/such\"");
+	start_fails("dir//etc/passwd", -ENOTDIR, "\"/etc/passwd\" is not a directory");
+	start_fails("dir/etc/passwd", -ENOTDIR, "\"/etc/passwd\" is not a directory");
+	start_fails("dir//usr", -ENOENT, "the agent program is missing");
+	start_fails("exec:", -EINVAL, "has no command");
+	start_fails("tcp:db", -EINVAL, "names no port");
 	setenv("REMOTEFS_TOKEN", "0123456789abcdef", 1);
-	start_fails("unix:/no/such", NULL, -ENOENT, "there is no such socket");
-	start_fails("pod/x", "/bin/true", -EINVAL, "is not a target");
+	start_fails("unix:/no/such", -ENOENT, "there is no such socket");
+	start_fails("pid", -EINVAL, "is not a target");
 	snprintf(target, sizeof(target), "dir/%s/loop/x", dir);
 	char loop[PATH_MAX + 8];
 	snprintf(loop, sizeof(loop), "%s/loop", dir);
 	assert_int_equal(symlink("loop", loop), 0);
-	start_fails(target, "/bin/true", -ELOOP, "cannot be used: Too many levels of symbolic links");
+	start_fails(target, -ELOOP, "cannot be used: Too many levels of symbolic links");
 	unlink(loop);
 }
 
@@ -138,29 +209,38 @@ static void stream_end(struct target_stream *s)
 	close(s->in);
 	if (s->out != s->in)
 		close(s->out);
-	target_stop(s->pid, 1000);
+	child_stop(s->pid, 1000);
 	assert_int_equal(waitpid(s->pid, NULL, 0), -1);
 }
 
-static void started(const char *target, const char *agent, struct target_stream *s)
+static void started(const char *target, struct target_stream *s)
 {
-	if (target_start(target, agent, s, err, sizeof(err)) != 0)
+	if (reach_start(&plain, target, s, err, sizeof(err)) != 0)
 		fail_msg("%s", err);
 	assert_true(fcntl(s->in, F_GETFD) & FD_CLOEXEC);
 	assert_true(fcntl(s->out, F_GETFD) & FD_CLOEXEC);
+}
+
+/* Where an agent is looked for first. */
+static void beside(char *path)
+{
+	ssize_t n = readlink("/proc/self/exe", path, PATH_MAX - 32);
+	assert_true(n > 0);
+	path[n] = '\0';
+	strcpy(strrchr(path, '/'), "/remotefs-agent");
 }
 
 static void test_dir_arguments(void **state)
 {
 	char agent[PATH_MAX + 8], target[PATH_MAX + 8], want[PATH_MAX + 32], got[PATH_MAX + 32];
 	struct target_stream s;
-	snprintf(agent, sizeof(agent), "%s/agent", dir);
+	beside(agent);
 	FILE *f = fopen(agent, "w");
 	fputs("#!/bin/sh\necho \"$@\"\nread line\necho \"$line\"\n", f);
 	fclose(f);
 	assert_int_equal(chmod(agent, 0755), 0);
 	snprintf(target, sizeof(target), "dir/%s", dir);
-	started(target, agent, &s);
+	started(target, &s);
 	assert_int_equal(write(s.out, "over and out\n", 13), 13);
 	drain(s.in, got, sizeof(got));
 	snprintf(want, sizeof(want), "--stdio --root %s\nover and out\n", dir);
@@ -181,8 +261,7 @@ static void test_exec_surroundings(void **state)
 	sigfillset(&all);
 	sigprocmask(SIG_SETMASK, &all, &old);
 	started("exec:grep -E '^Sig(Blk|Ign)' /proc/self/status | sed s/[01]80000000$/000000000/; ls /proc/self/fd; cut -d' ' -f6 /proc/$$/stat; echo "
-		"$$",
-		NULL, &s);
+		"$$", &s);
 	sigprocmask(SIG_SETMASK, &old, NULL);
 	signal(SIGUSR1, SIG_DFL);
 	drain(s.in, got, sizeof(got));
@@ -203,11 +282,11 @@ static void test_exec_closed_stdio(void **state)
 		struct target_stream s;
 		close(0);
 		close(1);
-		if (target_start("exec:cat", NULL, &s, err, sizeof(err)) != 0 || write(s.out, "echo\n", 5) != 5)
+		if (reach_start(&plain, "exec:cat", &s, err, sizeof(err)) != 0 || write(s.out, "echo\n", 5) != 5)
 			_exit(1);
 		close(s.out);
 		drain(s.in, got, sizeof(got));
-		target_stop(s.pid, 1000);
+		child_stop(s.pid, 1000);
 		_exit(strcmp(got, "echo\n") == 0 ? 0 : 2);
 	}
 	int status;
@@ -220,12 +299,12 @@ static void fate_is(const char *command, const char *want)
 	char target[128], got[128];
 	struct target_stream s;
 	snprintf(target, sizeof(target), "exec:%s", command);
-	started(target, NULL, &s);
-	assert_int_equal(target_fate(s.pid, 5000, got, sizeof(got)), 0);
+	started(target, &s);
+	assert_int_equal(child_fate(s.pid, 5000, got, sizeof(got)), 0);
 	assert_string_equal(got, want);
-	assert_int_equal(target_fate(s.pid, 0, got, sizeof(got)), 0);
+	assert_int_equal(child_fate(s.pid, 0, got, sizeof(got)), 0);
 	stream_end(&s);
-	assert_int_equal(target_fate(s.pid, 0, got, sizeof(got)), -ECHILD);
+	assert_int_equal(child_fate(s.pid, 0, got, sizeof(got)), -ECHILD);
 }
 
 static void test_fate(void **state)
@@ -236,8 +315,8 @@ static void test_fate(void **state)
 	fate_is("kill -9 $$", "was killed by SIGKILL");
 	fate_is("/no/such/program 2>/dev/null", "exited with status 127 (command not found)");
 	fate_is("/etc/passwd 2>/dev/null", "exited with status 126 (command cannot be run)");
-	started("exec:cat", NULL, &s);
-	assert_int_equal(target_fate(s.pid, 20, got, sizeof(got)), -ETIMEDOUT);
+	started("exec:cat", &s);
+	assert_int_equal(child_fate(s.pid, 20, got, sizeof(got)), -ETIMEDOUT);
 	stream_end(&s);
 }
 
@@ -263,11 +342,11 @@ static void test_stop_group(void **state)
 {
 	char got[64] = "";
 	struct target_stream s;
-	started("exec:trap '' TERM; sleep 1000 & echo $!; sleep 1000", NULL, &s);
+	started("exec:trap '' TERM; sleep 1000 & echo $!; sleep 1000", &s);
 	assert_true(read(s.in, got, sizeof(got) - 1) > 0);
 	stream_end(&s);
 	assert_true(atoi(got) > 0 && ends(atoi(got)));
-	target_stop(0, 1000);
+	child_stop(0, 1000);
 }
 
 /* We are killed without a chance to clean up; the agent sees the end of its input. */
@@ -279,7 +358,7 @@ static void test_killed(void **state)
 	pid_t pid = fork();
 	if (pid == 0) {
 		struct target_stream s;
-		if (target_start("exec:cat >/dev/null; true", NULL, &s, err, sizeof(err)) != 0)
+		if (reach_start(&plain, "exec:cat >/dev/null; true", &s, err, sizeof(err)) != 0)
 			_exit(1);
 		_exit(write(report[1], &s.pid, sizeof(s.pid)) == sizeof(s.pid) ? pause() : 1);
 	}
@@ -296,21 +375,18 @@ static void test_killed(void **state)
 static void test_find_agent(void **state)
 {
 	char path[PATH_MAX], self[PATH_MAX];
-	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
-	assert_true(n > 0);
-	self[n] = '\0';
-	snprintf(strrchr(self, '/'), 32, "/remotefs-agent");
+	beside(self);
 	int made = open(self, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0755);
-	assert_int_equal(target_find_agent(path, sizeof(path), err, sizeof(err)), 0);
+	assert_int_equal(target_find_agent(NULL, path, sizeof(path), err, sizeof(err)), 0);
 	assert_string_equal(path, self);
-	assert_int_equal(target_find_agent(path, 4, err, sizeof(err)), -ENOENT);
+	assert_int_equal(target_find_agent(NULL, path, 4, err, sizeof(err)), -ENOENT);
 	if (made < 0)
 		return;
 	close(made);
 	unlink(self);
 	if (access(LIBEXECDIR "/remotefs-agent", X_OK) == 0)
 		return;
-	assert_int_equal(target_find_agent(path, sizeof(path), err, sizeof(err)), -ENOENT);
+	assert_int_equal(target_find_agent(NULL, path, sizeof(path), err, sizeof(err)), -ENOENT);
 	assert_non_null(strstr(err, self));
 	assert_non_null(strstr(err, LIBEXECDIR "/remotefs-agent"));
 }
@@ -330,6 +406,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_check),
+		cmocka_unit_test(test_parse),
+		cmocka_unit_test(test_subpath),
 		cmocka_unit_test(test_tag),
 		cmocka_unit_test(test_tag_relative),
 		cmocka_unit_test(test_start_errors),
