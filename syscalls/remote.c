@@ -235,6 +235,7 @@ void remote_resized(const struct mount *m, const rfs_Attr *attr)
 	if (!n)
 		return;
 	n->own_version++;
+	n->cuts++;
 	node_changed(n);
 	node_set_attr(n, attr, false);
 	if (image_follows(n->image))

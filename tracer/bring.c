@@ -272,6 +272,7 @@ static int set_size(struct call *c, struct ofd *o, uint64_t size)
 	if (!rc)
 		link_reply_free(&rep);
 	o->node->own_version++;
+	o->node->cuts++;
 	node_changed(o->node);
 	sync_resized(o->image, size, false);
 	return rc;

@@ -363,21 +363,32 @@ static int compare_rest(struct call *c, struct ofd *o, uint64_t handle, uint64_t
 	return 0;
 }
 
+static int read_image(struct call *c, struct ofd *o, uint64_t handle, uint64_t off, uint64_t *end)
+{
+	struct stat st;
+
+	if (fstat(o->node->image->fd, &st) < 0)
+		return -errno;
+	/* Our own changes are told of as well: a large file must not be read again for each of them. */
+	return st.st_size > FRAME_MAX_PAYLOAD ? compare_rest(c, o, handle, off, end) : read_rest(c, o, handle, off, end);
+}
+
 static int fill_rest(struct call *c, struct ofd *o, uint64_t handle, uint64_t off)
 {
 	struct image *i = o->node->image;
-	uint64_t version = o->node->own_version, end;
+	uint64_t version, cuts, end;
 	struct stat st;
+	int rc;
 
-	int rc = fstat(i->fd, &st) < 0 ? -errno : 0;
-	/* Our own changes are told of as well: a large file must not be read again for each of them. */
-	if (!rc && st.st_size > FRAME_MAX_PAYLOAD)
-		rc = compare_rest(c, o, handle, off, &end);
-	else if (!rc)
-		rc = read_rest(c, o, handle, off, &end);
+	do {
+		version = o->node->own_version;
+		cuts = o->node->cuts;
+		rc = read_image(c, o, handle, off, &end);
+		off = 0;
+	} while (!rc && o->node->cuts != cuts); /* END may be from before the file was cut off */
 	if (rc || fstat(i->fd, &st) < 0)
 		return rc ? rc : -errno;
-	/* Where we wrote or truncated it meanwhile, the image's size is right. */
+	/* Where we wrote it meanwhile, the image's size is right. */
 	bool ours = o->node->own_version != version || (i->sync && sync_has_grown(i));
 	if (end <= (uint64_t)st.st_size && (ours || (i->sync && end == sync_size(i))))
 		return 0;

@@ -28,6 +28,7 @@ struct node {
 	bool attr_valid;   /* the agent has promised to tell of changes, and has told of none */
 	uint64_t version;  /* node_clock() of the last change seen: our own writes and the agent's pushes */
 	uint64_t own_version; /* grows with our own writes only */
+	uint64_t cuts;	      /* … and those of them that made the file shorter or longer by its size */
 	int writers;       /* own changes on their way to the agent */
 	bool refreshing;   /* the refresh thread has it queued … */
 	uint64_t refresh_ns; /* … not before this, now_ns() */
