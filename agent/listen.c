@@ -21,12 +21,23 @@
 
 #define CLIENTS_MAX 64
 #define AUTH_MS 10000
+#define EXIT_OWN 125
+
+/* Only what is PROVING becomes something else, once: nobody is sent away who was told that he is in. */
+enum client_state { PROVING, LET_IN, SENT_AWAY };
 
 struct client {
 	pid_t pid; /* 0: nobody */
 	unsigned long number;
-	atomic_bool let_in;
+	atomic_int state;
 };
+
+static bool client_becomes(struct client *one, enum client_state state)
+{
+	int proving = PROVING;
+
+	return atomic_compare_exchange_strong(&one->state, &proving, state);
+}
 
 /* Shared with the children, which tell that they have let their client in. */
 struct clients {
@@ -216,16 +227,19 @@ static void take_news(struct listener *l)
  */
 static struct client *clients_room(struct clients *c)
 {
-	struct client *oldest = NULL;
+	struct client *oldest;
 
-	for (size_t i = 0; i < CLIENTS_MAX; i++) {
-		struct client *one = &c->all[i];
+	do {
+		oldest = NULL;
+		for (size_t i = 0; i < CLIENTS_MAX; i++) {
+			struct client *one = &c->all[i];
 
-		if (!one->pid)
-			return one;
-		if (!atomic_load(&one->let_in) && (!oldest || one->number < oldest->number))
-			oldest = one;
-	}
+			if (!one->pid)
+				return one;
+			if (atomic_load(&one->state) == PROVING && (!oldest || one->number < oldest->number))
+				oldest = one;
+		}
+	} while (oldest && !client_becomes(oldest, SENT_AWAY));
 	if (oldest) {
 		kill(oldest->pid, SIGKILL);
 		clients_reap(c, oldest->pid, 0);
@@ -269,11 +283,13 @@ static int client_begin(struct listener *l, struct client *self, int fd, struct 
 	client_options(fd);
 	int rc = auth_agent(fd, token, AUTH_MS);
 	explicit_bzero(token, sizeof(*token));
+	if (!rc && !client_becomes(self, LET_IN))
+		_exit(EXIT_OWN);
+	rc = rc ? rc : auth_welcome(fd);
 	if (rc) {
 		client_refuse(rc);
-		_exit(125);
+		_exit(EXIT_OWN);
 	}
-	atomic_store(&self->let_in, true);
 	munmap(l->clients, sizeof(*l->clients));
 	l->path = NULL;
 	return fd;
@@ -286,7 +302,7 @@ static int client_fork(struct listener *l, int fd, struct auth_token *token)
 
 	if (room) {
 		room->number = ++l->clients->last;
-		atomic_store(&room->let_in, false);
+		atomic_store(&room->state, PROVING);
 		pid_t pid = fork();
 		if (pid == 0)
 			return client_begin(l, room, fd, token);

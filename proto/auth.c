@@ -277,7 +277,6 @@ int auth_agent(int fd, const struct auth_token *token, int timeout_ms)
 	int64_t deadline = auth_now_ms() + timeout_ms;
 	uint8_t out[MAGIC_SIZE + NONCE + AUTH_PROOF] = MAGIC, nonce_c[NONCE], proof[AUTH_PROOF], theirs[AUTH_PROOF];
 	uint8_t *nonce_a = out + MAGIC_SIZE;
-	static const uint8_t taken = 1;
 	int rc = auth_receive_challenge(fd, nonce_c, sizeof(nonce_c), deadline);
 
 	if (!rc)
@@ -291,6 +290,12 @@ int auth_agent(int fd, const struct auth_token *token, int timeout_ms)
 		rc = auth_receive(fd, theirs, sizeof(theirs), deadline);
 	if (rc)
 		return rc == -ENODATA ? -EPIPE : rc;
-	rc = proof_compare(theirs, proof);
-	return rc ? rc : auth_send(fd, &taken, 1, deadline);
+	return proof_compare(theirs, proof);
+}
+
+int auth_welcome(int fd)
+{
+	static const uint8_t taken = 1;
+
+	return auth_send(fd, &taken, 1, 0);
 }

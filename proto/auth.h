@@ -27,11 +27,15 @@ void auth_hmac(const void *key, size_t key_len, const void *data, size_t len, ui
 
 /*
  * The two sides of the exchange on the stream socket FD, blocking or not; each takes at most TIMEOUT_MS in all. 0 when the other
- * side has proved that it knows TOKEN, and knows that this one does. -EKEYREJECTED: it does not know it. -EACCES, of the client
- * only: the agent did not take the client's proof. -EPROTO: it speaks something else. -ENODATA: the stream ended before anything
- * came, -EPIPE: later. -ETIMEDOUT, or another negative errno. FD is of no more use then, and is the caller's to close.
+ * side has proved that it knows TOKEN: the client is let in by then, the agent has still to let it in with auth_welcome.
+ * -EKEYREJECTED: the other side does not know it. -EACCES, of the client only: the agent did not take the client's proof.
+ * -EPROTO: it speaks something else. -ENODATA: the stream ended before anything came, -EPIPE: later. -ETIMEDOUT, or another
+ * negative errno. FD is of no more use then, and is the caller's to close.
  */
 int auth_client(int fd, const struct auth_token *token, int timeout_ms);
 int auth_agent(int fd, const struct auth_token *token, int timeout_ms);
+
+/* Tells the client that it is let in. Never waits. 0 or a negative errno. */
+int auth_welcome(int fd);
 
 #endif

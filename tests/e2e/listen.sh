@@ -40,9 +40,8 @@ unreached() { refused "$1" 125 remotefs-trace "$2" "$RT" --mount "$T=${3:-$at}" 
 # served NAME [FILE]: the agent at $at serves.
 served() { equal "$1" "Hello, world" "$(run busybox cat "$T/hello.txt")"; }
 
-# children PID: those of it that live.
-children() { ps -o pid=,stat= --ppid "$1" | awk '$2 !~ /Z/ { print $1 }'; }
-has_child() { [ -n "$(children "$1")" ]; }
+# alone PID: all of its children have ended and are reaped.
+alone() { [ -z "$(ps -o pid= --ppid "$1")" ]; }
 
 # Peers that are written for the purpose: peer HOW COUNT ADDRESS. They say "ready" and stay until their standard input ends.
 cat >"$work/peer.py" <<'END'
@@ -230,9 +229,10 @@ others() {
 	peer prove 64
 	unreached "the 65th client" "it ended the connection at once"
 	peer_end
-	until_true 5 eval '! has_child $pid'
+	until_true 5 alone $pid
 	served "when they have gone"
-	equal "all children are reaped" "" "$(ps -o pid= --ppid $pid)"
+	until_true 5 alone $pid
+	equal "all children are reaped" 0 $?
 	kill $pid
 	wait $pid
 }
@@ -243,7 +243,7 @@ endings() {
 	run busybox sh -c "cat $T/hello.txt; touch $work/one; sleep 30; cat $T/hello.txt" >"$work/killed" &
 	client=$!
 	until_true 10 test -e "$work/one"
-	kill -KILL $(children $pid)
+	kill -KILL $(ps -o pid= --ppid $pid)
 	wait $client
 	status=$?
 	equal "an agent that is killed: status" 125 $status
