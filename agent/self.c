@@ -68,12 +68,10 @@ static bool pause_second(const sigset_t *signals)
 
 int self_hold(unsigned int seconds)
 {
-	int exe = open(EXE, O_RDONLY | O_CLOEXEC);
 	int64_t since = now_ms();
 	sigset_t signals;
+	int exe;
 
-	if (exe < 0)
-		return -errno;
 	sigemptyset(&signals);
 	sigaddset(&signals, SIGTERM);
 	sigaddset(&signals, SIGINT);
@@ -81,6 +79,9 @@ int self_hold(unsigned int seconds)
 	sigaddset(&signals, SIGCHLD);
 	sigprocmask(SIG_BLOCK, &signals, NULL);
 	signal(SIGCHLD, SIG_DFL);
+	exe = open(EXE, O_RDONLY | O_CLOEXEC);
+	if (exe < 0)
+		return -errno;
 	/* Whoever serves now may do so until we look again. */
 	while (now_ms() - since < (int64_t)seconds * 1000 && pause_second(&signals))
 		if (somebody_serves(exe))

@@ -34,22 +34,28 @@ for bad in "--hold 0" "--hold 1 --stdio" "--stdio" "--stdio --root / --inside" "
 	equal "refused: $bad" "2 1" "$? $(wc -l <out)"
 done
 
-# A holder stays as long as agents of its file serve, and a second more; one of another file is not counted.
+# A holder stays as long as agents of its file serve, and a second more; those of another file are not counted.
 cp "$AGENT" held
+cp "$AGENT" other
+sleep 3 | ./held --stdio --root / --announce ready >out &
+server=$!
+until_true 5 grep -q ready out
+within 20 ./other --hold 1
+equal "a holder without agents ends" "0 0" "$? $(kill -0 $server; echo $?)"
+within 20 ./held --hold 1 &
+wait $server
 begin=$(date +%s%N)
-sleep 2 | ./held --stdio --root / >/dev/null &
-"$AGENT" --hold 1 &
-sleep 0.3
-within 20 ./held --hold 1
-ended="$? $(($(date +%s%N) - begin >= 2500000000)) $(($(date +%s%N) - begin <= 5000000000 * SCALE))"
-equal "a holder waits for those that serve" "0 1 1" "$ended"
+wait $!
+ended=$?
+took=$((($(date +%s%N) - begin) / 1000000))
+equal "one with agents stays for its time more" "0 1 1" "$ended $((took >= 990)) $((took <= 3000 * SCALE))"
+# holding PID: it has opened its file, and before that it has seen to its signals.
+holding() { until_true 5 eval "ls -l /proc/$1/fd | grep -q '/held$'"; }
 ./held --hold 100 &
-until_true 5 grep -q held /proc/$!/comm
-sleep 0.1
+holding $!
 kill -TERM $!
 wait $!
 equal "and ends when it is told to" 0 $?
-wait
 
 # Found by its ID, as runc would have noted it.
 env -i RFS_TEST_ID="$RFS_TEST_ID" WHO=them /bin/busybox sleep 300 &
@@ -166,9 +172,10 @@ unshare --pid --fork --mount-proc "$work/held" --hold 100 &
 box=$!
 until_true 5 eval 'pgrep -P $box -x held >/dev/null'
 main=$(pgrep -P $box -x held)
+holding $main
 nsenter -t $main -p -m sh -c 'sleep 0.1 & sleep 0.1 &'
-sleep 0.4
-equal "a holder reaps" "" "$(ps -o pid=,stat= --ppid "$main")"
+equal "a holder has children" 2 "$(pgrep -c -P $main)"
+equal "and reaps them" 0 "$(until_true 5 eval '! pgrep -P $main >/dev/null'; echo $?)"
 kill -TERM $main
 wait $box
 equal "and ends at once also as process 1" 0 $?
