@@ -7,7 +7,8 @@ B ?= build
 CC ?= gcc
 CFLAGS ?= -O2 -g
 WARN := -Wall -Wextra -Wshadow -Wpointer-arith -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wno-unused-parameter
-override CFLAGS += -std=gnu11 $(WARN) $(WERROR) $(SANITIZE) -fno-strict-aliasing
+STANDARD := -std=gnu11 $(WARN) $(WERROR) -fno-strict-aliasing
+override CFLAGS += $(STANDARD) $(SANITIZE)
 override CPPFLAGS += -D_GNU_SOURCE -DVERSION='"$(VERSION)"' -DLIBEXECDIR='"$(LIBEXECDIR)"' \
 	-Iproto -Itracer -Isyscalls -I$(B)/proto
 
@@ -47,11 +48,26 @@ syscalls_objs := syscalls/table.o syscalls/remote.o syscalls/open.o syscalls/io.
 tracer_libs := -lyaml -lseccomp -lelf -lpcre2-8 -lprotobuf-nanopb -pthread
 agent_libs := -lprotobuf-nanopb -pthread
 
+# The agent for another architecture: with Debian's cross compiler, and libraries that `make deps` puts into CROSS_LIBS.
+CROSS := aarch64
+CROSS_DEBARCH := arm64
+CROSS_PACKAGES := libnanopb-dev libmd-dev
+CROSS_CC ?= $(CROSS)-linux-gnu-gcc
+CROSS_CFLAGS ?= -O2 -g
+CROSS_LIBS ?= build/cross
+cross_dir := $(CROSS_LIBS)/usr/lib/$(CROSS)-linux-gnu
+cross_wants := libc.a $(patsubst -l%,lib%.a,$(filter -l%,$(agent_libs)))
+# What -print-file-name does not find it says as it was asked. A sanitised agent needs only the one that runs here.
+cross_lacks := $(if $(SANITIZE),any,$(shell command -v $(CROSS_CC) >/dev/null || { echo $(CROSS_CC); exit; }; \
+	for lib in $(cross_wants); do [ "$$($(CROSS_CC) -B$(cross_dir)/ -print-file-name=$$lib)" != $$lib ] || echo $$lib; done))
+CROSS_AGENT := $(if $(cross_lacks),$(if $(SANITIZE),,no-cross-agent),$(B)/remotefs-agent-$(CROSS))
+
 pb := $(B)/proto/remotefs.pb.o
 trace_all := $(addprefix $(B)/,$(tracer_objs) $(syscalls_objs) $(proto_objs)) $(pb)
 agent_all := $(addprefix $(B)/,$(agent_objs) $(proto_objs)) $(pb)
+cross_all := $(addprefix $(B)/$(CROSS)/,$(agent_objs) $(proto_objs) proto/remotefs.pb.o)
 
-all: $(B)/remotefs-trace $(B)/remotefs-agent
+all: $(B)/remotefs-trace $(B)/remotefs-agent $(CROSS_AGENT)
 
 $(B)/remotefs-trace: $(trace_all)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(tracer_libs)
@@ -59,6 +75,12 @@ $(B)/remotefs-trace: $(trace_all)
 # One static file: it is carried into containers that have no libc.
 $(B)/remotefs-agent: $(agent_all)
 	$(CC) $(CFLAGS) $(LDFLAGS) $(if $(SANITIZE),,-static) -o $@ $^ $(agent_libs)
+
+$(B)/remotefs-agent-$(CROSS): $(cross_all)
+	$(CROSS_CC) $(CROSS_CFLAGS) $(STANDARD) -static -o $@ $^ -L$(cross_dir) $(agent_libs)
+
+no-cross-agent:
+	@echo "remotefs-agent-$(CROSS): not built: $(cross_lacks) missing (make deps)"
 
 $(B)/proto/remotefs.pb.c $(B)/proto/remotefs.pb.h &: proto/remotefs.proto proto/remotefs.options
 	@mkdir -p $(@D)
@@ -70,6 +92,16 @@ $(pb): $(B)/proto/remotefs.pb.c
 $(B)/%.o: %.c $(B)/proto/remotefs.pb.h
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+cross_compile = $(CROSS_CC) $(CPPFLAGS) -I$(CROSS_LIBS)/usr/include $(CROSS_CFLAGS) $(STANDARD) -c -o $@ $<
+
+$(B)/$(CROSS)/proto/remotefs.pb.o: $(B)/proto/remotefs.pb.c
+	@mkdir -p $(@D)
+	$(cross_compile)
+
+$(B)/$(CROSS)/%.o: %.c $(B)/proto/remotefs.pb.h
+	@mkdir -p $(@D)
+	$(cross_compile) -MMD -MP
 
 clean:
 	rm -rf $(B)
@@ -83,7 +115,7 @@ install: all
 		$(DESTDIR)$(PREFIX)/share/man/man8 $(DESTDIR)$(PREFIX)/share/bash-completion/completions \
 		$(DESTDIR)$(PREFIX)/share/zsh/site-functions
 	install -m 755 $(B)/remotefs-trace $(DESTDIR)$(PREFIX)/bin/
-	install -m 755 $(B)/remotefs-agent $(DESTDIR)$(LIBEXECDIR)/
+	install -m 755 $(B)/remotefs-agent $(filter $(B)/%,$(CROSS_AGENT)) $(DESTDIR)$(LIBEXECDIR)/
 	install -m 644 man/remotefs-trace.1 $(DESTDIR)$(PREFIX)/share/man/man1/
 	install -m 644 man/remotefs-agent.8 $(DESTDIR)$(PREFIX)/share/man/man8/
 	install -m 644 completions/remotefs-trace.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/remotefs-trace
@@ -102,4 +134,4 @@ help:
 include tests/tests.mk tests/bench/bench.mk
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
-.PHONY: all clean demo install lint help
+.PHONY: all clean demo install lint help no-cross-agent
