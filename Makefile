@@ -7,7 +7,8 @@ B ?= build
 CC ?= gcc
 CFLAGS ?= -O2 -g
 WARN := -Wall -Wextra -Wshadow -Wpointer-arith -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wno-unused-parameter
-override CFLAGS += -std=gnu11 $(WARN) $(WERROR) $(SANITIZE) -fno-strict-aliasing
+STANDARD := -std=gnu11 $(WARN) $(WERROR) -fno-strict-aliasing
+override CFLAGS += $(STANDARD) $(SANITIZE)
 override CPPFLAGS += -D_GNU_SOURCE -DVERSION='"$(VERSION)"' -DLIBEXECDIR='"$(LIBEXECDIR)"' \
 	-Iproto -Itracer -Isyscalls -I$(B)/proto
 
@@ -19,7 +20,7 @@ agent_objs := agent/main.o agent/listen.o agent/serve.o agent/input.o agent/outp
 	agent/resolve.o agent/walk.o agent/attr.o agent/open.o agent/file.o agent/digest.o agent/dir.o agent/stat.o agent/name.o agent/meta.o \
 	agent/ioctl.o agent/fhandle.o agent/process.o agent/rights.o agent/inside.o agent/procfile.o agent/options.o agent/self.o \
 	agent/container.o agent/container_state.o agent/container_cgroup.o agent/docker.o agent/json.o \
-	agent/subject.o agent/xattr.o agent/lock.o agent/umask.o agent/watch.o agent/promise.o agent/event.o agent/observe.o
+	agent/subject.o agent/xattr.o agent/wire.o agent/lock.o agent/umask.o agent/watch.o agent/promise.o agent/event.o agent/observe.o
 
 log_objs := tracer/log.o tracer/log_text.o tracer/log_flags.o tracer/log_names.o tracer/log_decode.o tracer/log_fcntl.o \
 	tracer/log_struct.o tracer/log_array.o tracer/log_trace.o tracer/stats.o
@@ -49,11 +50,26 @@ syscalls_objs := syscalls/table.o syscalls/remote.o syscalls/open.o syscalls/io.
 tracer_libs := -lyaml -lseccomp -lelf -lpcre2-8 -lprotobuf-nanopb -lmd -pthread
 agent_libs := -lprotobuf-nanopb -lmd -pthread
 
+# The agent for another architecture: with Debian's cross compiler, and libraries that `make deps` puts into CROSS_LIBS.
+CROSS := aarch64
+CROSS_DEBARCH := arm64
+CROSS_PACKAGES := libnanopb-dev libmd-dev
+CROSS_CC ?= $(CROSS)-linux-gnu-gcc
+CROSS_CFLAGS ?= -O2 -g
+CROSS_LIBS ?= build/cross
+cross_dir := $(CROSS_LIBS)/usr/lib/$(CROSS)-linux-gnu
+cross_wants := libc.a $(patsubst -l%,lib%.a,$(filter -l%,$(agent_libs)))
+# What -print-file-name does not find it says as it was asked. A sanitised agent needs only the one that runs here.
+cross_lacks := $(if $(SANITIZE),any,$(shell command -v $(CROSS_CC) >/dev/null || { echo $(CROSS_CC); exit; }; \
+	for lib in $(cross_wants); do [ "$$($(CROSS_CC) -B$(cross_dir)/ -print-file-name=$$lib)" != $$lib ] || echo $$lib; done))
+CROSS_AGENT := $(if $(cross_lacks),$(if $(SANITIZE),,no-cross-agent),$(B)/remotefs-agent-$(CROSS))
+
 pb := $(B)/proto/remotefs.pb.o
 trace_all := $(addprefix $(B)/,$(tracer_objs) $(syscalls_objs) $(proto_objs)) $(pb)
 agent_all := $(addprefix $(B)/,$(agent_objs) $(proto_objs)) $(pb)
+cross_all := $(addprefix $(B)/$(CROSS)/,$(agent_objs) $(proto_objs) proto/remotefs.pb.o)
 
-all: $(B)/remotefs-trace $(B)/remotefs-agent
+all: $(B)/remotefs-trace $(B)/remotefs-agent $(CROSS_AGENT)
 
 $(B)/remotefs-trace: $(trace_all)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(tracer_libs)
@@ -61,6 +77,12 @@ $(B)/remotefs-trace: $(trace_all)
 # One static file: it is carried into containers that have no libc.
 $(B)/remotefs-agent: $(agent_all)
 	$(CC) $(CFLAGS) $(LDFLAGS) $(if $(SANITIZE),,-static) -o $@ $^ $(agent_libs)
+
+$(B)/remotefs-agent-$(CROSS): $(cross_all)
+	$(CROSS_CC) $(CROSS_CFLAGS) $(STANDARD) -static -o $@ $^ -L$(cross_dir) $(agent_libs)
+
+no-cross-agent:
+	@echo "remotefs-agent-$(CROSS): not built: $(cross_lacks) missing (make deps)"
 
 $(B)/proto/remotefs.pb.c $(B)/proto/remotefs.pb.h &: proto/remotefs.proto proto/remotefs.options
 	@mkdir -p $(@D)
@@ -72,6 +94,16 @@ $(pb): $(B)/proto/remotefs.pb.c
 $(B)/%.o: %.c $(B)/proto/remotefs.pb.h
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+cross_compile = $(CROSS_CC) $(CPPFLAGS) -I$(CROSS_LIBS)/usr/include $(CROSS_CFLAGS) $(STANDARD) -c -o $@ $<
+
+$(B)/$(CROSS)/proto/remotefs.pb.o: $(B)/proto/remotefs.pb.c
+	@mkdir -p $(@D)
+	$(cross_compile)
+
+$(B)/$(CROSS)/%.o: %.c $(B)/proto/remotefs.pb.h
+	@mkdir -p $(@D)
+	$(cross_compile) -MMD -MP
 
 clean:
 	rm -rf $(B)
@@ -85,7 +117,7 @@ install: all
 		$(DESTDIR)$(PREFIX)/share/man/man8 $(DESTDIR)$(PREFIX)/share/bash-completion/completions \
 		$(DESTDIR)$(PREFIX)/share/zsh/site-functions
 	install -m 755 $(B)/remotefs-trace $(DESTDIR)$(PREFIX)/bin/
-	install -m 755 $(B)/remotefs-agent $(DESTDIR)$(LIBEXECDIR)/
+	install -m 755 $(B)/remotefs-agent $(filter $(B)/%,$(CROSS_AGENT)) $(DESTDIR)$(LIBEXECDIR)/
 	install -m 644 man/remotefs-trace.1 $(DESTDIR)$(PREFIX)/share/man/man1/
 	install -m 644 man/remotefs-agent.8 $(DESTDIR)$(PREFIX)/share/man/man8/
 	install -m 644 completions/remotefs-trace.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/remotefs-trace
@@ -99,9 +131,9 @@ lint: $(B)/proto/remotefs.pb.h
 		--suppress=missingIncludeSystem --suppress=normalCheckLevelMaxBranches --suppress=ctuuninitvar -D_GNU_SOURCE -Iproto -Itracer -Isyscalls -Iagent agent proto tracer syscalls
 
 help:
-	@echo "all demo check check-fast check-ptrace check-user coverage-syscalls fuzz fuzz-config asan tsan race bench lint install clean"
+	@echo "all demo check check-fast check-ptrace check-user check-aarch64 coverage-syscalls fuzz fuzz-config asan tsan race bench lint install clean"
 
 include tests/tests.mk tests/bench/bench.mk
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
-.PHONY: all clean demo install lint help
+.PHONY: all clean demo install lint help no-cross-agent

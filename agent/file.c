@@ -73,14 +73,25 @@ int op_read(struct op *op)
 	return r;
 }
 
+/* pwritev2(2) is of 4.6, and of 4.7 with these flags. */
+static ssize_t file_write_old(int fd, const uint8_t *data, size_t len, int64_t offset, int flags)
+{
+	ssize_t n = offset == -1 ? write(fd, data, len) : pwrite(fd, data, len, offset);
+
+	if (n > 0 && flags && (flags & RWF_SYNC ? fsync(fd) : fdatasync(fd)))
+		n = -1;
+	return n;
+}
+
 /* One write; OFFSET -1: at the file position, which RWF_APPEND puts at the end first. */
 static ssize_t file_write_some(int fd, const uint8_t *data, size_t len, int64_t offset, int flags)
 {
 	struct iovec iov = { (void *)data, len };
 	ssize_t n = pwritev2(fd, &iov, 1, offset, flags);
 
-	if (n < 0 && errno == ENOSYS && !flags)
-		n = offset == -1 ? write(fd, data, len) : pwrite(fd, data, len, offset);
+	/* What libc makes of ENOSYS, if there are flags, is EOPNOTSUPP. */
+	if (n < 0 && (errno == ENOSYS || errno == EOPNOTSUPP) && !(flags & ~(RWF_DSYNC | RWF_SYNC)))
+		n = file_write_old(fd, data, len, offset, flags);
 	return n < 0 ? -errno : n;
 }
 

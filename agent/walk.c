@@ -2,11 +2,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <linux/openat2.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "agent.h"
@@ -14,6 +16,7 @@
 #define WALK_DEPTH 256 /* directories held open at once */
 #define WALK_LINKS 40  /* MAXSYMLINKS of the kernel */
 #define WALK_RACES 64
+#define PROC_TOP_INODE 1 /* PROC_ROOT_INO */
 
 /* What `..` goes back to is the directory that was walked through, so a rename cannot lead out of BASE. */
 struct walk {
@@ -89,6 +92,22 @@ static ssize_t walk_view(const struct walk *w, char *text, ssize_t n)
 	return n;
 }
 
+/*
+ * Whether the link FD, of TEXT_LEN bytes, leads where its text need not: RESOLVE_NO_MAGICLINKS. They are all on procfs,
+ * below its top (/proc/self is none), and are made without a size or, /proc/PID/fd, without rights for others.
+ */
+static bool walk_is_magic(const struct walk *w, int fd, ssize_t text_len)
+{
+	struct statfs fs;
+	struct stat dir, st;
+
+	if (fstatfs(fd, &fs) || fs.f_type != PROC_SUPER_MAGIC || fstat(walk_top(w), &dir) || fstat(fd, &st))
+		return false;
+	if (dir.st_dev == st.st_dev && dir.st_ino == PROC_TOP_INODE)
+		return false;
+	return st.st_size != text_len || (st.st_mode & 0777) != 0777;
+}
+
 /* Puts the text of the link FD in front of what is still to be walked. Closes FD. */
 static int walk_link(struct walk *w, int fd)
 {
@@ -97,6 +116,8 @@ static int walk_link(struct walk *w, int fd)
 	ssize_t n = rest ? readlinkat(fd, "", rest, 4096) : -1;
 	int r = !rest ? -ENOMEM : n < 0 ? -errno : 0;
 
+	if (!r && w->resolve & RESOLVE_NO_MAGICLINKS && walk_is_magic(w, fd, n))
+		r = -ELOOP;
 	close(fd);
 	if (!r && n == 0)
 		r = -ENOENT;

@@ -87,6 +87,7 @@ test_run = B=$(abspath $(B)) RT=$(abspath $(B))/remotefs-trace GUESTS=$(abspath 
 # What the tests need and is missing is installed first, where that is possible; then make looks again.
 deps:
 	@tests/install-deps
+	@! command -v $(CROSS_CC) >/dev/null || agent/cross-libs $(CROSS_LIBS) $(CROSS_DEBARCH) $(CROSS_PACKAGES) || true
 
 check: deps
 	@$(MAKE) --no-print-directory check-run
