@@ -76,7 +76,7 @@ $(B)/remotefs-trace: $(trace_all)
 
 # One static file: it is carried into containers that have no libc.
 $(B)/remotefs-agent: $(agent_all)
-	$(CC) $(CFLAGS) $(LDFLAGS) $(if $(SANITIZE),,-static) -o $@ $^ $(agent_libs)
+	$(CC) $(CFLAGS) $(LDFLAGS) $(if $(SANITIZE),,-static -s) -o $@ $^ $(agent_libs)
 
 $(B)/remotefs-agent-$(CROSS): $(cross_all)
 	$(CROSS_CC) $(CROSS_CFLAGS) $(STANDARD) -static -o $@ $^ -L$(cross_dir) $(agent_libs)

@@ -38,7 +38,7 @@ static const char script[] =
 	"set -- \"$TMPDIR\" /tmp /var/tmp /dev/shm /run \"$HOME\" \"$PWD\" /\n"
 	"for d; do f=$d/.remotefs-agent-$h\n"
 	"if [ -n \"$d\" ] && [ -x \"$f\" ] && [ -O \"$f\" ]; then echo RFS-%s ok; exec \"$f\" %s; fi; done\n"
-	"umask 077; s=$(command -v sh); w=\n"
+	"umask 077; w=; for s in /bin/sh /usr/bin/sh /busybox/sh \"$(command -v sh)\"; do if [ -x \"$s\" ]; then break; fi; done\n"
 	"for d; do if [ -n \"$d\" ] && [ -d \"$d\" ]; then f=$d/.rfs-%s\n"
 	"if (echo \"#!$s\" >\"$f\") 2>/dev/null && chmod 700 \"$f\" && \"$f\" 2>/dev/null; then w=$d; fi\n"
 	"rm -f \"$f\" 2>/dev/null; if [ -n \"$w\" ]; then break; fi; fi; done\n"
