@@ -219,7 +219,9 @@ int kube_start(const struct reach *r, const struct target *t, struct target_stre
 	snprintf(k.container, sizeof(k.container), "%s", t->container);
 	if (r->mode == REACH_AUTO || r->mode == REACH_EXEC)
 		rc = start_inside(&k, s, err, err_len);
-	if (rc == -ENOEXEC && r->mode != REACH_EXEC)
-		rc = kube_start_beside(&k, s, err, err_len);
+	if (rc != -ENOEXEC || r->mode == REACH_EXEC)
+		return rc;
+	rc = kube_start_beside(&k, s, err, err_len);
+	s->beside = true;
 	return rc;
 }
