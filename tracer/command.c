@@ -13,6 +13,7 @@ static const struct {
 	const char *name;
 	command_run run;
 } commands[] = {
+	{ "diagnose", command_diagnose },
 	{ "explain", command_explain },
 	{ "ls", command_ls },
 	{ "overlay", command_overlay },

@@ -19,6 +19,9 @@ int command_flags(int argc, char **argv, struct options *o, char **word);
 /* explain [OPTION]… PATH… [--write]: a line for each path that says what becomes of it, and by which rule. */
 int command_explain(int argc, char **argv);
 
+/* diagnose [OPTION]… TARGET: how TARGET is reached, what can be done there, how fast, and what would fail; 125 when it cannot be reached. */
+int command_diagnose(int argc, char **argv);
+
 /* ls [OPTION]… [docker|podman]: a line, or with -o json a string, for each target that there is; 125 when they cannot be listed. */
 int command_ls(int argc, char **argv);
 
