@@ -30,6 +30,41 @@ _remotefs_trace_target()
 	esac
 }
 
+# Completes ls and diagnose, whose own word may stand anywhere.
+_remotefs_trace_about()
+{
+	local cur=$1 prev=$2
+
+	case $prev in
+	-n | --namespace | --target-namespace | --context | --connect-timeout | --kubectl | --docker | --podman | --ssh | --as | --agent-image)
+		return
+		;;
+	--kubeconfig | --token-file | -f | --config)
+		compopt -o filenames 2>/dev/null
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+		return
+		;;
+	--agent-mode)
+		_remotefs_trace_words "auto exec ephemeral job" "$cur"
+		return
+		;;
+	-o)
+		_remotefs_trace_words "text json" "$cur"
+		return
+		;;
+	esac
+	if [[ $cur == -* && ${COMP_WORDS[1]} == ls ]]; then
+		_remotefs_trace_words "-n --context --kubeconfig --kubectl --docker --podman --connect-timeout -o -f" "$cur"
+	elif [[ $cur == -* ]]; then
+		_remotefs_trace_words "-n --context --kubeconfig --kubectl --docker --podman --ssh --as --agent-mode --agent-image --token-file \
+			--connect-timeout -f" "$cur"
+	elif [[ ${COMP_WORDS[1]} == ls ]]; then
+		_remotefs_trace_words "docker podman" "$cur"
+	else
+		_remotefs_trace_target "" "$cur"
+	fi
+}
+
 # True when the word behind option $1 is its argument.
 _remotefs_trace_takes_word()
 {
@@ -56,6 +91,10 @@ _remotefs_trace()
 			compopt -o filenames 2>/dev/null
 			mapfile -t COMPREPLY < <(compgen -d -- "$cur")
 		fi
+		return
+	fi
+	if [[ ${COMP_WORDS[1]} == @(ls|diagnose) ]] && ((COMP_CWORD > 1)); then
+		_remotefs_trace_about "$cur" "$prev"
 		return
 	fi
 	# Behind the program's name it is the program's completion that counts.
@@ -155,7 +194,7 @@ _remotefs_trace()
 		return
 	fi
 	COMPREPLY=($(compgen -c -- "$cur"))
-	((COMP_CWORD > 1)) || COMPREPLY+=($(compgen -W "verify-config explain overlay" -- "$cur"))
+	((COMP_CWORD > 1)) || COMPREPLY+=($(compgen -W "verify-config explain overlay ls diagnose" -- "$cur"))
 }
 
 complete -F _remotefs_trace remotefs-trace

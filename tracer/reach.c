@@ -116,6 +116,16 @@ int reach_explain(int code, const char *who, const char *said, char *err, size_t
 			   advice ? advice : "");
 }
 
+void reach_add_last_words(struct said *s, char *why, size_t len)
+{
+	char said[8192], words[256];
+	size_t n = strlen(why);
+
+	said_text(s, 200, said, sizeof(said));
+	if (*said && reach_explain(0, "it", said, words, sizeof(words)) == 0 && n < len)
+		snprintf(why + n, len - n, "; %s", words);
+}
+
 bool reach_is_missing(const char *said)
 {
 	return strstr(said, "executable file not found") || strstr(said, "executable file `sh` not found") ||
@@ -232,7 +242,7 @@ static int start_dialed(const struct reach *r, const char *address, struct targe
 {
 	int fd = dial_open(address, r->token_file, r->timeout_ms ? (int)r->timeout_ms : DIAL_MS, err, err_len);
 
-	*s = (struct target_stream){ fd, fd, 0, NULL };
+	*s = (struct target_stream){ .in = fd, .out = fd };
 	return fd < 0 ? fd : 0;
 }
 
