@@ -144,6 +144,7 @@ void output_reply(struct serve *s, struct job *job)
 		iov[2].iov_len += output_changed(tail + iov[2].iov_len, p->handle);
 	if (!silent)
 		output_write(s, iov, 3);
+	s->answered = true;
 	pthread_mutex_unlock(&s->write_lock);
 }
 
@@ -155,6 +156,10 @@ void output_notices(void *serve, const struct notices *n)
 	b.serve = serve;
 	b.len = 0;
 	pthread_mutex_lock(&b.serve->write_lock);
+	if (!b.serve->answered) {
+		pthread_mutex_unlock(&b.serve->write_lock);
+		return;
+	}
 	if (n->all)
 		b.len += output_invalidate(output_room(&b), "/", true);
 	for (i = 0; i < n->names; i++)

@@ -46,6 +46,7 @@ struct serve {
 	size_t cost;
 
 	pthread_mutex_t write_lock; /* one frame at a time on OUT; taken before the watcher's lock */
+	bool answered;              /* … the first reply, before which nothing was promised and nothing is pushed */
 };
 
 /*

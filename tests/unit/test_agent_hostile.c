@@ -215,6 +215,21 @@ static void test_stuck(void **state)
 	umount2("t/a/b", MNT_DETACH);
 }
 
+/* Nothing was promised yet: what changes before the first reply is not pushed in front of it. */
+static void test_hello_is_first(void **state)
+{
+	if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL))
+		skip();
+	client_start(&c, "t", NULL);
+	usleep(200000);
+	assert_int_equal(mount("t/a", "t/a", NULL, MS_BIND, NULL), 0);
+	usleep(50000);
+	client_hello(&c, false);
+	assert_int_equal(c.pushes, 0);
+	expect_end(0);
+	umount2("t/a", MNT_DETACH);
+}
+
 static void test_bad_frames(void **state)
 {
 	static const uint8_t frames[][FRAME_HEADER_SIZE] = {
@@ -444,6 +459,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_eof, begin, end),
 		cmocka_unit_test_setup_teardown(test_slow_change, begin, end),
 		cmocka_unit_test_setup_teardown(test_stuck, begin, end),
+		cmocka_unit_test_setup_teardown(test_hello_is_first, begin, end),
 		cmocka_unit_test_setup_teardown(test_bad_frames, begin, end),
 		cmocka_unit_test_setup_teardown(test_bad_requests, begin, end),
 		cmocka_unit_test_setup_teardown(test_waits_for_itself, begin, end),
