@@ -19,7 +19,7 @@ agent_objs := agent/main.o agent/serve.o agent/input.o agent/output.o agent/disp
 	agent/channel.o agent/flow.o agent/socket.o \
 	agent/resolve.o agent/walk.o agent/attr.o agent/open.o agent/file.o agent/digest.o agent/dir.o agent/stat.o agent/name.o agent/meta.o \
 	agent/ioctl.o agent/fhandle.o agent/process.o \
-	agent/subject.o agent/xattr.o agent/lock.o agent/umask.o agent/watch.o agent/promise.o agent/event.o agent/observe.o
+	agent/subject.o agent/xattr.o agent/wire.o agent/lock.o agent/umask.o agent/watch.o agent/promise.o agent/event.o agent/observe.o
 
 log_objs := tracer/log.o tracer/log_text.o tracer/log_flags.o tracer/log_names.o tracer/log_decode.o tracer/log_fcntl.o \
 	tracer/log_struct.o tracer/log_array.o tracer/log_trace.o tracer/stats.o
@@ -129,7 +129,7 @@ lint: $(B)/proto/remotefs.pb.h
 		--suppress=missingIncludeSystem --suppress=normalCheckLevelMaxBranches --suppress=ctuuninitvar -D_GNU_SOURCE -Iproto -Itracer -Isyscalls -Iagent agent proto tracer syscalls
 
 help:
-	@echo "all demo check check-fast check-ptrace check-user coverage-syscalls fuzz fuzz-config asan tsan race bench lint install clean"
+	@echo "all demo check check-fast check-ptrace check-user check-aarch64 coverage-syscalls fuzz fuzz-config asan tsan race bench lint install clean"
 
 include tests/tests.mk tests/bench/bench.mk
 

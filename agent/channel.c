@@ -17,7 +17,7 @@
 #include "handle.h"
 
 #define CHANNEL_OPENERS 1024 /* opens that wait at once, each on a thread of its own */
-#define CHANNEL_STACK (64u << 10)
+#define CHANNEL_STACK (128u << 10) /* PTHREAD_STACK_MIN of aarch64 */
 #define CHANNEL_EVENTS 64
 #define CHANNEL_POLL (POLLIN | POLLOUT | POLLERR | POLLHUP | POLLRDHUP)
 #define MEMORY_MAJOR 1 /* Documentation/admin-guide/devices.txt */

@@ -13,7 +13,7 @@
 #include "ops.h"
 #include "resolve.h"
 
-/* The wire has x86-64's numbers; these four differ between architectures (asm/fcntl.h). */
+/* The wire has x86-64's numbers; these four differ between architectures (asm/fcntl.h). wire.c has those that do not. */
 #define WIRE_DIRECT 040000
 #define WIRE_LARGEFILE 0100000
 #define WIRE_DIRECTORY 0200000
