@@ -59,7 +59,7 @@ static const struct advice {
 } advices[] = {
 	{ "pods/exec", "forbidden", "your account there needs the right to \"create\" pods/exec" },
 	{ "pods/ephemeralcontainers", "forbidden", "your account there needs the right to \"patch\" pods/ephemeralcontainers, or use --agent-mode job" },
-	{ "jobs", "forbidden", "your account there needs the right to \"create\" jobs" },
+	{ "cannot create resource \"jobs\"", "forbidden", "your account there needs the right to \"create\" jobs" },
 	{ "forbidden", "", "your account there lacks a right" },
 	{ "Unauthorized", "", "log in to the cluster" },
 	{ "must be logged in", "", "log in to the cluster" },

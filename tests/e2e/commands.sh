@@ -86,7 +86,7 @@ remotefs-trace: ls: left out: kubectl says \"Error from server (Forbidden): depl
 }
 
 ls_fails() {
-	fake kubectl 'echo "Error from server (Forbidden): pods is forbidden" >&2; exit 1'
+	fake kubectl 'echo "Error from server (Forbidden): cronjobs.batch is forbidden" >&2; echo "Error from server (Forbidden): pods is forbidden" >&2; exit 1'
 	failed "ls: all is forbidden" 125 'ls: kubectl says "Error from server (Forbidden): pods is forbidden": your account there lacks a right' \
 		ls --kubectl ./kubectl
 	fake kubectl 'exit 3'
