@@ -79,7 +79,7 @@ $(B)/remotefs-agent: $(agent_all)
 	$(CC) $(CFLAGS) $(LDFLAGS) $(if $(SANITIZE),,-static -s) -o $@ $^ $(agent_libs)
 
 $(B)/remotefs-agent-$(CROSS): $(cross_all)
-	$(CROSS_CC) $(CROSS_CFLAGS) $(STANDARD) -static -o $@ $^ -L$(cross_dir) $(agent_libs)
+	$(CROSS_CC) $(CROSS_CFLAGS) $(STANDARD) -static -s -o $@ $^ -L$(cross_dir) $(agent_libs)
 
 no-cross-agent:
 	@echo "remotefs-agent-$(CROSS): not built: $(cross_lacks) missing (make deps)"

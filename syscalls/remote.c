@@ -199,8 +199,9 @@ long remote_write(struct call *c, struct ofd *o, const void *data, size_t len, u
 	if (rc > 0 && image_follows(o->image))
 		image_write(o->image, data, (size_t)rc, *end - (uint64_t)rc);
 	sync_unlock(i);
-	if (rc > 0 && o->node->attr_valid)
-		remote_follow_size(o->image, o->node->attr.size);
+	rfs_Attr attr;
+	if (rc > 0 && o->image && o->image->sync && !image_follows(o->image) && remote_attr(c, o, &attr) == 0)
+		remote_follow_size(o->image, attr.size);
 	ofd_unref(o);
 	return rc;
 }
