@@ -327,6 +327,10 @@ static inline int client_lock(struct client *c, uint64_t handle, uint64_t owner,
 	return client_call(c, &q);
 }
 
+/* For what has to come, on however busy a machine; and for what must not come. */
+#define CLIENT_PATIENCE_MS 5000
+#define CLIENT_SILENCE_MS 300
+
 /* Reads pushes until one matches (true) or MS milliseconds pass without any. */
 static inline bool client_await(struct client *c, const char *path, int subtree, uint64_t handle, int ms)
 {
@@ -341,6 +345,10 @@ static inline bool client_await(struct client *c, const char *path, int subtree,
 			if (path && e->which_event == rfs_Push_invalidate_tag && v->path.size == strlen(path) &&
 			    !memcmp(v->path.bytes, path, v->path.size) && (subtree < 0 || v->subtree == subtree))
 				return true;
+			/* Somebody has mounted something on this machine: that tells of everything. */
+			if (path && e->which_event == rfs_Push_invalidate_tag && v->path.size == 1 && v->subtree &&
+			    ms == CLIENT_PATIENCE_MS)
+				return true;
 			if (handle && e->which_event == rfs_Push_changed_tag && e->event.changed.handle == handle)
 				return true;
 		}
@@ -352,18 +360,18 @@ static inline bool client_await(struct client *c, const char *path, int subtree,
 
 static inline bool client_invalidated(struct client *c, const char *path)
 {
-	return client_await(c, path, -1, 0, 300);
+	return client_await(c, path, -1, 0, CLIENT_PATIENCE_MS);
 }
 
 static inline bool client_changed(struct client *c, uint64_t handle)
 {
-	return client_await(c, NULL, 0, handle, 300);
+	return client_await(c, NULL, 0, handle, CLIENT_PATIENCE_MS);
 }
 
 /* Forgets pushes, those still on their way too. */
 static inline void client_settle(struct client *c)
 {
-	client_await(c, NULL, 0, 0, 50);
+	client_await(c, NULL, 0, 0, CLIENT_SILENCE_MS);
 	c->pushes = 0;
 }
 
