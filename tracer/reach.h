@@ -72,7 +72,7 @@ int reach_await(const struct target_stream *s, const char *nonce, int64_t deadli
 /* The same for an agent that was told to announce itself. 0, or a negative errno with a clause: WHO is the helper's name. */
 int reach_await_agent(struct target_stream *s, const char *nonce, const char *who, int64_t deadline_ms, char *err, size_t err_len);
 
-/* A command that is run when this process has ended, however that happens. */
+/* A command that is run when this process has ended, however that happens; again and again for 10 seconds if it fails. */
 void reach_at_end(const struct words *command);
 
 /* As reach_start, for targets of one kind. */

@@ -30,7 +30,8 @@ struct program {
 /*
  * What is run there. An agent of the right contents that is there already takes the stream over; only one of our own user's is believed.
  * Otherwise a directory is looked for in which a program can be put and run, which only trying tells (noexec), and we say what
- * is needed; it comes by another command, and "go" says that it is there. No single quotes: it is put between some.
+ * is needed; it comes by another command, and "go" says that it is there. A shell whose exec fails is gone, so the agent, of which
+ * half may be missing, is tried before. No single quotes: it is put between some.
  */
 static const char script[] =
 	"PATH=$PATH:/bin:/usr/bin:/busybox; m=$(uname -m 2>/dev/null)\n"
@@ -40,16 +41,19 @@ static const char script[] =
 	"if [ -n \"$d\" ] && [ -x \"$f\" ] && [ -O \"$f\" ]; then echo RFS-%s ok; exec \"$f\" %s; fi; done\n"
 	"umask 077; w=; for s in /bin/sh /usr/bin/sh /busybox/sh \"$(command -v sh)\"; do if [ -x \"$s\" ]; then break; fi; done\n"
 	"for d; do if [ -n \"$d\" ] && [ -d \"$d\" ]; then f=$d/.rfs-%s\n"
-	"if (echo \"#!$s\" >\"$f\") 2>/dev/null && chmod 700 \"$f\" && \"$f\" 2>/dev/null; then w=$d; fi\n"
-	"rm -f \"$f\" 2>/dev/null; if [ -n \"$w\" ]; then break; fi; fi; done\n"
+	"if (echo \"#!$s\" >\"$f\") 2>/dev/null && chmod 700 \"$f\" && \"$f\" 2>/dev/null; then w=$d; break; fi\n"
+	"rm -f \"$f\" 2>/dev/null; fi; done\n"
 	"if [ -z \"$w\" ]; then echo RFS-%s none \"$m\"; exit 0; fi\n"
-	"f=$w/.rfs-%s; echo RFS-%s need \"${m:--}\" \"$f\"\n"
+	"echo RFS-%s need \"${m:--}\" \"$f\"\n"
 	"if read x k && [ \"$x\" = go ]; then\n"
+	"if \"$f\" --version >/dev/null 2>&1; then\n"
 	"if [ -n \"$k\" ]; then mv -f \"$f\" \"$w/$k\"; echo RFS-%s ok; exec \"$w/$k\" %s; fi\n"
 	"echo RFS-%s ok; exec \"$f\" %s --unlink; fi\n"
+	"echo RFS-%s bad; fi\n"
 	"rm -f \"$f\"";
 
-static const char upload_script[] = "umask 077; cat >\"%s\" && chmod 700 \"%s\"";
+/* The file is there: whoever finds none comes too late, and is to leave none. */
+static const char upload_script[] = "[ -f \"%s\" ] && cat >\"%s\"";
 
 static void find_program(const char *machine, struct program *p)
 {
@@ -97,7 +101,7 @@ static char *make_script(const struct program *p, const char *nonce, const char 
 {
 	char *text;
 
-	if (asprintf(&text, script, p[0].hash, p[1].hash, nonce, args, nonce, nonce, nonce, nonce, nonce, args, nonce, args) < 0)
+	if (asprintf(&text, script, p[0].hash, p[1].hash, nonce, args, nonce, nonce, nonce, nonce, args, nonce, args, nonce) < 0)
 		die("out of memory");
 	return text;
 }
@@ -194,7 +198,9 @@ static int settle(const struct reach *r, const struct shell *sh, const struct pr
 	if (rc)
 		return rc;
 	rc = reach_await(s, nonce, reach_deadline(r, REACH_STEP_MS), line, sizeof(line));
-	return rc ? explain_silence(rc, sh, s, err, err_len) : 0;
+	if (rc)
+		return explain_silence(rc, sh, s, err, err_len);
+	return strcmp(line, "bad") ? 0 : target_fail(-ENOEXEC, err, err_len, "the agent that was brought there cannot be run");
 }
 
 int shell_start(const struct reach *r, const struct shell *sh, struct target_stream *s, char *err, size_t err_len)
