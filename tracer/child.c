@@ -89,23 +89,6 @@ int child_start(char *const argv[], int in, int out, int err, pid_t *pid)
 	return -error;
 }
 
-int child_start_socket(char *const argv[], struct target_stream *s)
-{
-	int pair[2];
-
-	*s = (struct target_stream){ -1, -1, 0, NULL };
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
-		return -errno;
-	int theirs = fd_raise(pair[1]);
-	int rc = theirs < 0 ? -EMFILE : child_start(argv, theirs, theirs, -1, &s->pid);
-	fd_close(theirs);
-	if (rc)
-		close(pair[0]);
-	else
-		s->in = s->out = pair[0];
-	return rc;
-}
-
 /* A pipe whose end THEIRS (0 to read, 1 to write) a child can get. */
 static int pipe_for(int ends[2], int theirs)
 {
@@ -115,6 +98,28 @@ static int pipe_for(int ends[2], int theirs)
 	}
 	ends[theirs] = fd_raise(ends[theirs]);
 	return ends[theirs] < 0 ? -EMFILE : 0;
+}
+
+int child_start_socket(char *const argv[], int collect, struct target_stream *s)
+{
+	int pair[2], err[2] = { -1, -1 };
+
+	*s = (struct target_stream){ -1, -1, 0, NULL };
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+		return -errno;
+	int theirs = fd_raise(pair[1]);
+	int rc = theirs < 0 ? -EMFILE : collect ? pipe_for(err, 1) : 0;
+	rc = rc ? rc : child_start(argv, theirs, theirs, err[1], &s->pid);
+	fd_close(theirs);
+	fd_close(err[1]);
+	if (rc) {
+		close(pair[0]);
+		fd_close(err[0]);
+		return rc;
+	}
+	s->in = s->out = pair[0];
+	s->said = collect ? said_new(err[0]) : NULL;
+	return 0;
 }
 
 /* Pipes, because some programs treat a socket as standard input or output differently. */

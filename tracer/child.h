@@ -25,8 +25,8 @@ struct target_stream {
  */
 int child_start(char *const argv[], int in, int out, int err, pid_t *pid);
 
-/* The same with both ends of one socket as IN and OUT; S->in and S->out are our end. */
-int child_start_socket(char *const argv[], struct target_stream *s);
+/* The same with both ends of one socket as IN and OUT; S->in and S->out are our end. With COLLECT what it says is kept in S->said. */
+int child_start_socket(char *const argv[], int collect, struct target_stream *s);
 
 /* The same with a pipe for each; with COLLECT what it says is kept in S->said. */
 int child_start_pipes(char *const argv[], int collect, struct target_stream *s);

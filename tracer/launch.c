@@ -48,7 +48,7 @@ static void lost(struct link *l, const char *why, void *arg)
 /* What the helper, or the agent, said last on standard error is often why. */
 static void add_last_words(struct target_stream *s, char *why, size_t len)
 {
-	char said[8192], words[256];
+	char said[8192], words[448];
 	size_t n = strlen(why);
 
 	said_text(s->said, 200, said, sizeof(said));

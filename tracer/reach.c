@@ -209,7 +209,8 @@ static int start_here(const struct reach *r, const char *option, const char *wha
 	words_add(&w, "--stdio");
 	words_option(&w, option, what);
 	words_option(&w, "--as", r->as);
-	rc = child_start_socket(w.v, s);
+	/* Of a directory all is known here that it could complain of; a process or a container may be none. */
+	rc = child_start_socket(w.v, strcmp(option, "--root") != 0, s);
 	return rc ? target_fail(rc, err, err_len, "\"%s\" cannot be run: %s", agent, strerror(-rc)) : 0;
 }
 
