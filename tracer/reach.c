@@ -69,7 +69,7 @@ static const struct advice {
 	{ "deploy", "not found", "remotefs-trace ls shows what there is" },
 	{ "pods", "not found", "remotefs-trace ls shows what there is" },
 	{ "No such container", "", "docker ps shows those that run" },
-	{ "no such container", "", "podman ps shows those that run" },
+	{ "no such container", "no container with", "podman ps shows those that run" },
 	{ "is not running", "", "start it first" },
 	{ "Cannot connect to the Docker daemon", "", "is it running, and may you use its socket?" },
 	{ "Host key verification failed", "", "connect with ssh by hand once" },
