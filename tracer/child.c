@@ -160,6 +160,24 @@ void child_drop(struct target_stream *s)
 
 /* ---- running one to its end ---- */
 
+void child_ending_signals(sigset_t *set)
+{
+	sigemptyset(set);
+	sigaddset(set, SIGINT);
+	sigaddset(set, SIGTERM);
+	sigaddset(set, SIGHUP);
+	sigaddset(set, SIGQUIT);
+}
+
+static bool is_over(int64_t deadline_ms)
+{
+	sigset_t pending, ending;
+
+	child_ending_signals(&ending);
+	return child_now_ms() >= deadline_ms ||
+	       (sigpending(&pending) == 0 && sigandset(&ending, &ending, &pending) == 0 && !sigisemptyset(&ending));
+}
+
 int child_wait_readable(int fd, int64_t deadline_ms)
 {
 	struct pollfd p = { .fd = fd, .events = POLLIN };
@@ -167,7 +185,7 @@ int child_wait_readable(int fd, int64_t deadline_ms)
 	for (;;) {
 		int64_t left = deadline_ms - child_now_ms();
 
-		if (left <= 0)
+		if (is_over(deadline_ms))
 			return -ETIMEDOUT;
 		int n = poll(&p, 1, left < TICK_MS ? (int)left : TICK_MS);
 		if (n > 0)
@@ -194,7 +212,7 @@ static int collect(int out, int err, struct output *o, int64_t deadline_ms)
 	size_t at[2] = { 0, 0 };
 
 	while (p[0].fd >= 0 || p[1].fd >= 0) {
-		if (child_now_ms() >= deadline_ms)
+		if (is_over(deadline_ms))
 			return -ETIMEDOUT;
 		if (poll(p, 2, TICK_MS) > 0) {
 			if (p[0].revents && !take_output(out, o->out, sizeof(o->out), &at[0]))

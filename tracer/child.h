@@ -2,6 +2,7 @@
 #ifndef TRACER_CHILD_H
 #define TRACER_CHILD_H
 
+#include <signal.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -57,6 +58,9 @@ int child_command(char *const argv[], int input, struct output *o, int64_t deadl
 
 /* Milliseconds of a clock that only goes on. */
 int64_t child_now_ms(void);
+
+/* Signals that want us to end: with one of them pending, which all threads block, every waiting here is over: -ETIMEDOUT. */
+void child_ending_signals(sigset_t *set);
 
 /* Waits until FD can be read. 0, or -ETIMEDOUT at DEADLINE_MS. */
 int child_wait_readable(int fd, int64_t deadline_ms);
