@@ -27,6 +27,8 @@ struct reach {
 	enum reach_mode mode;
 	bool keep; /* what was brought stays there for the next run */
 	unsigned timeout_ms; /* for each step; 0: each has its own */
+	void (*meanwhile)(void *arg); /* is called while a command is under way, if one is, and perhaps again; NULL: there is nothing */
+	void *meanwhile_arg;
 };
 
 #define REACH_IMAGE "remotefs-agent:" VERSION
