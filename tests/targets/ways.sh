@@ -130,6 +130,13 @@ errors() {
 	at_most "a client that hangs: seconds" $((5 * SCALE)) $((SECONDS - begin))
 	until_true 3 eval '! kill -0 "$(cat "$work/hanging")"'
 	equal "a client that hangs is gone" 0 $?
+	"$RT" "--$K" "$work/hang" --mount "/t=$K/one" -- busybox true >"$work/line" 2>&1 </dev/null &
+	sleep 0.5
+	kill -TERM $!
+	begin=$SECONDS
+	wait $!
+	equal "who is told to end while he waits does" "125 remotefs-trace: ended by signal 15 (Terminated) while starting" "$? $(cat "$work/line")"
+	at_most "and at once: seconds" $((2 * SCALE)) $((SECONDS - begin))
 	one_line "a client that is cut off while it brings the agent" "broken" via "$work/cut" --mount "/t=$K/one"
 	one_line "an agent of which only half comes" "the agent that was brought there cannot be run" via "$work/half" --agent-mode exec --mount "/t=$K/one"
 	one_line "a client that talks for ever" "$K" via "$work/babble" --connect-timeout 5 --mount "/t=$K/one"
