@@ -1,6 +1,6 @@
 /*
- * What travels as a number is x86-64's, and here it is the same: checked when this is compiled. open(2)'s flags that are not are
- * in open.c.
+ * What travels as a number is x86-64's, and here it is the same: checked when this is compiled. open(2)'s flags that
+ * are not are in open.c.
  */
 #include <dirent.h>
 #include <errno.h>

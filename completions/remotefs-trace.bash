@@ -24,9 +24,45 @@ _remotefs_trace_target()
 		;;
 	*)
 		compopt -o nospace 2>/dev/null
-		_remotefs_trace_words "${before}dir/ ${before}pid/ ${before}exec:" "$before$word"
+		_remotefs_trace_words "$(printf "$before%s " dir/ pid/ exec: pod/ deployment/ statefulset/ daemonset/ replicaset/ job/ cronjob/ \
+			service/ label/ docker/ podman/ container/ ssh/ unix: tcp:)" "$before$word"
 		;;
 	esac
+}
+
+# Completes ls and diagnose, whose own word may stand anywhere.
+_remotefs_trace_about()
+{
+	local cur=$1 prev=$2
+
+	case $prev in
+	-n | --namespace | --target-namespace | --context | --connect-timeout | --kubectl | --docker | --podman | --ssh | --as | --agent-image)
+		return
+		;;
+	--kubeconfig | --token-file | -f | --config)
+		compopt -o filenames 2>/dev/null
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+		return
+		;;
+	--agent-mode)
+		_remotefs_trace_words "auto exec ephemeral job" "$cur"
+		return
+		;;
+	-o)
+		_remotefs_trace_words "text json" "$cur"
+		return
+		;;
+	esac
+	if [[ $cur == -* && ${COMP_WORDS[1]} == ls ]]; then
+		_remotefs_trace_words "-n --context --kubeconfig --kubectl --docker --podman --connect-timeout -o -f" "$cur"
+	elif [[ $cur == -* ]]; then
+		_remotefs_trace_words "-n --context --kubeconfig --kubectl --docker --podman --ssh --as --agent-mode --agent-image --token-file \
+			--connect-timeout -f" "$cur"
+	elif [[ ${COMP_WORDS[1]} == ls ]]; then
+		_remotefs_trace_words "docker podman" "$cur"
+	else
+		_remotefs_trace_target "" "$cur"
+	fi
 }
 
 # True when the word behind option $1 is its argument.
@@ -34,7 +70,8 @@ _remotefs_trace_takes_word()
 {
 	case $1 in
 	--target | --mount | --mode | --fs-mode | --stats | --trap | --fd-numbering | --overlay-dir) return 0 ;;
-	--context | --target-namespace | --agent-startup-timeout | -n | -x) return 0 ;;
+	--context | --namespace | --target-namespace | --kubeconfig | --agent-startup-timeout | --connect-timeout | -n | -x) return 0 ;;
+	--kubectl | --docker | --podman | --ssh | --agent-mode | --agent-image | --as | --token-file) return 0 ;;
 	--map | --not-found | --read-write | --read-only | --local | --env-*) return 0 ;;
 	--*) return 1 ;;
 	-[trTyqcv]*[oes] | -[oes]) return 0 ;;
@@ -54,6 +91,10 @@ _remotefs_trace()
 			compopt -o filenames 2>/dev/null
 			mapfile -t COMPREPLY < <(compgen -d -- "$cur")
 		fi
+		return
+	fi
+	if [[ ${COMP_WORDS[1]} == @(ls|diagnose) ]] && ((COMP_CWORD > 1)); then
+		_remotefs_trace_about "$cur" "$prev"
 		return
 	fi
 	# Behind the program's name it is the program's completion that counts.
@@ -105,6 +146,10 @@ _remotefs_trace()
 		_remotefs_trace_words "overlay read write local localwithoverrides" "$cur"
 		return
 		;;
+	--agent-mode)
+		_remotefs_trace_words "auto exec ephemeral job" "$cur"
+		return
+		;;
 	--trap)
 		_remotefs_trace_words "notify ptrace auto" "$cur"
 		return
@@ -113,7 +158,7 @@ _remotefs_trace()
 		_remotefs_trace_words "high posix" "$cur"
 		return
 		;;
-	-o | -[!-]*o | --stats | --env-file)
+	-o | -[!-]*o | --stats | --env-file | --kubeconfig | --token-file)
 		compopt -o filenames 2>/dev/null
 		COMPREPLY=($(compgen -f -- "$cur"))
 		return
@@ -131,7 +176,7 @@ _remotefs_trace()
 		COMPREPLY=($(compgen -d -- "$cur"))
 		return
 		;;
-	-s | -[!-]*s | -n | -x | --context | --target-namespace | --agent-startup-timeout | --map | --not-found | --read-write | --read-only | --local | --env-*)
+	-s | -[!-]*s | -n | -x | --context | --namespace | --target-namespace | --agent-startup-timeout | --connect-timeout | --agent-image | --as | --map | --not-found | --read-write | --read-only | --local | --env-*)
 		return
 		;;
 	esac
@@ -143,12 +188,13 @@ _remotefs_trace()
 	if [[ $cur == -* ]]; then
 		_remotefs_trace_words "--target --mount --mode --overlay-dir --config --map --not-found --read-write --read-only --local \
 			--env --no-env --env-include --env-exclude --env-file --env-map --env-set --env-unset \
-			--target-namespace --context --agent-startup-timeout --trap --fd-numbering --stats --help --version \
+			--namespace --context --kubeconfig --kubectl --docker --podman --ssh --connect-timeout \
+			--agent-mode --agent-image --keep-agent --as --token-file --trap --fd-numbering --stats --help --version \
 			-o -v -e -t -tt -ttt -r -T -y -s -q -c -f -n -x" "$cur"
 		return
 	fi
 	COMPREPLY=($(compgen -c -- "$cur"))
-	((COMP_CWORD > 1)) || COMPREPLY+=($(compgen -W "verify-config explain overlay" -- "$cur"))
+	((COMP_CWORD > 1)) || COMPREPLY+=($(compgen -W "verify-config explain overlay ls diagnose" -- "$cur"))
 }
 
 complete -F _remotefs_trace remotefs-trace

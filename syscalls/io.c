@@ -317,6 +317,11 @@ long sys_preadv2(struct call *c)
 
 long sys_pwritev2(struct call *c)
 {
+	struct ofd *o = c->arg[5] & RWF_NOAPPEND ? ofd_by_fd(c->tid, (int)c->arg[0]) : NULL;
+	int rc = o && o->io == OFD_NATIVE && o->flags & O_APPEND ? sync_anywhere(c, o) : 0;
+
+	if (rc)
+		return rc;
 	return offset_of(c) < AT_POS ? CALL_CONTINUE : transfer_vector(c, offset_of(c), (unsigned)c->arg[5], true);
 }
 

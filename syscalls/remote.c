@@ -157,6 +157,7 @@ long remote_store(struct call *c, struct ofd *o, const void *data, size_t len, u
 			    .op.write = { .handle = o->handle, .offset = off, .append = append, .flags = flags } };
 	struct node *n = o->node;
 	struct link_reply rep;
+	uint64_t version = n->version;
 
 	ofd_ref(o);
 	n->writers++;
@@ -169,9 +170,11 @@ long remote_store(struct call *c, struct ofd *o, const void *data, size_t len, u
 
 		*end = w->offset;
 		n->own_version++;
+		/* Another change's reply may have come, which this one was before. */
+		bool latest = n->version == version;
 		node_changed(n);
 		cache_forget(o->mount, o->path, false);
-		node_set_attr(n, &w->attr, w->has_attr && o->coherent & rfs_Coherent_HANDLE);
+		node_set_attr(n, &w->attr, latest && w->has_attr && o->coherent & rfs_Coherent_HANDLE);
 		rc = (int)w->written;
 	}
 	link_reply_free(&rep);
@@ -196,8 +199,9 @@ long remote_write(struct call *c, struct ofd *o, const void *data, size_t len, u
 	if (rc > 0 && image_follows(o->image))
 		image_write(o->image, data, (size_t)rc, *end - (uint64_t)rc);
 	sync_unlock(i);
-	if (rc > 0 && o->node->attr_valid)
-		remote_follow_size(o->image, o->node->attr.size);
+	rfs_Attr attr;
+	if (rc > 0 && o->image && o->image->sync && !image_follows(o->image) && remote_attr(c, o, &attr) == 0)
+		remote_follow_size(o->image, attr.size);
 	ofd_unref(o);
 	return rc;
 }

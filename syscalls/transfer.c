@@ -247,7 +247,7 @@ static ssize_t give_socket(struct call *c, struct end *out, const uint8_t *buf, 
 	return n >= 0 ? n : errno == EPIPE ? end_broken(c) : -errno;
 }
 
-static ssize_t give_local(struct call *c, struct end *out, const uint8_t *buf, size_t len, int64_t *to)
+static ssize_t give_local(struct call *c, struct end *out, const uint8_t *buf, size_t len, int64_t *to, int64_t at)
 {
 	int rc = S_ISREG(out->type) || out->flags & O_NONBLOCK ? 0 : end_wait(c, out, POLLOUT);
 	ssize_t n;
@@ -259,6 +259,8 @@ static ssize_t give_local(struct call *c, struct end *out, const uint8_t *buf, s
 	n = to ? pwrite(out->fd, buf, len, *to) : write(out->fd, buf, len);
 	n = n < 0 ? -errno : n;
 	state_lock();
+	if (n > 0 && out->o && S_ISREG(out->type))
+		sync_wrote(out->o->image, (uint64_t)at, (size_t)n);
 	return n;
 }
 
@@ -294,7 +296,7 @@ ssize_t end_give(struct call *c, struct end *out, const uint8_t *buf, size_t len
 	if (rc)
 		return rc;
 	if (!end_is_emulated(out))
-		return give_local(c, out, buf, len, to);
+		return give_local(c, out, buf, len, to, at);
 	return remote_write(c, out->o, buf, len, (uint64_t)at, false, 0, &end);
 }
 

@@ -165,5 +165,10 @@ sanitised: all guests units
 check-user: all guests units
 	@tests/run-as-user $(abspath $(B)) $(abspath $(G))
 
-.PHONY: apps coverage-syscalls fuzz fuzz-config guests units deps check check-run check-targets check-ptrace check-posix check-fast race asan tsan sanitised check-user
+# What the agent for aarch64 does: it serves the guests, in an emulator.
+check-aarch64: deps
+	@$(MAKE) --no-print-directory all guests units
+	@tests/run-on-aarch64 $(abspath $(B)) $(abspath $(G)) emulated
+
+.PHONY: apps coverage-syscalls fuzz fuzz-config guests units deps check check-run check-targets check-ptrace check-posix check-fast race asan tsan sanitised check-user check-aarch64
 .SECONDARY: $(guest_programs) $(unit_programs)

@@ -120,6 +120,15 @@ void sync_resized(struct image *i, uint64_t size, bool clean)
 	s->size = size;
 }
 
+void sync_wrote(struct image *i, uint64_t off, size_t len)
+{
+	if (!i || !i->sync)
+		return;
+	for (uint64_t at = off - off % PAGE; at < off + len; at += PAGE)
+		set_page(i->sync, at, NO_DIGEST);
+	i->sync->dirty = true;
+}
+
 int bring_snapshot(struct image *i)
 {
 	struct sync *s = i->sync;

@@ -104,7 +104,7 @@ int child_start_socket(char *const argv[], int collect, struct target_stream *s)
 {
 	int pair[2], err[2] = { -1, -1 };
 
-	*s = (struct target_stream){ -1, -1, 0, NULL };
+	*s = (struct target_stream){ .in = -1, .out = -1 };
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
 		return -errno;
 	int theirs = fd_raise(pair[1]);
@@ -128,7 +128,7 @@ int child_start_pipes(char *const argv[], int collect, struct target_stream *s)
 	int to[2] = { -1, -1 }, from[2] = { -1, -1 }, err[2] = { -1, -1 };
 	int rc = pipe_for(to, 0);
 
-	*s = (struct target_stream){ -1, -1, 0, NULL };
+	*s = (struct target_stream){ .in = -1, .out = -1 };
 	rc = rc ? rc : pipe_for(from, 1);
 	rc = rc || !collect ? rc : pipe_for(err, 1);
 	rc = rc ? rc : child_start(argv, to[0], from[1], err[1], &s->pid);
@@ -155,7 +155,7 @@ void child_drop(struct target_stream *s)
 	child_stop(s->pid, 0);
 	if (s->said)
 		said_free(s->said);
-	*s = (struct target_stream){ -1, -1, 0, NULL };
+	*s = (struct target_stream){ .in = -1, .out = -1 };
 }
 
 /* ---- running one to its end ---- */

@@ -3,6 +3,7 @@
 #define TRACER_CHILD_H
 
 #include <signal.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -18,6 +19,7 @@ struct target_stream {
 	int in, out; /* from and to it; may be equal */
 	pid_t pid;   /* the child that is, or leads to, the agent; 0: none */
 	struct said *said; /* NULL: its standard error is ours */
+	bool beside; /* the agent is not in the container that is meant, but in another one */
 };
 
 /*

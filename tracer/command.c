@@ -13,7 +13,9 @@ static const struct {
 	const char *name;
 	command_run run;
 } commands[] = {
+	{ "diagnose", command_diagnose },
 	{ "explain", command_explain },
+	{ "ls", command_ls },
 	{ "overlay", command_overlay },
 	{ "verify-config", command_verify_config },
 };
@@ -24,6 +26,24 @@ command_run command_find(const char *name)
 		if (!strcmp(name, commands[i].name))
 			return commands[i].run;
 	return NULL;
+}
+
+int command_flags(int argc, char **argv, struct options *o, char **word)
+{
+	int r = options_flags(argc, argv, o);
+	char **at = o->program_argv;
+
+	*word = r ? NULL : *at;
+	if (!*word)
+		return r;
+	for (char **next = at; *next; next++)
+		next[0] = next[1];
+	options_free(o);
+	r = options_flags(argc - 1, argv, o);
+	if (!r && o->program_argv[0])
+		r = options_refuse("%s \"%s\": one word is enough, and \"%s\" was given already; leave one of them out", argv[0], o->program_argv[0],
+				   *word);
+	return r;
 }
 
 int command_verify_config(int argc, char **argv)

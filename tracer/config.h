@@ -91,6 +91,9 @@ void config_check(struct config *c);
 /* Prints C as JSON to OUT: in the form of a configuration file, keys in order, what nobody said left out. */
 void config_print(const struct config *c, FILE *out);
 
+/* Prints S as a string of JSON to OUT. */
+void config_print_string(const char *s, FILE *out);
+
 void config_free(struct config *c);
 
 /* ---- the table of settings, which everything above is driven by ---- */

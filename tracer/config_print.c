@@ -4,7 +4,7 @@
 
 #include "config.h"
 
-static void print_string(FILE *out, const char *s)
+void config_print_string(const char *s, FILE *out)
 {
 	fputc('"', out);
 	for (; *s; s++) {
@@ -30,10 +30,10 @@ static void print_values(FILE *out, const struct settings *s, int depth, bool pa
 	for (size_t i = 0; i < s->count; i++) {
 		indent(out, depth + 1);
 		if (pairs) {
-			print_string(out, s->items[i].key);
+			config_print_string(s->items[i].key, out);
 			fputs(": ", out);
 		}
-		print_string(out, s->items[i].value);
+		config_print_string(s->items[i].value, out);
 		fputs(i + 1 < s->count ? ",\n" : "\n", out);
 	}
 	indent(out, depth);
@@ -49,7 +49,7 @@ static void print_setting(FILE *out, const struct config_row *row, const struct 
 	else if (row->kinds & (KIND_BOOL | KIND_COUNT))
 		fputs(value, out);
 	else
-		print_string(out, value);
+		config_print_string(value, out);
 }
 
 /* PATH is in the table TABLE, at any depth; "" is the outermost one. */
@@ -97,7 +97,7 @@ static void print_table(const struct config *c, FILE *out, const char *table, in
 			continue;
 		fputs(parts++ ? ",\n" : "\n", out);
 		indent(out, depth + 1);
-		print_string(out, name);
+		config_print_string(name, out);
 		fputs(": ", out);
 		if (entries)
 			print_table(c, out, row->path, depth + 1);

@@ -164,8 +164,10 @@ int engine_start(const struct reach *r, const struct target *t, struct target_st
 	reach_command(&e.command, t->kind == TARGET_DOCKER ? r->docker : r->podman, e.who);
 	if (r->mode == REACH_AUTO || r->mode == REACH_EXEC)
 		rc = start_inside(&e, s, err, err_len);
-	if (rc == -ENOEXEC && r->mode != REACH_EXEC)
+	if (rc == -ENOEXEC && r->mode != REACH_EXEC) {
 		rc = start_beside(&e, s, err, err_len);
+		s->beside = true;
+	}
 	words_free(&e.command);
 	return rc;
 }

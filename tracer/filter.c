@@ -92,8 +92,24 @@ static const unsigned ioctl_any_fd[] = { FS_IOC_GETFLAGS, FS_IOC_SETFLAGS, FS_IO
 					 _IOR(0x15, 0, uint8_t[17]) /* FS_IOC_GETFSUUID */,
 					 _IOR(0x15, 1, uint8_t[129]) /* FS_IOC_GETFSSYSFSPATH */ };
 
+#ifndef RWF_NOAPPEND
+#define RWF_NOAPPEND 0x20 /* Linux 6.9 */
+#endif
+
 /* Where data and holes are, an image does not know. */
 static const unsigned lseek_any_fd[] = { SEEK_DATA, SEEK_HOLE };
+
+/* Of a file that is only appended to nobody looks at what is before its end. */
+static const unsigned noappend_any_fd[] = {
+	RWF_NOAPPEND,
+	RWF_NOAPPEND | RWF_HIPRI,
+	RWF_NOAPPEND | RWF_DSYNC,
+	RWF_NOAPPEND | RWF_SYNC,
+	RWF_NOAPPEND | RWF_NOWAIT,
+	RWF_NOAPPEND | RWF_DSYNC | RWF_SYNC,
+	RWF_NOAPPEND | RWF_DSYNC | RWF_NOWAIT,
+	RWF_NOAPPEND | RWF_SYNC | RWF_NOWAIT,
+};
 
 #define COUNT(array) (sizeof(array) / sizeof(*(array)))
 
@@ -106,6 +122,7 @@ static const struct commands {
 	{ A_FCNTL_CMD, 1, fcntl_any_fd, COUNT(fcntl_any_fd) },
 	{ A_IOCTL, 1, ioctl_any_fd, COUNT(ioctl_any_fd) },
 	{ A_WHENCE, 2, lseek_any_fd, COUNT(lseek_any_fd) },
+	{ A_RWF, 5, noappend_any_fd, COUNT(noappend_any_fd) },
 };
 
 static const struct commands *trapped_commands(const struct syscall_row *row)

@@ -12,7 +12,7 @@ static const char *const sidecars[] = { "istio-proxy", "istio-init",  "linkerd-p
 					"envoy",       "vault-agent", "vault-agent-init", "cilium-envoy", "kuma-sidecar",
 					"consul-connect-envoy-sidecar", "consul-dataplane", "cloudsql-proxy", "daprd" };
 
-static bool is_sidecar(const char *name, size_t len)
+bool kube_is_sidecar(const char *name, size_t len)
 {
 	for (size_t i = 0; i < sizeof(sidecars) / sizeof(*sidecars); i++)
 		if (strlen(sidecars[i]) == len && !strncmp(sidecars[i], name, len))
@@ -154,12 +154,12 @@ static bool is_wrong_container(struct kube *k, const char *said)
 	if (!list || *k->container)
 		return false;
 	at += strlen("efaulted container \"");
-	if (!is_sidecar(at, strcspn(at, "\"")))
+	if (!kube_is_sidecar(at, strcspn(at, "\"")))
 		return false;
 	for (list += strlen("out of: "); *list && *list != '\n'; list += strspn(list, ", ")) {
 		size_t n = strcspn(list, ", \n");
 
-		if (!is_sidecar(list, n) && strncmp(list + n, " (", 2) && n < sizeof(k->container)) {
+		if (!kube_is_sidecar(list, n) && strncmp(list + n, " (", 2) && n < sizeof(k->container)) {
 			snprintf(k->container, sizeof(k->container), "%.*s", (int)n, list);
 			return true;
 		}
@@ -219,7 +219,9 @@ int kube_start(const struct reach *r, const struct target *t, struct target_stre
 	snprintf(k.container, sizeof(k.container), "%s", t->container);
 	if (r->mode == REACH_AUTO || r->mode == REACH_EXEC)
 		rc = start_inside(&k, s, err, err_len);
-	if (rc == -ENOEXEC && r->mode != REACH_EXEC)
-		rc = kube_start_beside(&k, s, err, err_len);
+	if (rc != -ENOEXEC || r->mode == REACH_EXEC)
+		return rc;
+	rc = kube_start_beside(&k, s, err, err_len);
+	s->beside = true;
 	return rc;
 }

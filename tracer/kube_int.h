@@ -11,6 +11,9 @@ struct kube {
 	char container[256]; /* "" for kubectl's choice */
 };
 
+/* Whether a container called NAME (LEN bytes) is beside an application and never meant. */
+bool kube_is_sidecar(const char *name, size_t len);
+
 /* kubectl and what every command of it gets. */
 void kube_command(const struct kube *k, struct words *w);
 

@@ -45,17 +45,6 @@ static void lost(struct link *l, const char *why, void *arg)
 	loop_abort();
 }
 
-/* What the helper, or the agent, said last on standard error is often why. */
-static void add_last_words(struct target_stream *s, char *why, size_t len)
-{
-	char said[8192], words[448];
-	size_t n = strlen(why);
-
-	said_text(s->said, 200, said, sizeof(said));
-	if (*said && reach_explain(0, "it", said, words, sizeof(words)) == 0 && n < len)
-		snprintf(why + n, len - n, "; %s", words);
-}
-
 /* From the agent's first word on. */
 static int greet(struct mount *m, struct target_stream *stream, const char *target, enum mode mode)
 {
@@ -73,7 +62,7 @@ static int greet(struct mount *m, struct target_stream *stream, const char *targ
 		m->said = stream->said;
 		return 0;
 	}
-	add_last_words(stream, why, sizeof(why));
+	reach_add_last_words(stream->said, why, sizeof(why));
 	snprintf(job.err, sizeof(job.err), "%s: %s", target, why);
 	return -EPROTO;
 }

@@ -347,6 +347,11 @@ const char *link_tag(const struct link *l)
 	return l->tag;
 }
 
+const char *link_program(const struct link *l)
+{
+	return l->stream.program;
+}
+
 struct link_totals link_totals(const struct link *l)
 {
 	return (struct link_totals){l->round_trips, l->requests, l->stream.bytes_in, l->stream.bytes_out};

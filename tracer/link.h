@@ -72,6 +72,10 @@ void link_reply_free(struct link_reply *rep);
 uint64_t link_new_handle(struct link *l);
 
 const char *link_tag(const struct link *l);
+
+/* What the agent calls itself: "remotefs-agent 0.1.0", any bytes but NUL. Lives as long as L. */
+const char *link_program(const struct link *l);
+
 struct link_totals link_totals(const struct link *l);
 
 /*

@@ -59,7 +59,7 @@ static const struct advice {
 } advices[] = {
 	{ "pods/exec", "forbidden", "your account there needs the right to \"create\" pods/exec" },
 	{ "pods/ephemeralcontainers", "forbidden", "your account there needs the right to \"patch\" pods/ephemeralcontainers, or use --agent-mode job" },
-	{ "jobs", "forbidden", "your account there needs the right to \"create\" jobs" },
+	{ "cannot create resource \"jobs\"", "forbidden", "your account there needs the right to \"create\" jobs" },
 	{ "forbidden", "", "your account there lacks a right" },
 	{ "Unauthorized", "", "log in to the cluster" },
 	{ "must be logged in", "", "log in to the cluster" },
@@ -114,6 +114,16 @@ int reach_explain(int code, const char *who, const char *said, char *err, size_t
 		return target_fail(code, err, err_len, "%s failed and said nothing", who);
 	return target_fail(code, err, err_len, "%s says \"%.*s\"%s%s", who, (int)(n < 300 ? n : 300), line, advice ? ": " : "",
 			   advice ? advice : "");
+}
+
+void reach_add_last_words(struct said *s, char *why, size_t len)
+{
+	char said[8192], words[448];
+	size_t n = strlen(why);
+
+	said_text(s, 200, said, sizeof(said));
+	if (*said && reach_explain(0, "it", said, words, sizeof(words)) == 0 && n < len)
+		snprintf(why + n, len - n, "; %s", words);
 }
 
 bool reach_is_missing(const char *said)
@@ -234,7 +244,7 @@ static int start_dialed(const struct reach *r, const char *address, struct targe
 {
 	int fd = dial_open(address, r->token_file, r->timeout_ms ? (int)r->timeout_ms : DIAL_MS, err, err_len);
 
-	*s = (struct target_stream){ fd, fd, 0, NULL };
+	*s = (struct target_stream){ .in = fd, .out = fd };
 	return fd < 0 ? fd : 0;
 }
 

@@ -41,6 +41,9 @@ struct reach {
  */
 int reach_start(const struct reach *r, const char *text, struct target_stream *s, char *err, size_t err_len);
 
+/* What a helper, or the agent, has said last on standard error is often why: it goes behind the clause WHY (LEN bytes). */
+void reach_add_last_words(struct said *s, char *why, size_t len);
+
 /* The names of modes: "auto", "exec", "ephemeral", "job". 0 or -EINVAL. */
 int reach_mode_parse(const char *text, enum reach_mode *mode);
 

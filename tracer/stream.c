@@ -351,6 +351,7 @@ int stream_greet(struct stream *s, const struct link_greeting *greeting, int tim
 	s->deadline_ms = 0;
 	if (err)
 		return err;
+	snprintf(s->program, sizeof(s->program), "%.*s", (int)reply.op.hello.program.size, (const char *)reply.op.hello.program.bytes);
 	*max_payload = FRAME_MAX_PAYLOAD;
 	if (reply.op.hello.max_payload && reply.op.hello.max_payload < FRAME_MAX_PAYLOAD)
 		*max_payload = reply.op.hello.max_payload;

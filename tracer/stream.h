@@ -23,6 +23,7 @@ struct stream {
 
 	/* For one reading thread at a time. */
 	int64_t deadline_ms; /* for reading, of stream_now_ms; 0: none */
+	char program[65];    /* what the agent calls itself, after stream_greet */
 	char why[320];	     /* one clause, after stream_receive or stream_violation failed */
 	uint8_t message[FRAME_MAX_MESSAGE];
 };

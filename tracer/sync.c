@@ -49,6 +49,7 @@ static int start(struct image *i)
 	if (i->sync)
 		return 0;
 	i->sync = xcalloc(1, sizeof(*i->sync));
+	i->fresh = false; /* from now on tasks write it */
 	active++;
 	rc = bring_snapshot(i);
 	if (rc)

@@ -6,7 +6,9 @@
 
 static struct {
 	char *at;
-	size_t len, in_file; /* so many bytes were the file's */
+	size_t len;
+	long off;
+	int file; /* O_PATH */
 	bool shared, writable;
 } maps[MAPS];
 
@@ -16,8 +18,10 @@ static const struct flag prots[] = {
 
 static void drop_map(int i)
 {
-	if (maps[i].at)
-		munmap(maps[i].at, maps[i].len);
+	if (!maps[i].at)
+		return;
+	munmap(maps[i].at, maps[i].len);
+	close(maps[i].file);
 	maps[i].at = NULL;
 }
 
@@ -52,7 +56,10 @@ static void run_mmap(void)
 	say(" = ok");
 	maps[i].at = (char *)at;
 	maps[i].len = len;
-	maps[i].in_file = bytes_behind(fd, off);
+	maps[i].off = off;
+	char link[64];
+	sprintf(link, "/proc/self/fd/%d", fd);
+	maps[i].file = (int)sys(open, link, O_PATH | O_CLOEXEC);
 	maps[i].shared = shared;
 	maps[i].writable = prot & PROT_WRITE;
 }
@@ -91,7 +98,7 @@ static void run_poke(void)
 	size_t at = (size_t)PICK(0, 1, 100, 4090, 5000), len = (size_t)PICK(1, 10, 100);
 	say(", %zu, %zu)", at, len);
 	/* How long what is stored behind the end stays in the page, is not specified (mmap(2)). */
-	if (!maps[i].at || !maps[i].writable || at >= maps[i].len || (maps[i].shared && at + len > maps[i].in_file)) {
+	if (!maps[i].at || !maps[i].writable || at >= maps[i].len || (maps[i].shared && at + len > bytes_behind(maps[i].file, maps[i].off))) {
 		say(" nothing");
 		return;
 	}

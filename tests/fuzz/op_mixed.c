@@ -33,15 +33,18 @@ static bool is_pipe(int fd)
 
 /*
  * Pages of a file are in the pipe that FD writes to. They may change with the file, or not any more: that is nobody's
- * promise (README's limits), so what is there now is made the pipe's own.
+ * promise (README's limits), so what is there now is made the pipe's own. A file gets its times: they need not have changed where the
+ * bytes are what was there before (also README's limits).
  */
 static void settle(int fd)
 {
 	char link[64];
 	long n;
 
-	if (!is_pipe(fd))
+	if (!is_pipe(fd)) {
+		sys(utimensat, fd, NULL, NULL, 0);
 		return;
+	}
 	sprintf(link, "/proc/self/fd/%d", fd);
 	int reader = (int)sys(open, link, O_RDONLY | O_NONBLOCK);
 	if (reader < 0)
