@@ -74,12 +74,12 @@ all: $(B)/remotefs-trace $(B)/remotefs-agent $(CROSS_AGENT)
 $(B)/remotefs-trace: $(trace_all)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(tracer_libs)
 
-# One static file: it is carried into containers that have no libc.
+# One static file: it is carried into containers that have no libc, under a name that its linker's digest is in.
 $(B)/remotefs-agent: $(agent_all)
-	$(CC) $(CFLAGS) $(LDFLAGS) $(if $(SANITIZE),,-static -s) -o $@ $^ $(agent_libs)
+	$(CC) $(CFLAGS) $(LDFLAGS) $(if $(SANITIZE),,-static -s) -Wl,--build-id=sha1 -o $@ $^ $(agent_libs)
 
 $(B)/remotefs-agent-$(CROSS): $(cross_all)
-	$(CROSS_CC) $(CROSS_CFLAGS) $(STANDARD) -static -s -o $@ $^ -L$(cross_dir) $(agent_libs)
+	$(CROSS_CC) $(CROSS_CFLAGS) $(STANDARD) -static -s -Wl,--build-id=sha1 -o $@ $^ -L$(cross_dir) $(agent_libs)
 
 no-cross-agent:
 	@echo "remotefs-agent-$(CROSS): not built: $(cross_lacks) missing (make deps)"

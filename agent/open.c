@@ -148,18 +148,18 @@ static int open_read_only(const struct place *p, int *flags, uint64_t resolve)
 
 /*
  * A FIFO that has no reader (ENXIO), or a channel that is to be written to under a read-only root (EROFS). To be
- * waited for, a FIFO is left as an O_PATH descriptor.
+ * waited for, a FIFO is left as an O_PATH descriptor. All else, and what is not there, stays refused: WHY.
  */
-static int open_channel(const struct op *op, const struct place *p, int flags, bool *pending)
+static int open_channel(const struct op *op, const struct place *p, int flags, int why, bool *pending)
 {
 	const rfs_Open *req = &op->req->op.open;
 	int fd, path = resolve_open(p, O_PATH, 0, req->resolve);
-	struct stat st;
+	struct stat st = { 0 };
 
 	if (path < 0)
-		return path;
-	fd = channel_open(path, flags);
-	if (fd == -ENXIO && req->wait && !fstat(path, &st) && S_ISFIFO(st.st_mode)) {
+		return why;
+	fd = fstat(path, &st) || !channel_serves(st.st_mode, st.st_rdev) ? why : channel_open(path, flags);
+	if (fd == -ENXIO && req->wait && S_ISFIFO(st.st_mode)) {
 		*pending = true;
 		return path;
 	}
@@ -255,7 +255,7 @@ static int open_file(struct op *op, const struct place *p, int flags, bool *pend
 		return resolve_open(p, flags, mode, req->resolve);
 	fd = stat_open(op, p, flags, mode, req->resolve, &op->reply->op.open.coherent);
 	if (fd == -ENXIO || (fd == -EROFS && open_writes(flags)))
-		fd = open_channel(op, p, flags, pending);
+		fd = open_channel(op, p, flags, fd, pending);
 	return fd;
 }
 

@@ -93,7 +93,11 @@ check: deps
 	@$(MAKE) --no-print-directory check-run
 
 check-run: all guests units $(B)/fuzz-config
-	@$(test_run)
+	@$(test_run) unit diff fuzz e2e race targets
+
+# Containers and servers of this machine as targets: TARGETS="docker ssh" make check-targets
+check-targets: all guests
+	@V=1 TARGETS="$(TARGETS)" $(test_run) targets
 
 # Everything with calls trapped by ptrace stops.
 check-ptrace: all guests units
@@ -166,5 +170,5 @@ check-aarch64: deps
 	@$(MAKE) --no-print-directory all guests units
 	@tests/run-on-aarch64 $(abspath $(B)) $(abspath $(G)) emulated
 
-.PHONY: apps coverage-syscalls fuzz fuzz-config guests units deps check check-run check-ptrace check-posix check-fast race asan tsan sanitised check-user check-aarch64
+.PHONY: apps coverage-syscalls fuzz fuzz-config guests units deps check check-run check-targets check-ptrace check-posix check-fast race asan tsan sanitised check-user check-aarch64
 .SECONDARY: $(guest_programs) $(unit_programs)

@@ -89,23 +89,6 @@ int child_start(char *const argv[], int in, int out, int err, pid_t *pid)
 	return -error;
 }
 
-int child_start_socket(char *const argv[], struct target_stream *s)
-{
-	int pair[2];
-
-	*s = (struct target_stream){ .in = -1, .out = -1 };
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
-		return -errno;
-	int theirs = fd_raise(pair[1]);
-	int rc = theirs < 0 ? -EMFILE : child_start(argv, theirs, theirs, -1, &s->pid);
-	fd_close(theirs);
-	if (rc)
-		close(pair[0]);
-	else
-		s->in = s->out = pair[0];
-	return rc;
-}
-
 /* A pipe whose end THEIRS (0 to read, 1 to write) a child can get. */
 static int pipe_for(int ends[2], int theirs)
 {
@@ -115,6 +98,28 @@ static int pipe_for(int ends[2], int theirs)
 	}
 	ends[theirs] = fd_raise(ends[theirs]);
 	return ends[theirs] < 0 ? -EMFILE : 0;
+}
+
+int child_start_socket(char *const argv[], int collect, struct target_stream *s)
+{
+	int pair[2], err[2] = { -1, -1 };
+
+	*s = (struct target_stream){ .in = -1, .out = -1 };
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+		return -errno;
+	int theirs = fd_raise(pair[1]);
+	int rc = theirs < 0 ? -EMFILE : collect ? pipe_for(err, 1) : 0;
+	rc = rc ? rc : child_start(argv, theirs, theirs, err[1], &s->pid);
+	fd_close(theirs);
+	fd_close(err[1]);
+	if (rc) {
+		close(pair[0]);
+		fd_close(err[0]);
+		return rc;
+	}
+	s->in = s->out = pair[0];
+	s->said = collect ? said_new(err[0]) : NULL;
+	return 0;
 }
 
 /* Pipes, because some programs treat a socket as standard input or output differently. */
@@ -155,6 +160,24 @@ void child_drop(struct target_stream *s)
 
 /* ---- running one to its end ---- */
 
+void child_ending_signals(sigset_t *set)
+{
+	sigemptyset(set);
+	sigaddset(set, SIGINT);
+	sigaddset(set, SIGTERM);
+	sigaddset(set, SIGHUP);
+	sigaddset(set, SIGQUIT);
+}
+
+static bool is_over(int64_t deadline_ms)
+{
+	sigset_t pending, ending;
+
+	child_ending_signals(&ending);
+	return child_now_ms() >= deadline_ms ||
+	       (sigpending(&pending) == 0 && sigandset(&ending, &ending, &pending) == 0 && !sigisemptyset(&ending));
+}
+
 int child_wait_readable(int fd, int64_t deadline_ms)
 {
 	struct pollfd p = { .fd = fd, .events = POLLIN };
@@ -162,7 +185,7 @@ int child_wait_readable(int fd, int64_t deadline_ms)
 	for (;;) {
 		int64_t left = deadline_ms - child_now_ms();
 
-		if (left <= 0)
+		if (is_over(deadline_ms))
 			return -ETIMEDOUT;
 		int n = poll(&p, 1, left < TICK_MS ? (int)left : TICK_MS);
 		if (n > 0)
@@ -189,7 +212,7 @@ static int collect(int out, int err, struct output *o, int64_t deadline_ms)
 	size_t at[2] = { 0, 0 };
 
 	while (p[0].fd >= 0 || p[1].fd >= 0) {
-		if (child_now_ms() >= deadline_ms)
+		if (is_over(deadline_ms))
 			return -ETIMEDOUT;
 		if (poll(p, 2, TICK_MS) > 0) {
 			if (p[0].revents && !take_output(out, o->out, sizeof(o->out), &at[0]))

@@ -2,6 +2,7 @@
 #ifndef TRACER_CHILD_H
 #define TRACER_CHILD_H
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -27,8 +28,8 @@ struct target_stream {
  */
 int child_start(char *const argv[], int in, int out, int err, pid_t *pid);
 
-/* The same with both ends of one socket as IN and OUT; S->in and S->out are our end. */
-int child_start_socket(char *const argv[], struct target_stream *s);
+/* The same with both ends of one socket as IN and OUT; S->in and S->out are our end. With COLLECT what it says is kept in S->said. */
+int child_start_socket(char *const argv[], int collect, struct target_stream *s);
 
 /* The same with a pipe for each; with COLLECT what it says is kept in S->said. */
 int child_start_pipes(char *const argv[], int collect, struct target_stream *s);
@@ -59,6 +60,9 @@ int child_command(char *const argv[], int input, struct output *o, int64_t deadl
 
 /* Milliseconds of a clock that only goes on. */
 int64_t child_now_ms(void);
+
+/* Signals that want us to end: with one of them pending, which all threads block, every waiting here is over: -ETIMEDOUT. */
+void child_ending_signals(sigset_t *set);
 
 /* Waits until FD can be read. 0, or -ETIMEDOUT at DEADLINE_MS. */
 int child_wait_readable(int fd, int64_t deadline_ms);

@@ -284,6 +284,43 @@ static void classify_elf(int fd, struct elf_info *info)
 	elf_end(elf);
 }
 
+static bool find_build_id(Elf_Data *notes, char *digits, size_t len)
+{
+	size_t name, desc, next;
+	GElf_Nhdr note;
+
+	for (size_t at = 0; (next = gelf_getnote(notes, at, &note, &name, &desc)) > 0; at = next) {
+		const unsigned char *id = (const unsigned char *)notes->d_buf + desc;
+
+		if (note.n_type != NT_GNU_BUILD_ID || note.n_namesz != 4 || memcmp((char *)notes->d_buf + name, "GNU", 4) || note.n_descsz < 8)
+			continue;
+		for (size_t i = 0; i < note.n_descsz && 2 * i + 2 < len; i++)
+			snprintf(digits + 2 * i, 3, "%02x", id[i]);
+		return true;
+	}
+	return false;
+}
+
+int elf_build_id(int fd, char *digits, size_t len)
+{
+	size_t count = 0;
+	bool found = false;
+	GElf_Phdr ph;
+
+	elf_version(EV_CURRENT);
+	Elf *elf = elf_begin(fd, ELF_C_READ, NULL);
+	if (elf && (elf_kind(elf) != ELF_K_ELF || elf_getphdrnum(elf, &count) < 0))
+		count = 0;
+	for (size_t i = 0; i < count && !found; i++) {
+		if (!gelf_getphdr(elf, (int)i, &ph) || ph.p_type != PT_NOTE)
+			continue;
+		Elf_Data *notes = elf_getdata_rawchunk(elf, (int64_t)ph.p_offset, ph.p_filesz, ph.p_align == 8 ? ELF_T_NHDR8 : ELF_T_NHDR);
+		found = notes && find_build_id(notes, digits, len);
+	}
+	elf_end(elf);
+	return found ? 0 : -ENOENT;
+}
+
 int elf_set_interp(int fd, const char *path)
 {
 	size_t len = strlen(path) + 1;

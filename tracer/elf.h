@@ -14,6 +14,7 @@
 
 #include <limits.h>
 #include <stdbool.h>
+#include <stddef.h>
 
 enum elf_kind {
 	ELF_NOT,     /* nothing that the kernel could run, as far as can be told */
@@ -39,6 +40,9 @@ struct elf_info {
  * 0, or a negative errno when the file cannot be read; a strange file is not an error but ELF_NOT.
  */
 int elf_classify(int fd, struct elf_info *info);
+
+/* The linker's digest of the program open at FD, of any machine, as hexadecimal digits of at least 8 bytes. 0 or -ENOENT. */
+int elf_build_id(int fd, char *digits, size_t len);
 
 /*
  * Makes the x86-64 program open at FD for reading and writing name PATH as its interpreter: in place of the one

@@ -14,7 +14,7 @@ struct engine {
 	const struct target *target;
 	const char *who;	/* "docker" */
 	struct words command;	/* what runs it */
-	char image[64];		/* of the agent alone */
+	char image[96];		/* of the agent alone */
 	char id[128];		/* of the target */
 	bool shares_pids;	/* its first process is not process 1 for those beside it */
 };
@@ -57,19 +57,43 @@ static int inspect(struct engine *e, char *err, size_t err_len)
 	return 0;
 }
 
-/* An image of nothing but the agent, which is taken from here. */
+/* Is there an image of that name? */
+static bool has_image(const struct engine *e, struct output *o)
+{
+	CLEANUP_WORDS struct words w = { 0 };
+
+	words_split(&w, "image inspect -f {{.Id}}");
+	words_add(&w, e->image);
+	return engine_run(e, &w, -1, o, REACH_STEP_MS) == 0;
+}
+
+/* The image goes when we have gone, however that happens. */
+static void remove_at_end(const struct engine *e)
+{
+	CLEANUP_WORDS struct words w = { 0 };
+
+	words_append(&w, &e->command);
+	words_add(&w, "rmi");
+	words_add(&w, e->image);
+	reach_at_end(&w);
+}
+
+/* An image of nothing but the agent, which is taken from here. One that does not stay is ours alone: other runs must not miss it. */
 static int import_image(struct engine *e, const char *agent, char *err, size_t err_len)
 {
 	CLEANUP_FREE struct output *o = xcalloc(1, sizeof(*o));
 	CLEANUP_WORDS struct words w = { 0 };
-	CLEANUP_WORDS struct words look = { 0 };
-	CLEANUP_WORDS struct words end = { 0 };
 	CLEANUP_FREE char *dir = xstrdup(agent);
 
-	words_split(&look, "image inspect -f {{.Id}}");
-	words_add(&look, e->image);
-	if (engine_run(e, &look, -1, o, REACH_STEP_MS) == 0)
+	shell_agent_image(e->image, sizeof(e->image));
+	if (has_image(e, o))
 		return 0;
+	if (!e->reach->keep) {
+		size_t n = strlen(e->image);
+		e->image[n] = '-';
+		reach_nonce(e->image + n + 1);
+		remove_at_end(e);
+	}
 	words_add(&w, "sh");
 	words_add(&w, "-c");
 	words_add(&w, "d=$1; shift; tar -C \"$d\" -cf - remotefs-agent | exec \"$@\"");
@@ -81,14 +105,7 @@ static int import_image(struct engine *e, const char *agent, char *err, size_t e
 	progress_begin("giving the agent to %s as an image", e->who);
 	int rc = child_command(w.v, -1, o, reach_deadline(e->reach, REACH_PULL_MS));
 	progress_end();
-	if (rc)
-		return engine_fail(e, rc, o, err, err_len);
-	words_append(&end, &e->command);
-	words_split(&end, "rmi");
-	words_add(&end, e->image);
-	if (!e->reach->keep)
-		reach_at_end(&end);
-	return 0;
+	return rc ? engine_fail(e, rc, o, err, err_len) : 0;
 }
 
 /* An agent in a container of its own that sees the target's processes. */
@@ -101,7 +118,6 @@ static int start_beside(struct engine *e, struct target_stream *s, char *err, si
 	rc = rc ? rc : inspect(e, err, err_len);
 	if (rc)
 		return rc;
-	shell_agent_image(e->image, sizeof(e->image));
 	rc = import_image(e, agent, err, err_len);
 	if (rc)
 		return rc;

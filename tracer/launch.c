@@ -45,34 +45,36 @@ static void lost(struct link *l, const char *why, void *arg)
 	loop_abort();
 }
 
-/* Starts TARGET's agent as that of a new mount, *OUT. */
-static int start_agent(const struct reach *r, const char *at, const char *sub, const char *target, const char *tag, enum mode mode,
-		       struct mount **out)
+/* From the agent's first word on. */
+static int greet(struct mount *m, struct target_stream *stream, const char *target, enum mode mode)
 {
-	struct target_stream stream;
-	struct link_callbacks callbacks = { .push = push_receive, .lost = lost };
+	struct link_callbacks callbacks = { .push = push_receive, .lost = lost, .arg = m };
 	char why[512] = "";
 	bool writable = mode == MODE_WRITE;
-	int rc = reach_start(r, target, &stream, why, sizeof(why));
 
-	if (rc < 0) {
-		snprintf(job.err, sizeof(job.err), "%s: %s", target, why);
-		return rc;
-	}
-	struct mount *m = *out = rules_add_mount(at, sub, tag);
-	callbacks.arg = m;
 	m->writable = writable;
 	rules_set_mode(m, mode);
 	struct link_greeting greeting = { .read_only = !writable, .at = m->at, .sub = m->sub };
-	m->link = link_open(stream.in, stream.out, stream.pid, tag, &greeting, (int)job.options->startup_ms, &callbacks, why, sizeof(why));
+	m->link = link_open(stream->in, stream->out, stream->pid, m->tag, &greeting, (int)job.options->startup_ms, &callbacks, why,
+			    sizeof(why));
 	if (m->link) {
-		said_pass_on(stream.said, tag);
-		m->said = stream.said;
+		said_pass_on(stream->said, m->tag);
+		m->said = stream->said;
 		return 0;
 	}
-	reach_add_last_words(stream.said, why, sizeof(why));
+	reach_add_last_words(stream->said, why, sizeof(why));
 	snprintf(job.err, sizeof(job.err), "%s: %s", target, why);
 	return -EPROTO;
+}
+
+static int reach(const struct reach *r, const char *target, struct target_stream *stream)
+{
+	char why[512] = "";
+	int rc = reach_start(r, target, stream, why, sizeof(why));
+
+	if (rc < 0)
+		snprintf(job.err, sizeof(job.err), "%.500s: %s", target, why);
+	return rc;
 }
 
 /* Where LOWER's overlay is to be kept: in a directory of its own below --overlay-dir where there are several. NULL: nowhere. */
@@ -96,26 +98,50 @@ static const char *overlay_dir_of(const struct mount *lower, char dir[PATH_MAX])
 }
 
 /* What is written to LOWER stays here, in a directory with an agent of its own. */
-static int start_overlay(struct mount *lower, const char *target)
-{
-	char upper[PATH_MAX + 8], why[PATH_MAX + 128] = "", tag[80], absolute[PATH_MAX + 8];
-	target_absolute(target, absolute, sizeof(absolute));
-	char dir[PATH_MAX];
-	const struct reach here = { 0 };
-	struct overlay *ov = overlay_new(lower, absolute, overlay_dir_of(lower, dir), why, sizeof(why));
-	int rc;
+struct upper_start {
+	struct mount *lower;
+	const char *target;
+	struct overlay *overlay;
+	struct target_stream stream;
+	int result;
+};
 
-	if (!ov) {
+/* While the target's agent is on its way, which takes longer. */
+static void begin_overlay(void *arg)
+{
+	struct upper_start *u = arg;
+	char upper[PATH_MAX + 8], why[PATH_MAX + 128] = "", absolute[PATH_MAX + 8], dir[PATH_MAX];
+	const struct reach here = { 0 };
+
+	if (u->overlay || u->result)
+		return;
+	target_absolute(u->target, absolute, sizeof(absolute));
+	u->overlay = overlay_new(u->lower, absolute, overlay_dir_of(u->lower, dir), why, sizeof(why));
+	if (!u->overlay) {
 		snprintf(job.err, sizeof(job.err), "%.*s", (int)sizeof(job.err) - 1, why);
-		return -EINVAL;
+		u->result = -EINVAL;
+		return;
 	}
-	snprintf(upper, sizeof(upper), "dir/%s", ov->dir);
+	snprintf(upper, sizeof(upper), "dir/%s", u->overlay->dir);
+	u->result = reach(&here, upper, &u->stream);
+}
+
+static int end_overlay(struct upper_start *u)
+{
+	struct mount *lower = u->lower;
+	char tag[80];
+
+	begin_overlay(u);
+	if (u->result)
+		return u->result;
 	snprintf(tag, sizeof(tag), "%s (overlay)", lower->tag);
-	rc = start_agent(&here, lower->at, OVERLAY_UPPER, upper, tag, MODE_WRITE, &ov->upper);
+	struct mount *upper = rules_add_mount(lower->at, OVERLAY_UPPER, tag);
+	int rc = greet(upper, &u->stream, lower->tag, MODE_WRITE);
 	if (rc)
 		return rc;
-	ov->upper->overlay = lower->overlay = ov;
-	ov->upper->is_upper = true;
+	u->overlay->upper = upper;
+	upper->overlay = lower->overlay = u->overlay;
+	upper->is_upper = true;
 	return 0;
 }
 
@@ -125,26 +151,41 @@ static int start_overlay(struct mount *lower, const char *target)
  */
 static int start_twin(struct mount *m, const char *target)
 {
-	int rc = start_agent(&job.options->reach, m->at, m->sub, target, m->tag, m->writable ? MODE_READ : MODE_WRITE, &m->twin);
+	struct target_stream stream;
+	int rc = reach(&job.options->reach, target, &stream);
 
-	if (!rc)
-		m->twin->is_twin = true;
-	return rc;
+	if (rc)
+		return rc;
+	struct mount *twin = rules_add_mount(m->at, m->sub, m->tag);
+	rc = greet(twin, &stream, target, m->writable ? MODE_READ : MODE_WRITE);
+	if (rc)
+		return rc;
+	m->twin = twin;
+	twin->is_twin = true;
+	return 0;
 }
 
 static int start_target(const char *at, const char *sub, const char *target, enum mode mode, bool defaults)
 {
-	struct mount *m;
 	char tag[64];
+	struct reach r = job.options->reach;
 
 	target_tag(target, tag, sizeof(tag));
-	int rc = start_agent(&job.options->reach, at, sub, target, tag, mode, &m);
+	struct mount *m = rules_add_mount(at, sub, tag);
+	struct target_stream stream;
+	struct upper_start upper = { .lower = m, .target = target };
+	if (mode == MODE_OVERLAY) {
+		r.meanwhile = begin_overlay;
+		r.meanwhile_arg = &upper;
+	}
+	int rc = reach(&r, target, &stream);
+	rc = rc ? rc : greet(m, &stream, target, mode);
 	if (rc)
 		return rc;
 	m->defaults = defaults;
 	if (rules_given(m->writable ? RULE_READ_ONLY : RULE_READ_WRITE))
 		rc = start_twin(m, target);
-	return rc || mode != MODE_OVERLAY ? rc : start_overlay(m, target);
+	return rc || mode != MODE_OVERLAY ? rc : end_overlay(&upper);
 }
 
 static int start_targets(void)
@@ -205,11 +246,25 @@ static void pass_signals(void)
 	}
 }
 
+/* What was being waited for was given up when somebody wanted us to end. */
+static void die_if_told(void)
+{
+	static const struct timespec now = { 0, 0 };
+	sigset_t set;
+
+	child_ending_signals(&set);
+	int sig = sigtimedwait(&set, NULL, &now);
+	if (sig > 0)
+		die("ended by signal %d (%s) while starting", sig, strsignal(sig));
+}
+
 static void *launcher(void *arg)
 {
 	job.result = start_targets();
-	if (job.result)
+	if (job.result) {
 		overlay_finish();
+		die_if_told();
+	}
 	sem_post(&job.started);
 	/* Never ends: the agents are this thread's children. */
 	pass_signals();

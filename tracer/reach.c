@@ -69,7 +69,7 @@ static const struct advice {
 	{ "deploy", "not found", "remotefs-trace ls shows what there is" },
 	{ "pods", "not found", "remotefs-trace ls shows what there is" },
 	{ "No such container", "", "docker ps shows those that run" },
-	{ "no such container", "", "podman ps shows those that run" },
+	{ "no such container", "no container with", "podman ps shows those that run" },
 	{ "is not running", "", "start it first" },
 	{ "Cannot connect to the Docker daemon", "", "is it running, and may you use its socket?" },
 	{ "Host key verification failed", "", "connect with ssh by hand once" },
@@ -118,7 +118,7 @@ int reach_explain(int code, const char *who, const char *said, char *err, size_t
 
 void reach_add_last_words(struct said *s, char *why, size_t len)
 {
-	char said[8192], words[256];
+	char said[8192], words[448];
 	size_t n = strlen(why);
 
 	said_text(s, 200, said, sizeof(said));
@@ -195,7 +195,8 @@ void reach_at_end(const struct words *command)
 	CLEANUP_FD int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
 	words_add(&w, "sh");
 	words_add(&w, "-c");
-	words_add(&w, "read x; exec \"$@\"");
+	/* What is to be removed may be in use for a moment yet, or on its way there when we are killed. */
+	words_add(&w, "read x; for i in 1 2 3 4 5 6 7 8 9 10; do if \"$@\"; then exit; fi; sleep 1; done");
 	words_add(&w, "sh");
 	words_append(&w, command);
 	/* Nobody waits for it: it outlives us. The writing end stays open as long as we do. */
@@ -218,7 +219,8 @@ static int start_here(const struct reach *r, const char *option, const char *wha
 	words_add(&w, "--stdio");
 	words_option(&w, option, what);
 	words_option(&w, "--as", r->as);
-	rc = child_start_socket(w.v, s);
+	/* Of a directory all is known here that it could complain of; a process or a container may be none. */
+	rc = child_start_socket(w.v, strcmp(option, "--root") != 0, s);
 	return rc ? target_fail(rc, err, err_len, "\"%s\" cannot be run: %s", agent, strerror(-rc)) : 0;
 }
 

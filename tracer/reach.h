@@ -27,6 +27,8 @@ struct reach {
 	enum reach_mode mode;
 	bool keep; /* what was brought stays there for the next run */
 	unsigned timeout_ms; /* for each step; 0: each has its own */
+	void (*meanwhile)(void *arg); /* is called while a command is under way, if one is, and perhaps again; NULL: there is nothing */
+	void *meanwhile_arg;
 };
 
 #define REACH_IMAGE "remotefs-agent:" VERSION
@@ -75,7 +77,7 @@ int reach_await(const struct target_stream *s, const char *nonce, int64_t deadli
 /* The same for an agent that was told to announce itself. 0, or a negative errno with a clause: WHO is the helper's name. */
 int reach_await_agent(struct target_stream *s, const char *nonce, const char *who, int64_t deadline_ms, char *err, size_t err_len);
 
-/* A command that is run when this process has ended, however that happens. */
+/* A command that is run when this process has ended, however that happens; again and again for 10 seconds if it fails. */
 void reach_at_end(const struct words *command);
 
 /* As reach_start, for targets of one kind. */

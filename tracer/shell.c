@@ -11,6 +11,7 @@
 
 #include <sha2.h>
 
+#include "elf.h"
 #include "progress.h"
 #include "util.h"
 
@@ -23,14 +24,15 @@ static const char *const machines[] = { "x86_64", "aarch64" };
 
 struct program {
 	char path[PATH_MAX];
-	char hash[HASH_LEN + 1]; /* of what is in it; "none" where it was not built */
+	char hash[HASH_LEN + 1]; /* of what is in it, or its linker's; "none" where it was not built */
 	off_t size;
 };
 
 /*
  * What is run there. An agent of the right contents that is there already takes the stream over; only one of our own user's is believed.
  * Otherwise a directory is looked for in which a program can be put and run, which only trying tells (noexec), and we say what
- * is needed; it comes by another command, and "go" says that it is there. No single quotes: it is put between some.
+ * is needed; it comes by another command, and "go" says that it is there. A shell whose exec fails is gone, so the agent, of which
+ * half may be missing, is tried before. No single quotes: it is put between some.
  */
 static const char script[] =
 	"PATH=$PATH:/bin:/usr/bin:/busybox; m=$(uname -m 2>/dev/null)\n"
@@ -40,28 +42,35 @@ static const char script[] =
 	"if [ -n \"$d\" ] && [ -x \"$f\" ] && [ -O \"$f\" ]; then echo RFS-%s ok; exec \"$f\" %s; fi; done\n"
 	"umask 077; w=; for s in /bin/sh /usr/bin/sh /busybox/sh \"$(command -v sh)\"; do if [ -x \"$s\" ]; then break; fi; done\n"
 	"for d; do if [ -n \"$d\" ] && [ -d \"$d\" ]; then f=$d/.rfs-%s\n"
-	"if (echo \"#!$s\" >\"$f\") 2>/dev/null && chmod 700 \"$f\" && \"$f\" 2>/dev/null; then w=$d; fi\n"
-	"rm -f \"$f\" 2>/dev/null; if [ -n \"$w\" ]; then break; fi; fi; done\n"
+	"if (echo \"#!$s\" >\"$f\") 2>/dev/null && chmod 700 \"$f\" && \"$f\" 2>/dev/null; then w=$d; break; fi\n"
+	"rm -f \"$f\" 2>/dev/null; fi; done\n"
 	"if [ -z \"$w\" ]; then echo RFS-%s none \"$m\"; exit 0; fi\n"
-	"f=$w/.rfs-%s; echo RFS-%s need \"${m:--}\" \"$f\"\n"
+	"echo RFS-%s need \"${m:--}\" \"$f\"\n"
 	"if read x k && [ \"$x\" = go ]; then\n"
+	"if \"$f\" --version >/dev/null 2>&1; then\n"
 	"if [ -n \"$k\" ]; then mv -f \"$f\" \"$w/$k\"; echo RFS-%s ok; exec \"$w/$k\" %s; fi\n"
 	"echo RFS-%s ok; exec \"$f\" %s --unlink; fi\n"
+	"echo RFS-%s bad; fi\n"
 	"rm -f \"$f\"";
 
-static const char upload_script[] = "umask 077; cat >\"%s\" && chmod 700 \"%s\"";
+/* The file is there: whoever finds none comes too late, and is to leave none. */
+static const char upload_script[] = "[ -f \"%s\" ] && cat >\"%s\"";
 
+/* Two programs are hashed at each start, which takes 6 ms for a megabyte: the linker has done it already. */
 static void find_program(const char *machine, struct program *p)
 {
 	char err[PATH_MAX * 2 + 128], digest[SHA256_DIGEST_STRING_LENGTH];
 	struct stat st;
 
 	strcpy(p->hash, "none");
-	if (target_find_agent(machine, p->path, sizeof(p->path), err, sizeof(err)) || stat(p->path, &st) < 0 ||
-	    !SHA256File(p->path, digest))
+	if (target_find_agent(machine, p->path, sizeof(p->path), err, sizeof(err)))
+		return;
+	CLEANUP_FD int fd = open(p->path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0 || fstat(fd, &st) < 0)
 		return;
 	p->size = st.st_size;
-	snprintf(p->hash, sizeof(p->hash), "%.*s", HASH_LEN, digest);
+	if (elf_build_id(fd, digest, sizeof(digest)) == 0 || SHA256File(p->path, digest))
+		snprintf(p->hash, sizeof(p->hash), "%.*s", HASH_LEN, digest);
 }
 
 /* The program for MACHINE, as uname there calls it ("-": nobody knows). */
@@ -97,7 +106,7 @@ static char *make_script(const struct program *p, const char *nonce, const char 
 {
 	char *text;
 
-	if (asprintf(&text, script, p[0].hash, p[1].hash, nonce, args, nonce, nonce, nonce, nonce, nonce, args, nonce, args) < 0)
+	if (asprintf(&text, script, p[0].hash, p[1].hash, nonce, args, nonce, nonce, nonce, nonce, args, nonce, args, nonce) < 0)
 		die("out of memory");
 	return text;
 }
@@ -194,7 +203,9 @@ static int settle(const struct reach *r, const struct shell *sh, const struct pr
 	if (rc)
 		return rc;
 	rc = reach_await(s, nonce, reach_deadline(r, REACH_STEP_MS), line, sizeof(line));
-	return rc ? explain_silence(rc, sh, s, err, err_len) : 0;
+	if (rc)
+		return explain_silence(rc, sh, s, err, err_len);
+	return strcmp(line, "bad") ? 0 : target_fail(-ENOEXEC, err, err_len, "the agent that was brought there cannot be run");
 }
 
 int shell_start(const struct reach *r, const struct shell *sh, struct target_stream *s, char *err, size_t err_len)
@@ -209,6 +220,8 @@ int shell_start(const struct reach *r, const struct shell *sh, struct target_str
 	int rc = child_start_pipes(w.v, true, s);
 	if (rc)
 		return target_fail(rc, err, err_len, "\"%s\" cannot be run: %s", w.v[0], strerror(-rc));
+	if (r->meanwhile)
+		r->meanwhile(r->meanwhile_arg);
 	rc = settle(r, sh, programs, nonce, s, err, err_len);
 	if (rc)
 		child_drop(s);

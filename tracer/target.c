@@ -200,8 +200,10 @@ char *target_find_subpath(char *text)
 	while (islower((unsigned char)*start))
 		start++;
 	start = *start == ':' ? start + 1 : text;
+	/* The ID of a container may have its runtime before it: container/docker://ID. */
 	for (char *p = strstr(start, ":/"); p; p = strstr(p + 1, ":/"))
-		found = p;
+		if (p[2] != '/')
+			found = p;
 	return found;
 }
 

@@ -8,12 +8,6 @@
 #include "ofd.h"
 #include "util.h"
 
-void die(const char *format, ...)
-{
-	fprintf(stderr, "filtertime: %s\n", format);
-	exit(125);
-}
-
 static double now_us(void)
 {
 	struct timespec t;

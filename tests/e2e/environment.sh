@@ -115,7 +115,7 @@ equal "its root is the program's" here "$(within 20 "$RT" --mode read --mount "/
 kill $them
 wait $them 2>/dev/null
 within 20 "$RT" --target "pid/$them" true 2>err
-equal "a process that is gone" "125 1" "$? $(grep -c "^remotefs-agent: process $them: there is no such process" err)"
+equal "a process that is gone" "125 1 1" "$? $(wc -l <err) $(grep -c "^remotefs-trace: pid/$them: .*process $them: there is no such process" err)"
 equal "no number" 2 "$(within 20 "$RT" --target pid/self true 2>/dev/null; echo $?)"
 
 # Another user's process in another root.
