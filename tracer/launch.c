@@ -46,12 +46,12 @@ static void lost(struct link *l, const char *why, void *arg)
 }
 
 /* What the helper, or the agent, said last on standard error is often why. */
-static void add_last_words(struct target_stream *s, char *why, size_t len)
+static void add_last_words(struct said *s, char *why, size_t len)
 {
 	char said[8192], words[256];
 	size_t n = strlen(why);
 
-	said_text(s->said, 200, said, sizeof(said));
+	said_text(s, 200, said, sizeof(said));
 	if (*said && reach_explain(0, "it", said, words, sizeof(words)) == 0 && n < len)
 		snprintf(why + n, len - n, "; %s", words);
 }
@@ -81,7 +81,7 @@ static int start_agent(const struct reach *r, const char *at, const char *sub, c
 		m->said = stream.said;
 		return 0;
 	}
-	add_last_words(&stream, why, sizeof(why));
+	add_last_words(stream.said, why, sizeof(why));
 	snprintf(job.err, sizeof(job.err), "%s: %s", target, why);
 	return -EPROTO;
 }
@@ -252,4 +252,17 @@ void launch_forward_signals(pid_t program)
 void launch_finishing(void)
 {
 	atomic_store(&finishing, 1);
+}
+
+void launch_goodbye(struct mount *m, int ms)
+{
+	char why[512] = "the agent went before it had confirmed that everything was done";
+
+	/* "command terminated with exit code 143": of an end that is as it should be nobody need hear. */
+	if (!loop_aborted())
+		said_keep(m->said);
+	if (link_close(m->link, ms) == 0 || loop_aborted())
+		return;
+	add_last_words(m->said, why, sizeof(why));
+	log_error("%s: %s", m->tag, why);
 }

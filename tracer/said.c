@@ -151,3 +151,13 @@ void said_pass_on(struct said *s, const char *tag)
 	snprintf(s->tag, sizeof(s->tag), "%s", tag);
 	pthread_mutex_unlock(&s->lock);
 }
+
+void said_keep(struct said *s)
+{
+	if (!s)
+		return;
+	pthread_mutex_lock(&s->lock);
+	s->passing = false;
+	s->len = 0;
+	pthread_mutex_unlock(&s->lock);
+}

@@ -208,7 +208,7 @@ int shell_start(const struct reach *r, const struct shell *sh, struct target_str
 	add_shell(&w, sh, text);
 	int rc = child_start_pipes(w.v, true, s);
 	if (rc)
-		return target_fail(rc, err, err_len, "\"%s\" cannot be run: %s", w.v[0], strerror(-rc));
+		return target_fail(rc, err, err_len, "\"%s\" cannot be run: %s; see --%s", w.v[0], strerror(-rc), sh->who);
 	rc = settle(r, sh, programs, nonce, s, err, err_len);
 	if (rc)
 		child_drop(s);
