@@ -22,7 +22,7 @@ int kube_fail(const struct kube *k, int rc, const char *said, char *err, size_t 
 	const char *kubectl = k->reach->kubectl ? k->reach->kubectl : "kubectl";
 
 	if (rc == -ETIMEDOUT)
-		return target_fail(rc, err, err_len, "kubectl has not answered in time; see --connect-timeout");
+		return reach_late("kubectl", said, err, err_len);
 	if (rc < 0)
 		return target_fail(rc, err, err_len, "\"%s\" cannot be run: %s; see --kubectl", kubectl, strerror(-rc));
 	return reach_explain(-EIO, "kubectl", said, err, err_len);

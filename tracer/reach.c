@@ -84,6 +84,13 @@ static const char *find_advice(const char *said)
 	return NULL;
 }
 
+/* What kubectl says where nothing is wrong. */
+static bool is_chatter(const char *line)
+{
+	return !strncmp(line, "Defaulted container ", 20) || !strncmp(line, "Defaulting container ", 21) ||
+	       !strncmp(line, "Use 'kubectl describe ", 22);
+}
+
 /* The line that tells most: the last one that speaks of an error, else the last one. */
 static size_t telling_line(const char *said, const char **line)
 {
@@ -94,7 +101,7 @@ static size_t telling_line(const char *said, const char **line)
 		size_t n = strcspn(p, "\r\n");
 		bool is_error = !strncasecmp(p, "error", 5) || !strncmp(p, "OCI", 3);
 
-		if (n && (is_error || !error)) {
+		if (n && (is_error || !error) && !is_chatter(p)) {
 			*line = p;
 			len = n;
 			error |= is_error;
@@ -114,6 +121,17 @@ int reach_explain(int code, const char *who, const char *said, char *err, size_t
 		return target_fail(code, err, err_len, "%s failed and said nothing", who);
 	return target_fail(code, err, err_len, "%s says \"%.*s\"%s%s", who, (int)(n < 300 ? n : 300), line, advice ? ": " : "",
 			   advice ? advice : "");
+}
+
+int reach_late(const char *who, const char *said, char *err, size_t err_len)
+{
+	const char *line = "";
+	size_t n = telling_line(said, &line);
+
+	if (!n)
+		return target_fail(-ETIMEDOUT, err, err_len, "%s has not answered in time; see --connect-timeout", who);
+	return target_fail(-ETIMEDOUT, err, err_len, "%s has not answered in time, and says \"%.*s\"; see --connect-timeout", who,
+			   (int)(n < 300 ? n : 300), line);
 }
 
 bool reach_is_missing(const char *said)
@@ -168,9 +186,7 @@ int reach_await_agent(struct target_stream *s, const char *nonce, const char *wh
 	if (rc != -ETIMEDOUT)
 		child_fate(s->pid, 1000, fate, sizeof(fate));
 	said_text(s->said, rc == -ETIMEDOUT ? 0 : 200, said, sizeof(said));
-	if (rc == -ETIMEDOUT && !*said)
-		return target_fail(rc, err, err_len, "%s has not answered in time; see --connect-timeout", who);
-	return reach_explain(rc, who, said, err, err_len);
+	return rc == -ETIMEDOUT ? reach_late(who, said, err, err_len) : reach_explain(rc, who, said, err, err_len);
 }
 
 void reach_at_end(const struct words *command)

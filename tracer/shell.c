@@ -162,9 +162,7 @@ static int explain_silence(int rc, const struct shell *sh, struct target_stream 
 
 	if (rc == -ETIMEDOUT) {
 		said_text(s->said, 0, said, sizeof(said));
-		if (*said)
-			return reach_explain(rc, sh->who, said, err, err_len);
-		return target_fail(rc, err, err_len, "%s has not answered in time; see --connect-timeout", sh->who);
+		return reach_late(sh->who, said, err, err_len);
 	}
 	child_fate(s->pid, 1000, fate, sizeof(fate));
 	said_text(s->said, 200, said, sizeof(said));
