@@ -63,6 +63,7 @@ static const struct advice {
 	{ "forbidden", "", "your account there lacks a right" },
 	{ "Unauthorized", "", "log in to the cluster" },
 	{ "must be logged in", "", "log in to the cluster" },
+	{ "Please enter Username", "", "log in to the cluster" },
 	{ "Unable to connect to the server", "", "is the cluster of this context up and to be reached from here?" },
 	{ "connection to the server", "refused", "is the cluster of this context up and to be reached from here?" },
 	{ "no kind \"EphemeralContainers\"", "", "this kubectl is too new for this cluster; use another one with --kubectl, or --agent-mode job" },
@@ -125,13 +126,13 @@ int reach_explain(int code, const char *who, const char *said, char *err, size_t
 
 int reach_late(const char *who, const char *said, char *err, size_t err_len)
 {
-	const char *line = "";
+	const char *line = "", *advice = find_advice(said);
 	size_t n = telling_line(said, &line);
 
 	if (!n)
 		return target_fail(-ETIMEDOUT, err, err_len, "%s has not answered in time; see --connect-timeout", who);
-	return target_fail(-ETIMEDOUT, err, err_len, "%s has not answered in time, and says \"%.*s\"; see --connect-timeout", who,
-			   (int)(n < 300 ? n : 300), line);
+	return target_fail(-ETIMEDOUT, err, err_len, "%s has not answered in time, and says \"%.*s\": %s", who, (int)(n < 300 ? n : 300), line,
+			   advice ? advice : "see --connect-timeout");
 }
 
 bool reach_is_missing(const char *said)
@@ -150,8 +151,12 @@ int reach_await(const struct target_stream *s, const char *nonce, int64_t deadli
 	for (size_t seen = 0; seen < NOISE_MAX; seen++) {
 		char c;
 
-		if (child_wait_readable(s->in, deadline_ms))
+		if (child_wait_readable(s->in, deadline_ms)) {
+			/* Perhaps a question, which has no end. */
+			line[at] = '\0';
+			said_add(s->said, line);
 			return -ETIMEDOUT;
+		}
 		/* One by one: what is behind the line is the agent's. */
 		ssize_t n = read(s->in, &c, 1);
 		if (n < 0 && errno == EINTR)

@@ -245,7 +245,7 @@ guests() {
 	local guest native traced T=$work/t
 	make_tree "$T" --no-absolute
 	says "cp -a of a tree into the pod" "= 0" --mode write --mount /r=deployment/web:/scratchdir -- cp -a "$T" /r/t
-	for guest in musl/append musl/rename musl/link musl/posixlock go/mutate go/files; do
+	for guest in musl/append musl/rename musl/posixlock go/files; do
 		[ -x "$GUESTS/$guest" ] || { skip "$guest in a pod" "$guest"; continue; }
 		native=$(within 60 "$GUESTS/$guest" "$T" 2>&1 </dev/null; echo "= $?")
 		traced=$(rt --mode write --mount "$T=deployment/web:/scratchdir/t" -- "$GUESTS/$guest" "$T"; echo "= $?")
@@ -398,14 +398,14 @@ rights() {
 	until_true 20 no_jobs && pass "also to delete the job" || fail "also to delete the job" "$(k get jobs -l app=remotefs-agent 2>&1)"
 }
 
-# As they are; the names that they have for containers differ.
+# Each says in its own way which container it has taken; K8S_KUBECTLS names more.
 kubectls() {
 	local k K=$K
 	for k in $SDK/kubectl.1.* ${K8S_KUBECTLS:-}; do
 		[ -x "$k" ] || continue
 		K=$k
-		says "${k##*/}" "app app
-= 0" --env --mode read --mount /r=pod/meshed --mount /d=deployment/web -- /bin/busybox sh -c 'cd /d/etc/cm && echo app $ROLE'
+		says "${k##*/}" "app
+= 0" --env --mode read --mount /r=pod/meshed -- /bin/busybox sh -c 'cd /r/data && echo $ROLE'
 	done
 }
 

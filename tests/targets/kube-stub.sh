@@ -180,7 +180,7 @@ wrong() {
 	local target
 	bad "$3" ${4:+"$4"}
 	for target in pod/x deployment/x; do
-		refused "$1, $target" "$2" 12 --connect-timeout 8 --mode read --mount "/r=$target"
+		refused "$1, $target" "$2" 8 --connect-timeout 5 --mode read --mount "/r=$target"
 	done
 	kill $BAD
 	wait $BAD 2>/dev/null
@@ -203,6 +203,7 @@ servers() {
 		wrong "${k##*/}: 500" "InternalError" 500
 		wrong "${k##*/}: expired" "log in to the cluster" 401
 		wrong "${k##*/}: no pods/exec" 'the right to "create" pods/exec' no-exec
+		# Without credentials kubectl asks who we are.
 		wrong "${k##*/}: no TLS" " says " nonsense https
 		wrong "${k##*/}: no HTTP" " says " nonsense
 	done
