@@ -138,7 +138,11 @@ int kube_start(const struct reach *r, const struct target *t, struct target_stre
 
 	if (r->mode == REACH_EXEC || (r->mode == REACH_AUTO && !*k->beside))
 		rc = start_inside(k, s, err, err_len);
-	if (rc == -ENOEXEC && r->mode != REACH_EXEC)
-		rc = kube_start_beside(k, s, err, err_len);
+	if (rc != -ENOEXEC)
+		return rc;
+	if (r->mode != REACH_EXEC)
+		return kube_start_beside(k, s, err, err_len);
+	size_t n = strlen(err);
+	snprintf(err + n, err_len - n, ": --agent-mode ephemeral and job need none");
 	return rc;
 }

@@ -85,6 +85,12 @@ static int debug(const struct kube *k, const char *profile, struct output *o, ch
 	return kube_run(k, &w, NULL, o, REACH_STEP_MS, err, err_len);
 }
 
+/* kubectl has profiles since 1.23, this one since 1.27; before, the option is one for its own profiling. */
+static bool is_about_profile(const char *said)
+{
+	return strstr(said, "unknown flag") || strstr(said, "unknown profile") || strstr(said, "securityContext") || strstr(said, "violates");
+}
+
 /* With the right to look at the target's process (SYS_PTRACE), or without, where that is not known or not allowed. */
 static int start_ephemeral(struct kube *k, const char *name, char *err, size_t err_len)
 {
@@ -94,7 +100,7 @@ static int start_ephemeral(struct kube *k, const char *name, char *err, size_t e
 	snprintf(k->beside, sizeof(k->beside), "%s", name);
 	int rc = debug(k, "general", o, err, err_len);
 
-	if (rc && (strstr(o->err, "unknown flag") || strstr(o->err, "securityContext") || strstr(o->err, "violates")))
+	if (rc && is_about_profile(o->err))
 		rc = debug(k, NULL, o, err, err_len);
 	return rc;
 }

@@ -210,6 +210,20 @@ servers() {
 	K=$NEW
 }
 
+# What takes its time is said where somebody looks.
+terminal() {
+	local got
+	have script || { skip "progress on a terminal" script; return; }
+	bad hang
+	got=$(within 20 script -qec "'$RT' --kubectl '$K' --kubeconfig '$work/bad.config' --connect-timeout 2 --mode read --mount /r=deployment/x /bin/busybox true" /dev/null </dev/null)
+	kill $BAD
+	wait $BAD 2>/dev/null
+	case $got in
+	"remotefs-trace: looking for the pod of deployment/x…"*"has not answered in time"*) pass "progress on a terminal" ;;
+	*) fail "progress on a terminal" "$got" ;;
+	esac
+}
+
 # In the middle of a run: the program is killed, and it is said why.
 cut_off() {
 	local k got
@@ -233,7 +247,7 @@ cut_off() {
 }
 
 up
-for t in ${KUBE_TESTS:-transports ephemeral servers cut_off}; do
+for t in ${KUBE_TESTS:-transports ephemeral servers terminal cut_off}; do
 	before=$(date +%s%N)
 	$t
 	[ -z "${TIMES:-}" ] || echo "$t $((($(date +%s%N) - before) / 1000000)) ms" >&2
