@@ -30,7 +30,7 @@ config_objs := tracer/config.o tracer/config_table.o tracer/config_file.o tracer
 	tracer/pattern.o tracer/pattern_syntax.o tracer/value.o tracer/read_json.o tracer/read_toml.o tracer/read_toml_value.o tracer/read_yaml.o tracer/mode.o tracer/target.o
 
 tracer_objs := tracer/main.o tracer/explain.o tracer/ls.o tracer/list.o tracer/diagnose.o tracer/probe.o tracer/needed.o tracer/command.o tracer/options.o tracer/options_check.o tracer/options_mount.o tracer/options_help.o $(config_objs) tracer/config_rules.o tracer/environment.o \
-	tracer/launch.o tracer/reach.o tracer/dial.o tracer/shell.o tracer/engine.o tracer/kube.o tracer/kube_beside.o \
+	tracer/launch.o tracer/reach.o tracer/dial.o tracer/shell.o tracer/engine.o tracer/kube.o tracer/kube_pod.o tracer/kube_beside.o \
 	tracer/child.o tracer/said.o tracer/die.o tracer/words.o tracer/progress.o tracer/link.o tracer/stream.o \
 	tracer/shadow.o tracer/channel.o tracer/relay.o tracer/relay_connect.o tracer/relay_bind.o tracer/pump.o tracer/locks.o tracer/ranges.o \
 	tracer/spawn.o tracer/filter.o tracer/loop.o tracer/stop.o tracer/stop_work.o tracer/pass.o tracer/regs.o tracer/task.o tracer/worker.o tracer/notify.o \

@@ -76,4 +76,7 @@ void said_add(struct said *s, const char *line);
 /* From now on lines go to our standard error, TAG before them; what was said before is dropped. */
 void said_pass_on(struct said *s, const char *tag);
 
+/* From now on what is said is kept again, and not passed on. */
+void said_keep(struct said *s);
+
 #endif

@@ -297,3 +297,16 @@ void launch_finishing(void)
 {
 	atomic_store(&finishing, 1);
 }
+
+void launch_goodbye(struct mount *m, int ms)
+{
+	char why[512] = "the agent went before it had confirmed that everything was done";
+
+	/* "command terminated with exit code 143": of an end that is as it should be nobody need hear. */
+	if (!loop_aborted())
+		said_keep(m->said);
+	if (link_close(m->link, ms) == 0 || loop_aborted())
+		return;
+	reach_add_last_words(m->said, why, sizeof(why));
+	log_error("%s: %s", m->tag, why);
+}

@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <sys/types.h>
 
+struct mount;
 struct options;
 
 /* Begins to start the agents of all targets in O, which must live on. 0 or a negative errno. */
@@ -21,5 +22,8 @@ void launch_forward_signals(pid_t program);
 
 /* The run is over: a link that ends is no loss any more. */
 void launch_finishing(void);
+
+/* Ends the link of M's agent, which has MS to answer the goodbye. */
+void launch_goodbye(struct mount *m, int ms);
 
 #endif

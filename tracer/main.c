@@ -150,8 +150,7 @@ static void finish_links(void)
 	log_close(&sum);
 	launch_finishing();
 	for (size_t i = 0; i < count; i++)
-		if (link_close(mounts[i]->link, GOODBYE_MS) < 0 && !loop_aborted())
-			log_error("%s: the agent went before it had confirmed that everything was done", mounts[i]->tag);
+		launch_goodbye(mounts[i], GOODBYE_MS);
 }
 
 /* Ends as the program did: with its status, or by its signal. */

@@ -63,6 +63,7 @@ static const struct advice {
 	{ "forbidden", "", "your account there lacks a right" },
 	{ "Unauthorized", "", "log in to the cluster" },
 	{ "must be logged in", "", "log in to the cluster" },
+	{ "Please enter Username", "", "log in to the cluster" },
 	{ "Unable to connect to the server", "", "is the cluster of this context up and to be reached from here?" },
 	{ "connection to the server", "refused", "is the cluster of this context up and to be reached from here?" },
 	{ "no kind \"EphemeralContainers\"", "", "this kubectl is too new for this cluster; use another one with --kubectl, or --agent-mode job" },
@@ -84,6 +85,13 @@ static const char *find_advice(const char *said)
 	return NULL;
 }
 
+/* What kubectl says where nothing is wrong. */
+static bool is_chatter(const char *line)
+{
+	return !strncmp(line, "Defaulted container ", 20) || !strncmp(line, "Defaulting container ", 21) ||
+	       !strncmp(line, "Use 'kubectl describe ", 22);
+}
+
 /* The line that tells most: the last one that speaks of an error, else the last one. */
 static size_t telling_line(const char *said, const char **line)
 {
@@ -94,7 +102,7 @@ static size_t telling_line(const char *said, const char **line)
 		size_t n = strcspn(p, "\r\n");
 		bool is_error = !strncasecmp(p, "error", 5) || !strncmp(p, "OCI", 3);
 
-		if (n && (is_error || !error)) {
+		if (n && (is_error || !error) && !is_chatter(p)) {
 			*line = p;
 			len = n;
 			error |= is_error;
@@ -126,6 +134,17 @@ void reach_add_last_words(struct said *s, char *why, size_t len)
 		snprintf(why + n, len - n, "; %s", words);
 }
 
+int reach_late(const char *who, const char *said, char *err, size_t err_len)
+{
+	const char *line = "", *advice = find_advice(said);
+	size_t n = telling_line(said, &line);
+
+	if (!n)
+		return target_fail(-ETIMEDOUT, err, err_len, "%s has not answered in time; see --connect-timeout", who);
+	return target_fail(-ETIMEDOUT, err, err_len, "%s has not answered in time, and says \"%.*s\": %s", who, (int)(n < 300 ? n : 300), line,
+			   advice ? advice : "see --connect-timeout");
+}
+
 bool reach_is_missing(const char *said)
 {
 	return strstr(said, "executable file not found") || strstr(said, "executable file `sh` not found") ||
@@ -142,8 +161,12 @@ int reach_await(const struct target_stream *s, const char *nonce, int64_t deadli
 	for (size_t seen = 0; seen < NOISE_MAX; seen++) {
 		char c;
 
-		if (child_wait_readable(s->in, deadline_ms))
+		if (child_wait_readable(s->in, deadline_ms)) {
+			/* Perhaps a question, which has no end. */
+			line[at] = '\0';
+			said_add(s->said, line);
 			return -ETIMEDOUT;
+		}
 		/* One by one: what is behind the line is the agent's. */
 		ssize_t n = read(s->in, &c, 1);
 		if (n < 0 && errno == EINTR)
@@ -178,9 +201,7 @@ int reach_await_agent(struct target_stream *s, const char *nonce, const char *wh
 	if (rc != -ETIMEDOUT)
 		child_fate(s->pid, 1000, fate, sizeof(fate));
 	said_text(s->said, rc == -ETIMEDOUT ? 0 : 200, said, sizeof(said));
-	if (rc == -ETIMEDOUT && !*said)
-		return target_fail(rc, err, err_len, "%s has not answered in time; see --connect-timeout", who);
-	return reach_explain(rc, who, said, err, err_len);
+	return rc == -ETIMEDOUT ? reach_late(who, said, err, err_len) : reach_explain(rc, who, said, err, err_len);
 }
 
 void reach_at_end(const struct words *command)

@@ -65,6 +65,9 @@ void reach_command(struct words *w, const char *given, const char *name);
  */
 int reach_explain(int code, const char *who, const char *said, char *err, size_t err_len);
 
+/* The same for a helper that was waited for in vain: -ETIMEDOUT. */
+int reach_late(const char *who, const char *said, char *err, size_t err_len);
+
 /* True when SAID tells that the program to be run there does not exist. */
 bool reach_is_missing(const char *said);
 

@@ -32,6 +32,14 @@ static void said_destroy(struct said *s)
 	free(s);
 }
 
+/* A line of kubectl's own log, "E1130 07:56:51.013090   27632 v2.go:167] …": what matters of it comes once more as its error. */
+static bool is_log(const char *line)
+{
+	int at = 0;
+
+	return strchr("EWI", *line) && sscanf(line + 1, "%*4d %*2d:%*2d:%*d.%*d %*d %*[^] ]%n", &at) == 0 && at && line[at + 1] == ']';
+}
+
 /* The whole lines of S go to the user. */
 static void pass_lines(struct said *s, bool all)
 {
@@ -42,7 +50,7 @@ static void pass_lines(struct said *s, bool all)
 		if (end)
 			*end = '\0';
 		line[strcspn(line, "\r")] = '\0';
-		if (*line)
+		if (*line && !is_log(line))
 			log_error("%s: %s", s->tag, line);
 		line = end ? end + 1 : s->text + s->len;
 	}
@@ -149,5 +157,15 @@ void said_pass_on(struct said *s, const char *tag)
 	s->passing = true;
 	s->len = 0;
 	snprintf(s->tag, sizeof(s->tag), "%s", tag);
+	pthread_mutex_unlock(&s->lock);
+}
+
+void said_keep(struct said *s)
+{
+	if (!s)
+		return;
+	pthread_mutex_lock(&s->lock);
+	s->passing = false;
+	s->len = 0;
 	pthread_mutex_unlock(&s->lock);
 }

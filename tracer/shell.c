@@ -171,9 +171,7 @@ static int explain_silence(int rc, const struct shell *sh, struct target_stream 
 
 	if (rc == -ETIMEDOUT) {
 		said_text(s->said, 0, said, sizeof(said));
-		if (*said)
-			return reach_explain(rc, sh->who, said, err, err_len);
-		return target_fail(rc, err, err_len, "%s has not answered in time; see --connect-timeout", sh->who);
+		return reach_late(sh->who, said, err, err_len);
 	}
 	child_fate(s->pid, 1000, fate, sizeof(fate));
 	said_text(s->said, 200, said, sizeof(said));
@@ -219,7 +217,7 @@ int shell_start(const struct reach *r, const struct shell *sh, struct target_str
 	add_shell(&w, sh, text);
 	int rc = child_start_pipes(w.v, true, s);
 	if (rc)
-		return target_fail(rc, err, err_len, "\"%s\" cannot be run: %s", w.v[0], strerror(-rc));
+		return target_fail(rc, err, err_len, "\"%s\" cannot be run: %s; see --%s", w.v[0], strerror(-rc), sh->who);
 	if (r->meanwhile)
 		r->meanwhile(r->meanwhile_arg);
 	rc = settle(r, sh, programs, nonce, s, err, err_len);
