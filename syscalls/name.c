@@ -65,7 +65,7 @@ static void mark_gone(struct ofd *o, void *arg)
 
 	/* Its name is not its own any more, and what was listed is not there. */
 	if (o->mount == g->mount && path_within(o->path, g->path)) {
-		o->path_stale = true;
+		ofd_moved(o);
 		o->list_known = false;
 	}
 }

@@ -267,8 +267,15 @@ static int ask_path(struct call *c, struct ofd *o, bool marked, char *out, size_
 
 int remote_path(struct call *c, struct ofd *o, char *out, size_t len)
 {
-	if (o->path_stale)
-		return ask_path(c, o, false, out, len);
+	if (o->path_stale) {
+		unsigned moves = o->moves;
+		int rc = ask_path(c, o, false, out, len);
+
+		/* Of a file it is what it was opened by. */
+		if (!rc && o->moves == moves && S_ISDIR(o->node->attr.mode))
+			ofd_rename(o, out);
+		return rc;
+	}
 	if (strlen(o->path) >= len)
 		return -ENAMETOOLONG;
 	strcpy(out, o->path);

@@ -197,6 +197,19 @@ void ofd_switch(struct ofd *o, const struct mount *m, uint64_t handle, const cha
 	o->merged = NULL;
 }
 
+void ofd_moved(struct ofd *o)
+{
+	o->path_stale = true;
+	o->moves++;
+}
+
+void ofd_rename(struct ofd *o, const char *path)
+{
+	free(o->path);
+	o->path = xstrdup(path);
+	o->path_stale = false;
+}
+
 int ofd_to_program(const struct ofd *o, const char *path, char *out, size_t len)
 {
 	return o->merged ? path_join(o->mount->at[1] ? o->mount->at : "", *o->merged ? o->merged : "/", out, len) :

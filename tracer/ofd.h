@@ -60,7 +60,8 @@ struct ofd {
 	char *path;        /* in the target's eyes, when it was opened */
 	char *merged;      /* in an overlay's lower layer: its path in the merged tree, if PATH does not tell it, or NULL */
 	uint64_t lower_handle; /* … and in the upper layer, of what was open in the lower one before: that, or 0 */
-	bool path_stale;   /* a directory above it was renamed: ask the agent */
+	bool path_stale;   /* a directory above it was, or may have been, renamed: ask the agent */
+	unsigned moves;	   /* counts how often */
 	int flags;         /* open(2) flags; O_APPEND follows F_SETFL */
 	enum ofd_io io;
 	uint32_t coherent; /* rfs_Coherent bits */
@@ -118,6 +119,10 @@ struct ofd *ofd_ref(struct ofd *o);
 
 /* Drops a reference; the last one closes the handle at the agent (one way) and frees the ofd. */
 void ofd_unref(struct ofd *o);
+
+/* O's path may be another one now; it is PATH, as the agent says. */
+void ofd_moved(struct ofd *o);
+void ofd_rename(struct ofd *o, const char *path);
 
 static inline void ofd_unrefp(struct ofd **o)
 {

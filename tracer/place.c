@@ -15,27 +15,40 @@
 #include "ofd.h"
 #include "overlay.h"
 #include "proclink.h"
+#include "remote.h"
 #include "rules.h"
 #include "util.h"
 
 /* The directory a path starts from. */
 struct start {
-	struct ofd *dir;     /* remote */
+	struct ofd *dir;     /* remote; a reference */
 	char text[PATH_MAX]; /* its absolute path in the program's eyes, "" when it has none */
 };
 
-static int start_remote(struct start *s, struct ofd *o)
+static void start_release(struct start *s)
 {
-	s->dir = o;
+	if (s->dir)
+		ofd_unref(s->dir);
+}
+
+#define CLEANUP_START __attribute__((cleanup(start_release)))
+
+static int start_remote(struct call *c, struct start *s, struct ofd *o)
+{
+	char path[PATH_MAX];
+
+	s->dir = ofd_ref(o);
 	/* Of what is no directory every path is ENOTDIR, whatever the text would name. */
-	if (o->path_stale || !S_ISDIR(o->node->attr.mode) || ofd_to_program(o, o->path, s->text, sizeof(s->text)) < 0)
+	if (!S_ISDIR(o->node->attr.mode) || remote_path(c, o, path, sizeof(path)) < 0 ||
+	    ofd_to_program(o, path, s->text, sizeof(s->text)) < 0)
 		s->text[0] = '\0';
 	return 0;
 }
 
 /* Where DIRFD (or the cwd) is: by the kernel's own name for it. */
-static int start_find(pid_t tid, int dirfd, struct start *s)
+static int start_find(struct call *c, int dirfd, struct start *s)
 {
+	pid_t tid = c->tid;
 	char link[64];
 	ssize_t n;
 
@@ -45,7 +58,7 @@ static int start_find(pid_t tid, int dirfd, struct start *s)
 	} else {
 		struct ofd *o = dirfd >= FD_BASE ? ofd_by_fd(tid, dirfd) : NULL;
 		if (o)
-			return start_remote(s, o);
+			return start_remote(c, s, o);
 		snprintf(link, sizeof(link), "/proc/%d/fd/%d", (int)tid, dirfd);
 	}
 	n = readlink(link, s->text, sizeof(s->text) - 1);
@@ -53,7 +66,7 @@ static int start_find(pid_t tid, int dirfd, struct start *s)
 		return -errno;
 	s->text[n] = '\0';
 	struct ofd *o = ofd_by_link(link, s->text);
-	return o ? start_remote(s, o) : 0;
+	return o ? start_remote(c, s, o) : 0;
 }
 
 /* True when a name of the relative part REL is "..". */
@@ -171,7 +184,7 @@ static int place_link(struct call *c, struct place *p, const char *abs, int flag
 	const char *rest;
 	struct ofd *o = flags & PLACE_NO_MAGIC ? NULL : proclink_find(c->tid, abs, &rest);
 	const struct exe *i = flags & (PLACE_FOLLOW | PLACE_LINK) && !(flags & PLACE_NO_MAGIC) ? proclink_exe(c->tid, abs) : NULL;
-	struct start s;
+	CLEANUP_START struct start s = { .dir = NULL };
 
 	if (i) {
 		p->mount = i->mount;
@@ -188,7 +201,7 @@ static int place_link(struct call *c, struct place *p, const char *abs, int flag
 		p->link = !(flags & PLACE_FOLLOW);
 		return 0;
 	}
-	start_remote(&s, o);
+	start_remote(c, &s, o);
 	rest += strspn(rest, "/");
 	return place_relative(c, p, &s, *rest ? rest : ".", flags);
 }
@@ -316,11 +329,11 @@ static void place_clear(struct place *p)
 
 static long place_path(struct call *c, int dirfd, const char *raw, int flags, struct place *p)
 {
-	struct start s;
+	CLEANUP_START struct start s = { .dir = NULL };
 	bool scoped = flags & PLACE_SCOPED;
 	if (*raw == '/' && !scoped)
 		return place_absolute(c, p, raw, flags);
-	if (start_find(c->tid, dirfd, &s) < 0)
+	if (start_find(c, dirfd, &s) < 0)
 		return CALL_CONTINUE;
 	if (s.dir && scoped) {
 		long rc = check_scoped(c, &s, raw);

@@ -69,7 +69,7 @@ static void mark_path(struct ofd *o, void *arg)
 	if (o->mount != r->mount || !path_within(o->path, r->path))
 		return;
 	if (r->subtree)
-		o->path_stale = true;
+		ofd_moved(o);
 	/* A regular file's changes come by handle; a directory's by name. */
 	if (r->subtree || !strcmp(o->path, r->path)) {
 		o->node->attr_valid = false;
