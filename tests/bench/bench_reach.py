@@ -1,4 +1,7 @@
-"""What it costs to reach a container: a run in docker/NAME, with the agent there, beside a bare docker exec."""
+"""
+What it costs to reach a container: a run in docker/NAME, with the agent there, beside a bare docker exec. And in a pod beside
+kubectl exec, where there is one: KUBECTL is the program (default: none is tried), KUBE_TARGET is pod/NAME/container/NAME.
+"""
 import os
 import shutil
 import subprocess
@@ -61,6 +64,15 @@ class Docker:
 
 
 def run(bench):
+    figures = run_docker(bench)
+    if os.environ.get("KUBECTL"):
+        figures.update(measure_kube(bench, os.environ["KUBECTL"], os.environ.get("KUBE_TARGET", "pod/x/container/app")))
+    else:
+        bench.skip("pod/NAME", "KUBECTL in the environment")
+    return figures
+
+
+def run_docker(bench):
     for program in ("dockerd", "docker", "runc", "busybox"):
         if not have(program):
             bench.skip("docker/NAME", program)
@@ -75,10 +87,10 @@ def run(bench):
         docker.end()
 
 
-def first_instruction(bench, docker, argv):
+def first_instruction(env, argv):
     """Milliseconds from our start to that of the program, which prints the clock first thing."""
     start = time.monotonic()
-    p = subprocess.run(argv, env=docker.env, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
+    p = subprocess.run(argv, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
     whole = time.monotonic() - start
     if p.returncode:
         raise Misbehaved("%s: %s" % (" ".join(argv), p.stderr.strip()))
@@ -86,28 +98,39 @@ def first_instruction(bench, docker, argv):
 
 
 def measure(bench, docker):
+    return compare(bench, docker.env, "docker exec", "docker/box", ["docker", "exec"], ["box", "true"], [])
+
+
+def measure_kube(bench, kubectl, target):
+    pod, container = target.split("/")[1], target.split("/")[3]
+    return compare(bench, dict(os.environ), "kubectl exec", target, [kubectl, "exec"], [pod, "-c", container, "--", "true"],
+                   ["--kubectl", kubectl])
+
+
+def compare(bench, env, what, target, command, argv, options):
+    """Runs on TARGET beside COMMAND ARGV, which does nothing there."""
     clock = [bench.tool("clock")]
-    target = [bench.trace, "--keep-agent", "--mount", "/t=docker/box"]
+    ours = [bench.trace, "--keep-agent"] + options + ["--mount", "/t=" + target]
     cells = {
-        "docker exec box true": ["docker", "exec", "box", "true"],
-        "docker exec -i box true": ["docker", "exec", "-i", "box", "true"],
-        "docker/box, --mode read": target + ["--mode", "read", "--"] + clock,
-        "docker/box, overlay": target + ["--"] + clock,
+        what + " true": command + argv,
+        what + " -i true": command + ["-i"] + argv,
+        target + ", --mode read": ours + ["--mode", "read", "--"] + clock,
+        target + ", overlay": ours + ["--"] + clock,
     }
-    first_instruction(bench, docker, cells["docker/box, overlay"])  # brings the agent
+    first_instruction(env, cells[target + ", overlay"])  # brings the agent
     series = {name: (Series(), Series(), Series()) for name in cells}
     repetitions = bench.repeat(30, 8)
     names = list(cells)
     for i in range(repetitions):
         bare = None
         for name in names[:1] + names[1 + i % 3:] + names[1:1 + i % 3]:
-            first, whole = first_instruction(bench, docker, cells[name])
+            first, whole = first_instruction(env, cells[name])
             bare = bare or first
             for s, value in zip(series[name], (first, whole, first / bare)):
                 s.add(value)
     table("Start of a program with a container's files: medians of %d (min–max)" % repetitions,
-          ["", "ms to its first instruction", "ms in all", "of docker exec, in pairs"],
+          ["", "ms to its first instruction", "ms in all", "of %s, in pairs" % what],
           [[name, a.text(), b.text(), number(c.median)] for name, (a, b, c) in series.items()])
-    worst = max(c.median for name, (_, _, c) in series.items() if name.startswith("docker/"))
-    print("must be at most %s times a docker exec: %s" % (number(MOST), "yes" if worst <= MOST else "NO"))
+    worst = max(c.median for name, (_, _, c) in series.items() if name.startswith(target))
+    print("must be at most %s times a %s: %s" % (number(MOST), what, "yes" if worst <= MOST else "NO"))
     return {name: [s.json() for s in three] for name, three in series.items()}
