@@ -205,45 +205,102 @@ static bool take_output(int fd, char *buf, size_t room, size_t *at)
 	return n > 0 || (n < 0 && errno == EINTR);
 }
 
-/* Until both are at their ends. 0 or -ETIMEDOUT. */
-static int collect(int out, int err, struct output *o, int64_t deadline_ms)
+/* What is written to a child's standard input, whose end is not told by itself. */
+struct feed {
+	int to, from;
+	size_t at, len;
+	bool all; /* nothing is left */
+	char buf[65536];
+};
+
+static void feed_more(struct feed *f)
 {
-	struct pollfd p[2] = { { .fd = out, .events = POLLIN }, { .fd = err, .events = POLLIN } };
+	if (f->at == f->len) {
+		ssize_t n = read(f->from, f->buf, sizeof(f->buf));
+
+		f->all = n <= 0;
+		f->at = 0;
+		f->len = n > 0 ? (size_t)n : 0;
+	}
+	ssize_t n = write(f->to, f->buf + f->at, f->len - f->at);
+	f->at += n > 0 ? (size_t)n : 0;
+	/* A child that reads no more has its reasons, and says them. */
+	f->all |= n < 0 && errno != EAGAIN && errno != EINTR;
+}
+
+static void feed_end(struct feed *f)
+{
+	fd_close(f->to);
+	f->to = -1;
+}
+
+/* Until both are at their ends; F may be NULL. 0 or -ETIMEDOUT. */
+static int collect(int out, int err, struct feed *f, struct output *o, int64_t deadline_ms)
+{
+	struct pollfd p[3] = { { .fd = out, .events = POLLIN }, { .fd = err, .events = POLLIN }, { .fd = -1, .events = POLLOUT } };
 	size_t at[2] = { 0, 0 };
 
 	while (p[0].fd >= 0 || p[1].fd >= 0) {
 		if (is_over(deadline_ms))
 			return -ETIMEDOUT;
-		if (poll(p, 2, TICK_MS) > 0) {
+		p[2].fd = f && !f->all ? f->to : -1;
+		if (poll(p, 3, TICK_MS) > 0) {
 			if (p[0].revents && !take_output(out, o->out, sizeof(o->out), &at[0]))
 				p[0].fd = -1;
 			if (p[1].revents && !take_output(err, o->err, sizeof(o->err), &at[1]))
 				p[1].fd = -1;
+			if (p[2].fd >= 0 && p[2].revents)
+				feed_more(f);
 		}
+		if (f && f->all && f->to >= 0 && strstr(o->out, CHILD_WANTS_END))
+			feed_end(f);
 		progress_tick();
 	}
 	return 0;
 }
 
-int child_command(char *const argv[], int input, struct output *o, int64_t deadline_ms)
+static int run(char *const argv[], int input, struct feed *f, struct output *o, int64_t deadline_ms)
 {
 	int out[2], err[2] = { -1, -1 };
-	CLEANUP_FD int none = input < 0 ? open("/dev/null", O_RDONLY | O_CLOEXEC) : -1;
 	pid_t pid = 0;
 
 	memset(o, 0, sizeof(*o));
 	int rc = pipe_for(out, 1);
 	rc = rc ? rc : pipe_for(err, 1);
-	rc = rc ? rc : child_start(argv, input < 0 ? none : input, out[1], err[1], &pid);
+	rc = rc ? rc : child_start(argv, input, out[1], err[1], &pid);
 	fd_close(out[1]);
 	fd_close(err[1]);
 	if (!rc) {
-		rc = collect(out[0], err[0], o, deadline_ms);
+		rc = collect(out[0], err[0], f, o, deadline_ms);
 		int status = child_stop(pid, rc ? 0 : 1000);
 		rc = rc ? rc : status;
 	}
 	fd_close(out[0]);
 	fd_close(err[0]);
+	return rc;
+}
+
+int child_command(char *const argv[], int input, struct output *o, int64_t deadline_ms)
+{
+	CLEANUP_FD int none = input < 0 ? open("/dev/null", O_RDONLY | O_CLOEXEC) : -1;
+
+	return run(argv, input < 0 ? none : input, NULL, o, deadline_ms);
+}
+
+int child_upload(char *const argv[], int input, struct output *o, int64_t deadline_ms)
+{
+	CLEANUP_FREE struct feed *f = xcalloc(1, sizeof(*f));
+	int ends[2];
+	int rc = pipe_for(ends, 0);
+
+	if (rc)
+		return rc;
+	CLEANUP_FD int theirs = ends[0];
+	f->to = ends[1];
+	f->from = input;
+	fcntl(f->to, F_SETFL, O_NONBLOCK);
+	rc = run(argv, theirs, f, o, deadline_ms);
+	feed_end(f);
 	return rc;
 }
 

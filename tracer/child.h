@@ -58,6 +58,13 @@ struct output { char out[65536], err[8192]; };
  */
 int child_command(char *const argv[], int input, struct output *o, int64_t deadline_ms);
 
+/*
+ * As child_command, with all of INPUT, whose end is told only once the child has printed CHILD_WANTS_END: where it tells an end early,
+ * kubectl loses what is still on its way, and says nothing.
+ */
+int child_upload(char *const argv[], int input, struct output *o, int64_t deadline_ms);
+#define CHILD_WANTS_END "RFS-wants-end"
+
 /* Milliseconds of a clock that only goes on. */
 int64_t child_now_ms(void);
 

@@ -16,6 +16,7 @@
 #include "util.h"
 
 #define HASH_LEN 16
+#define BROUGHT "RFS-brought"
 #define UPLOAD_MS 120000
 
 /* Machines that an agent may be there for, by what uname -m calls them. */
@@ -53,8 +54,15 @@ static const char script[] =
 	"echo RFS-%s bad; fi\n"
 	"rm -f \"$f\"";
 
-/* The file is there: whoever finds none comes too late, and is to leave none. */
-static const char upload_script[] = "[ -f \"%s\" ] && cat >\"%s\"";
+/*
+ * The file is there: whoever finds none comes too late, and is to leave none. The length is told, so that no end has to be. Something is said
+ * last: the shell would become a last command whose output is a file, and where nobody has a container's output open any more containerd (1.6)
+ * ends its input, too.
+ */
+static const char upload_script[] =
+	"f=\"%s\"; [ -f \"$f\" ] || exit 1\n"
+	"if command -v head >/dev/null; then head -c %ld >\"$f\"; else echo " CHILD_WANTS_END "; cat >\"$f\"; fi || exit 1\n"
+	"echo " BROUGHT;
 
 /* Two programs are hashed at each start, which takes 6 ms for a megabyte: the linker has done it already. */
 static void find_program(const char *machine, struct program *p)
@@ -133,16 +141,18 @@ static int upload(const struct reach *r, const struct shell *sh, const struct pr
 
 	if (input < 0)
 		return target_fail(-errno, err, err_len, "the agent program \"%s\" cannot be read: %s", p->path, strerror(errno));
-	if (asprintf(&text, upload_script, to, to) < 0)
+	if (asprintf(&text, upload_script, to, (long)p->size) < 0)
 		die("out of memory");
 	add_shell(&w, sh, text);
 	progress_begin("uploading the agent, %ld KiB, to %s", (long)(p->size >> 10), sh->target);
-	int rc = child_command(w.v, input, o, reach_deadline(r, UPLOAD_MS));
+	int rc = child_upload(w.v, input, o, reach_deadline(r, UPLOAD_MS));
 	progress_end();
 	if (rc == -ETIMEDOUT)
 		return target_fail(rc, err, err_len, "the agent could not be uploaded in time; see --connect-timeout");
 	if (rc)
 		return reach_explain(rc < 0 ? rc : -EIO, sh->who, o->err, err, err_len);
+	if (!strstr(o->out, BROUGHT))
+		return target_fail(-EIO, err, err_len, "%s ended before the agent was uploaded, and did not say why", sh->who);
 	return 0;
 }
 
