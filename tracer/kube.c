@@ -119,15 +119,17 @@ static struct kube *kube_of(const struct reach *r, const struct target *t)
 	static struct kube *known;
 	struct kube *k = known;
 
-	while (k && (k->reach != r || strcmp(k->target.resource, t->resource) || strcmp(k->target.name, t->name) ||
+	while (k && (strcmp(k->target.resource, t->resource) || strcmp(k->target.name, t->name) ||
 		     strcmp(k->target.container, t->container)))
 		k = k->next;
-	if (k)
-		return k;
-	k = xcalloc(1, sizeof(*k));
-	*k = (struct kube){ .next = known, .reach = r, .target = *t };
-	memcpy(k->container, t->container, sizeof(k->container));
-	known = k;
+	if (!k) {
+		k = xcalloc(1, sizeof(*k));
+		*k = (struct kube){ .next = known, .target = *t };
+		memcpy(k->container, t->container, sizeof(k->container));
+		known = k;
+	}
+	/* The caller's, for as long as this start takes; what it says of the way there is the same in all of a run. */
+	k->reach = r;
 	return k;
 }
 

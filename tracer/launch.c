@@ -180,11 +180,12 @@ static int start_target(const char *at, const char *sub, const char *target, enu
 	}
 	int rc = reach(&r, target, &stream);
 	rc = rc ? rc : greet(m, &stream, target, mode);
-	if (rc)
-		return rc;
 	m->defaults = defaults;
-	if (rules_given(m->writable ? RULE_READ_ONLY : RULE_READ_WRITE))
+	if (!rc && rules_given(m->writable ? RULE_READ_ONLY : RULE_READ_WRITE))
 		rc = start_twin(m, target);
+	/* Before its directory goes, of which it would complain. */
+	if (rc && upper.overlay && !upper.result)
+		child_drop(&upper.stream);
 	return rc || mode != MODE_OVERLAY ? rc : end_overlay(&upper);
 }
 
