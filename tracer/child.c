@@ -205,6 +205,11 @@ static bool take_output(int fd, char *buf, size_t room, size_t *at)
 	return n > 0 || (n < 0 && errno == EINTR);
 }
 
+bool child_printed(const struct output *o, const char *word)
+{
+	return memmem(o->out, o->out_len, word, strlen(word));
+}
+
 /* What is written to a child's standard input, whose end is not told by itself. */
 struct feed {
 	int to, from;
@@ -238,21 +243,21 @@ static void feed_end(struct feed *f)
 static int collect(int out, int err, struct feed *f, struct output *o, int64_t deadline_ms)
 {
 	struct pollfd p[3] = { { .fd = out, .events = POLLIN }, { .fd = err, .events = POLLIN }, { .fd = -1, .events = POLLOUT } };
-	size_t at[2] = { 0, 0 };
+	size_t err_len = 0;
 
 	while (p[0].fd >= 0 || p[1].fd >= 0) {
 		if (is_over(deadline_ms))
 			return -ETIMEDOUT;
 		p[2].fd = f && !f->all ? f->to : -1;
 		if (poll(p, 3, TICK_MS) > 0) {
-			if (p[0].revents && !take_output(out, o->out, sizeof(o->out), &at[0]))
+			if (p[0].revents && !take_output(out, o->out, sizeof(o->out), &o->out_len))
 				p[0].fd = -1;
-			if (p[1].revents && !take_output(err, o->err, sizeof(o->err), &at[1]))
+			if (p[1].revents && !take_output(err, o->err, sizeof(o->err), &err_len))
 				p[1].fd = -1;
 			if (p[2].fd >= 0 && p[2].revents)
 				feed_more(f);
 		}
-		if (f && f->all && f->to >= 0 && strstr(o->out, CHILD_WANTS_END))
+		if (f && f->all && f->to >= 0 && child_printed(o, CHILD_WANTS_END))
 			feed_end(f);
 		progress_tick();
 	}

@@ -4,6 +4,7 @@
 
 #include <signal.h>
 #include <stdbool.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -50,7 +51,10 @@ int child_fate(pid_t pid, int timeout_ms, char *text, size_t len);
 int child_stop(pid_t pid, int grace_ms);
 
 /* What a child printed, NUL-terminated and cut to what there is room for. */
-struct output { char out[65536], err[8192]; };
+struct output {
+	char out[65536], err[8192];
+	size_t out_len;
+};
 
 /*
  * Runs ARGV to its end, with INPUT (-1: nothing) as standard input. Its exit status, -ETIMEDOUT when it had to be killed at
@@ -64,6 +68,9 @@ int child_command(char *const argv[], int input, struct output *o, int64_t deadl
  */
 int child_upload(char *const argv[], int input, struct output *o, int64_t deadline_ms);
 #define CHILD_WANTS_END "RFS-wants-end"
+
+/* Whether WORD is in what was printed on standard output, among whatever else, also zero bytes. */
+bool child_printed(const struct output *o, const char *word);
 
 /* Milliseconds of a clock that only goes on. */
 int64_t child_now_ms(void);

@@ -151,7 +151,7 @@ static int upload(const struct reach *r, const struct shell *sh, const struct pr
 		return target_fail(rc, err, err_len, "the agent could not be uploaded in time; see --connect-timeout");
 	if (rc)
 		return reach_explain(rc < 0 ? rc : -EIO, sh->who, o->err, err, err_len);
-	if (!strstr(o->out, BROUGHT))
+	if (!child_printed(o, BROUGHT))
 		return target_fail(-EIO, err, err_len, "%s ended before the agent was uploaded, and did not say why", sh->who);
 	return 0;
 }
