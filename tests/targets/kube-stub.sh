@@ -227,6 +227,9 @@ terminal() {
 # In the middle of a run: the program is killed, and it is said why.
 cut_off() {
 	local k got
+	# Before what follows: the stub ends a cut stream by killing docker's client, after which docker may keep the input open.
+	until_true 10 sh -c "! docker exec '$(id_of own app)' busybox ps | grep -q 'rf[s]-\|remotefs-agen[t].*--stdio'" && pass "no agent serves any more" ||
+		fail "no agent serves any more" "$(docker exec "$(id_of own app)" busybox ps)"
 	for k in $NEW $OLD; do
 		K=$k
 		rm -f "$work/now"
@@ -242,8 +245,6 @@ cut_off() {
 		at_most "${k##*/}: said in few lines" 4 "$(echo "$got" | wc -l)"
 	done
 	K=$NEW
-	until_true 10 sh -c "! docker exec '$(id_of own app)' busybox ps | grep -q 'rf[s]-\|remotefs-agen[t].*--stdio'" && pass "no agent serves any more" ||
-		fail "no agent serves any more" "$(docker exec "$(id_of own app)" busybox ps)"
 }
 
 up
