@@ -123,7 +123,8 @@ interrupted() {
 	for n in $(seq 40); do
 		setsid "$RT" overlay apply --yes "$D" </dev/null >"$work/out" 2>&1 &
 		pid=$!
-		sleep "0.0$((20 + RANDOM % 70))"
+		# Sooner than any apply ends at first, and in the end later.
+		sleep "$(printf '0.%03d' $((3 + 3 * n + RANDOM % 10)))"
 		kill -KILL "$pid" 2>/dev/null && times=$((times + 1))
 		wait "$pid" 2>/dev/null
 		[ -e "$D/upper" ] || break
