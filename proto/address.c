@@ -17,11 +17,6 @@ static const char *address_rest(const char *text, const char *prefix)
 	return strncmp(text, prefix, len) ? NULL : text + len;
 }
 
-bool address_is(const char *text)
-{
-	return address_rest(text, UNIX_PREFIX) || address_rest(text, TCP_PREFIX);
-}
-
 static int address_fail(char *err, size_t err_len, const char *text, const char *what)
 {
 	snprintf(err, err_len, "the address \"%s\" %s", text, what);

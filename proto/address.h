@@ -15,9 +15,6 @@ struct address {
 	uint16_t port;  /* 0: whichever is free */
 };
 
-/* Whether TEXT begins as an address does. */
-bool address_is(const char *text);
-
 /* Takes TEXT apart. 0, or -EINVAL with one clause in ERR (ERR_LEN bytes). */
 int address_parse(const char *text, struct address *a, char *err, size_t err_len);
 

@@ -86,6 +86,18 @@ static void add_defaults(const char *program)
 	rules_add_defaults(program && realpath(program, real) ? real : NULL, getcwd(cwd, sizeof(cwd)));
 }
 
+/* What stays local; PROGRAM is that which is run, NULL if it is not here. */
+static void set_rules(const struct options *o, const char *program, const struct elf_info *info)
+{
+	config_add_rules(&o->config);
+	if (options_cover_root(o))
+		needed_keep_system();
+	if (options_cover_root(o) && program)
+		needed_keep_program(program, info);
+	if (o->target)
+		add_defaults(program);
+}
+
 /* How long an agent may take to finish what it was told last, in ms. */
 #define GOODBYE_MS 10000
 
@@ -261,13 +273,7 @@ int main(int argc, char **argv)
 	rc = drain_start();
 	if (rc < 0)
 		die("cannot watch placeholders: %s (raise fs.inotify.max_user_instances)", strerror(-rc));
-	config_add_rules(&o.config);
-	if (options_cover_root(&o))
-		needed_keep_system();
-	if (options_cover_root(&o) && here)
-		needed_keep_program(path, &info);
-	if (o.target)
-		add_defaults(here ? path : NULL);
+	set_rules(&o, here ? path : NULL, &info);
 	rc = launch_begin(&o);
 	/* While the agents start: it takes longer than they do. */
 	rc = rc ? rc : filter_build(&filter);

@@ -269,7 +269,7 @@ static int start_dialed(const struct reach *r, const char *address, struct targe
 	return fd < 0 ? fd : 0;
 }
 
-int ssh_start(const struct reach *r, const struct target *t, struct target_stream *s, char *err, size_t err_len)
+static int ssh_start(const struct reach *r, const struct target *t, struct target_stream *s, char *err, size_t err_len)
 {
 	struct shell sh = { .quoted = true, .who = "ssh", .target = t->name };
 	char args[128];

@@ -85,7 +85,6 @@ void reach_at_end(const struct words *command);
 
 /* As reach_start, for targets of one kind. */
 int engine_start(const struct reach *r, const struct target *t, struct target_stream *s, char *err, size_t err_len);
-int ssh_start(const struct reach *r, const struct target *t, struct target_stream *s, char *err, size_t err_len);
 int kube_start(const struct reach *r, const struct target *t, struct target_stream *s, char *err, size_t err_len);
 
 #endif
