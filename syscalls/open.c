@@ -26,11 +26,15 @@
 #include "remote.h"
 #include "rules.h"
 #include "sync.h"
+#include "task.h"
 #include "util.h"
 #include "watch.h"
 
 /* <fcntl.h>'s __O_TMPFILE: O_TMPFILE has O_DIRECTORY in it. */
 #define O_UNNAMED (O_TMPFILE & ~O_DIRECTORY)
+
+/* Flags by which open itself changes something. */
+#define CHANGING (O_CREAT | O_TRUNC | O_UNNAMED)
 
 static int ask_open(struct call *c, struct place *p, int flags, unsigned mode, uint64_t resolve, uint64_t handle,
 		    struct link_reply *rep)
@@ -155,17 +159,46 @@ static bool wants_native(const struct ofd *o)
 	       o->coherent & rfs_Coherent_HANDLE && o->node->attr.size <= NATIVE_MAX && !watch_sees_use(o->mount);
 }
 
-static long install(struct call *c, struct ofd *o, int src)
+static int reserve_number(const struct call *c)
 {
-	int number = -1;
+	static bool told;
+	int number = ofd_reserve_number(NULL);
 
+	if (number < 0 && !told)
+		log_error("process %d: no descriptor left for remote files (%d to %d are in use): raise the hard limit (ulimit -Hn)",
+			  (int)c->tid, FD_BASE, FD_TOP - 1);
+	told |= number < 0;
+	return number;
+}
+
+/*
+ * The kernel looks for a free number before it looks at the path, so an open without one makes and cuts
+ * nothing. The number found (-1 where the kernel picks it), or -EMFILE.
+ */
+static int find_number(const struct call *c, int flags, int *number)
+{
+	*number = -1;
+	if (!(flags & CHANGING))
+		return 0;
+	if (task_fds_full(c->tid))
+		return -EMFILE;
+	if (fd_all_trapped())
+		return 0;
+	*number = reserve_number(c);
+	return *number < 0 ? *number : 0;
+}
+
+/* Takes over NUMBER, one that find_number has found. */
+static long install(struct call *c, struct ofd *o, int src, int number)
+{
 	if (o->io == OFD_EMULATED && !fd_all_trapped()) {
-		number = ofd_reserve_number(o);
-		if (number < 0) {
-			log_error("process %d: no descriptor left for remote files (%d to %d are in use): raise the hard limit (ulimit -Hn)",
-				  (int)c->tid, FD_BASE, FD_TOP - 1);
+		number = number < 0 ? reserve_number(c) : number;
+		if (number < 0)
 			return number;
-		}
+		ofd_set_number(number, o);
+	} else if (number >= 0) {
+		ofd_release_number(number);
+		number = -1;
 	}
 	int fd = call_install_fd(c, src, number, o->flags & O_CLOEXEC);
 	if (fd < 0 && number >= 0)
@@ -241,11 +274,19 @@ static int open_place(struct call *c, struct place *p, int flags, unsigned mode,
 long remote_open(struct call *c, struct place *p, int flags, unsigned mode, uint64_t resolve)
 {
 	struct ofd *o;
-	int src = open_place(c, p, flags, mode, resolve, &o);
+	int number;
 
-	if (src < 0)
+	call_remote(c, p->mount);
+	int rc = find_number(c, flags, &number);
+	if (rc < 0)
+		return rc;
+	int src = open_place(c, p, flags, mode, resolve, &o);
+	if (src < 0) {
+		if (number >= 0)
+			ofd_release_number(number);
 		return src;
-	long fd = install(c, o, src);
+	}
+	long fd = install(c, o, src, number);
 	/* If that failed, this was the last description, and the watch thread drops the ofd. */
 	close(src);
 	return fd;
@@ -258,6 +299,8 @@ int remote_open_own(struct call *c, struct place *p, int flags, struct ofd **out
 
 static long open_behalf(struct call *c, const struct place *p, int flags, unsigned mode)
 {
+	if (flags & CHANGING && task_fds_full(c->tid))
+		return -EMFILE;
 	/* ADDFD cannot pass an O_PATH description on; one that reads does all that this one would. */
 	flags &= ~O_PATH;
 	CLEANUP_FD int fd = open(p->local, flags | O_CLOEXEC | O_NONBLOCK, mode);

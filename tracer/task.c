@@ -1,11 +1,13 @@
 #include "task.h"
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <linux/kcmp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -146,6 +148,33 @@ void task_each_fd(pid_t tid, task_fd_visitor *visit, void *arg)
 	}
 	if (dir)
 		closedir(dir);
+}
+
+struct fds { int limit, open; };
+
+static void count_below(pid_t tid, int fd, const char *link, void *arg)
+{
+	struct fds *f = arg;
+
+	(void)tid;
+	(void)link;
+	f->open += fd < f->limit;
+}
+
+bool task_fds_full(pid_t tid)
+{
+	struct rlimit r;
+	char last[64];
+
+	if (prlimit(tid, RLIMIT_NOFILE, NULL, &r) < 0 || r.rlim_cur > INT_MAX)
+		return false;
+	/* Numbers are given from below: the last one tells nearly always. */
+	snprintf(last, sizeof(last), "/proc/%d/fd/%d", (int)tid, (int)r.rlim_cur - 1);
+	if (r.rlim_cur && faccessat(AT_FDCWD, last, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
+		return false;
+	struct fds f = { .limit = (int)r.rlim_cur };
+	task_each_fd(tid, count_below, &f);
+	return f.open >= f.limit;
 }
 
 static void kill_task(const struct task *t, void *arg)

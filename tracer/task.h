@@ -70,6 +70,9 @@ void task_each(void (*visit)(const struct task *t, void *arg), void *arg);
 typedef void task_fd_visitor(pid_t tid, int fd, const char *link, void *arg);
 void task_each_fd(pid_t tid, task_fd_visitor *visit, void *arg);
 
+/* Whether task TID has no number left below its RLIMIT_NOFILE, so that the kernel would say EMFILE. */
+bool task_fds_full(pid_t tid);
+
 /* Whether A and B have one table of descriptors, as threads have. */
 bool task_share_fds(pid_t a, pid_t b);
 

@@ -45,6 +45,15 @@ numbering() {
 	esac
 }
 
+# What is left at the target. With its last descriptor --open makes a file, which it forgets when the next open is EMFILE,
+# natively too (stress-ng 0.15).
+left() {
+	case $one in
+	open) find "$work/target" -mindepth 1 ! -name 'stress-open-*' ;;
+	*) find "$work/target" -mindepth 1 ;;
+	esac
+}
+
 for one in $STRESSORS; do
 	run() {
 		local seconds=$1
@@ -65,7 +74,7 @@ for one in $STRESSORS; do
 		fail "stress-ng --$one --verify: $native natively, $remote on a mount" "$(said "$work/native.log")" "--" "$(said "$work/remote.log")"
 	fi
 	[ -z "$(ls -A "$M")" ] || fail "stress-ng --$one left something in the local directory" "$(ls -A "$M")"
-	[ "$(find "$work/native" -mindepth 1 | wc -l)" != 0 ] || [ -z "$(ls -A "$work/target")" ] ||
-		fail "stress-ng --$one cleans up natively" "$(find "$work/target" | head)"
+	[ "$(find "$work/native" -mindepth 1 | wc -l)" != 0 ] || [ -z "$(left)" ] ||
+		fail "stress-ng --$one cleans up natively" "$(left | head)"
 done
 finish
