@@ -281,6 +281,17 @@ int call_get_fd(struct call *c, int fd)
 	return c->stop && (rc == -ENOSYS || rc == -EPERM) ? pass_from_task(c, fd) : rc;
 }
 
+/* What the agent says of a request: 0 or a negative errno, without a payload then. */
+static int take_reply(const struct mount *m, struct link_reply *rep)
+{
+	overlay_translate(m, rep);
+	/* EHWPOISON is the last errno; what is beyond could be taken for a restart code by the kernel. */
+	int rc = rep->msg.error > EHWPOISON ? -EPROTO : -(int)rep->msg.error;
+	if (rc)
+		link_reply_free(rep);
+	return rc;
+}
+
 int call_rpc(struct call *c, const struct mount *m, const rfs_Request *req, const void *payload,
 	     size_t payload_len, struct link_reply *rep)
 {
@@ -301,14 +312,39 @@ int call_rpc(struct call *c, const struct mount *m, const rfs_Request *req, cons
 		c->bytes_in += rep->payload_len;
 		call_remote(c, m);
 	}
-	if (rc < 0)
-		return rc;
-	overlay_translate(m, rep);
-	/* EHWPOISON is the last errno; what is beyond could be taken for a restart code by the kernel. */
-	rc = rep->msg.error > EHWPOISON ? -EPROTO : -(int)rep->msg.error;
-	if (rc) {
-		free(rep->payload);
-		rep->payload = NULL;
+	return rc < 0 ? rc : take_reply(m, rep);
+}
+
+struct started { const struct mount *mount; call_then *then; void *arg; };
+
+static void started_done(struct link_reply *rep, int rc, void *arg)
+{
+	struct started *s = arg;
+
+	state_lock();
+	s->then(rep, rc < 0 ? rc : take_reply(s->mount, rep), s->arg);
+	state_unlock();
+	free(s);
+}
+
+int call_start(struct call *c, const struct mount *m, const rfs_Request *req, const void *payload, size_t payload_len,
+	       call_then *then, void *arg)
+{
+	if (m->closing)
+		return -EIO;
+	struct started *s = xcalloc(1, sizeof(*s));
+
+	*s = (struct started){ .mount = m, .then = then, .arg = arg };
+	if (payload_len) {
+		state_unlock();
+		notify_promote();
 	}
+	int rc = link_start(m->link, req, payload, payload_len, started_done, s);
+	if (payload_len)
+		state_lock();
+	if (rc)
+		free(s);
+	else if (c)
+		c->bytes_out += payload_len;
 	return rc;
 }

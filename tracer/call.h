@@ -159,4 +159,18 @@ int call_get_fd(struct call *c, int fd);
 int call_rpc(struct call *c, const struct mount *m, const rfs_Request *req, const void *payload,
 	     size_t payload_len, struct link_reply *rep);
 
+/*
+ * A request of call_start is done: RC is what call_rpc would have returned, REP as there; what is left in it is freed
+ * afterwards. Called with the state lock, in stream order with pushes. Must not wait for anything.
+ */
+typedef void call_then(struct link_reply *rep, int rc, void *arg);
+
+/*
+ * As call_rpc, but does not wait for the reply: THEN gets it, with ARG. 0 or a negative errno (-EIO, -ENOBUFS); then THEN is not
+ * called. With a payload the state lock is released until the stream has taken that. C may be NULL.
+ */
+int call_start(struct call *c, const struct mount *m, const rfs_Request *req, const void *payload, size_t payload_len,
+	       call_then *then, void *arg);
+
+
 #endif

@@ -60,6 +60,23 @@ int link_call(struct link *l, const rfs_Request *req, const void *payload, size_
 	      struct link_reply *rep);
 
 /*
+ * A request of link_start is done: RC is link_call's result, REP as there, and what is left in it is freed afterwards.
+ * Called in stream order with pushes and other replies, on whichever thread reads. Must not call link_call, nor link_start
+ * with a payload.
+ */
+typedef void link_done(struct link_reply *rep, int rc, void *arg);
+
+/*
+ * As link_call, but does not wait for the reply: THEN is called with it and ARG. In order with this thread's calls. 0, or a
+ * negative errno as link_send; then THEN is not called. With a payload it waits until the stream has taken that, so no lock may
+ * be held that a callback of the link's wants. Counts no round trip: see link_count_wait.
+ */
+int link_start(struct link *l, const rfs_Request *req, const void *payload, size_t payload_len, link_done *then, void *arg);
+
+/* A program's call has to wait for what link_start asked for: that is its round trip. */
+void link_count_wait(struct link *l);
+
+/*
  * Sends REQ, in order with this thread's calls, and never waits, whatever locks are held; the agent sends no
  * reply. 0 or a negative errno as link_call; -ENOBUFS when the agent has taken nothing for megabytes.
  */

@@ -324,6 +324,74 @@ static void test_mixed(void **state)
 	close_good(l);
 }
 
+/* ---- requests that nobody waits for ---- */
+
+struct done { atomic_uint count, failed; uint64_t next; };
+
+static void on_done(struct link_reply *rep, int rc, void *arg)
+{
+	struct done *d = arg;
+	if (rc)
+		atomic_fetch_add(&d->failed, 1);
+	else
+		assert_int_equal(rep->msg.op.write.offset, ++d->next);
+	atomic_fetch_add(&d->count, 1);
+}
+
+static void start(struct link *l, struct done *d, uint64_t number, size_t len)
+{
+	static uint8_t payload[4096];
+	rfs_Request req = {.which_op = rfs_Request_write_tag, .op.write.offset = number};
+	assert_int_equal(link_start(l, &req, payload, len, on_done, d), 0);
+}
+
+/* In order with each other and with a call that waits; only that is a round trip. */
+static void test_started(void **state)
+{
+	struct link *l = open_good(script_echo);
+	struct done d = {0};
+	for (uint64_t i = 1; i <= CALLS; i++)
+		start(l, &d, i, i % 3 ? 0 : i % 4096);
+	assert_int_equal(ask(l, 7), 7);
+	assert_int_equal(d.count, CALLS);
+	assert_int_equal(d.failed, 0);
+	assert_int_equal(link_totals(l).round_trips, 1);
+	assert_int_equal(link_totals(l).requests, CALLS + 1);
+	for (uint64_t i = 1; i <= CALLS; i++)
+		start(l, &d, CALLS + i, 0);
+	for (int i = 0; i < OPEN_MS && d.count < 2 * CALLS; i++)
+		sleep_ms(1);
+	assert_int_equal(d.count, 2 * CALLS);
+	assert_int_equal(d.failed, 0);
+	close_good(l);
+}
+
+static void script_two_of_five(struct peer *p)
+{
+	peer_hello(p);
+	for (int i = 0; i < 5; i++)
+		assert_true(peer_get(p));
+	peer_answer(p, p->header.id - 4, 1, NULL, 0);
+	peer_answer(p, p->header.id - 3, 2, NULL, 0);
+}
+
+static void test_started_and_lost(void **state)
+{
+	struct link *l = open_good(script_two_of_five);
+	struct done d = {0};
+	for (uint64_t i = 1; i <= 5; i++)
+		start(l, &d, i, i == 3 ? 10 : 0);
+	for (int i = 0; i < OPEN_MS && d.count < 5; i++)
+		sleep_ms(1);
+	assert_int_equal(d.count, 5);
+	assert_int_equal(d.failed, 3);
+	rfs_Request req = {.which_op = rfs_Request_write_tag};
+	assert_int_equal(link_start(l, &req, NULL, 0, on_done, &d), -EIO);
+	pthread_join(peer->thread, NULL);
+	lost_because(l, "closed the connection");
+	assert_int_equal(d.count, 5);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -337,6 +405,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_one_way, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_one_way_alone, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_mixed, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_started, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_started_and_lost, setup, teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,156 @@
+/* Opening and closing a link. */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "child.h"
+#include "link_int.h"
+
+#define EXIT_GRACE_MS 500
+
+/* The program's signals are not for the poller, whatever the caller's mask is. */
+static int poller_start(struct link *l)
+{
+	struct epoll_event in = {.events = EPOLLIN | EPOLLONESHOT}, kick = {.events = EPOLLIN | EPOLLET};
+	l->epoll = epoll_create1(EPOLL_CLOEXEC);
+	if (l->epoll < 0 || epoll_ctl(l->epoll, EPOLL_CTL_ADD, l->stream.kick, &kick) < 0 ||
+	    epoll_ctl(l->epoll, EPOLL_CTL_ADD, l->stream.in, &in) < 0)
+		return -errno;
+	int err = sender_watch(&l->sender, l->epoll);
+	if (err)
+		return err;
+	sigset_t all, old;
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	err = pthread_create(&l->poller, NULL, link_poll, l);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	return -err;
+}
+
+static struct link *link_alloc(const char *tag, const struct link_callbacks *callbacks)
+{
+	struct link *l = calloc(1, sizeof(*l));
+	if (!l)
+		return NULL;
+	l->epoll = -1;
+	sender_init(&l->sender, &l->stream);
+	l->last_id = 1; /* the greeting was the first one */
+	snprintf(l->tag, sizeof(l->tag), "%s", tag);
+	if (callbacks)
+		l->callbacks = *callbacks;
+	pthread_condattr_t monotonic;
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	pthread_cond_init(&l->changed, &monotonic);
+	pthread_condattr_destroy(&monotonic);
+	pthread_mutex_init(&l->lock, NULL);
+	TAILQ_INIT(&l->pending);
+	return l;
+}
+
+static void link_free(struct link *l, int grace_ms)
+{
+	sender_destroy(&l->sender);
+	stream_close(&l->stream);
+	if (l->epoll >= 0)
+		close(l->epoll);
+	child_stop(l->stream.agent, grace_ms);
+	pthread_cond_destroy(&l->changed);
+	pthread_mutex_destroy(&l->lock);
+	free(l);
+}
+
+struct link *link_open(int in, int out, pid_t agent_pid, const char *tag, const struct link_greeting *greeting, int timeout_ms,
+		       const struct link_callbacks *callbacks, char *err, size_t err_len)
+{
+	struct link *l = link_alloc(tag, callbacks);
+	if (!l) {
+		snprintf(err, err_len, "out of memory");
+		stream_close(&(struct stream){.in = in, .out = out, .kick = -1});
+		child_stop(agent_pid, 0);
+		return NULL;
+	}
+	int rc = stream_init(&l->stream, in, out, agent_pid);
+	const char *why = strerror(-rc);
+	if (!rc) {
+		rc = stream_greet(&l->stream, greeting, timeout_ms, &l->max_payload);
+		why = l->stream.why;
+	}
+	if (!rc) {
+		rc = poller_start(l);
+		why = strerror(-rc);
+	}
+	if (!rc)
+		return l;
+	snprintf(err, err_len, "%s", why);
+	link_free(l, 0);
+	return NULL;
+}
+
+static int link_give_up(struct link *l, const char *why)
+{
+	pthread_mutex_lock(&l->lock);
+	snprintf(l->verdict, sizeof(l->verdict), "%s", why);
+	pthread_mutex_unlock(&l->lock);
+	stream_stop(&l->stream);
+	return -EIO;
+}
+
+/* Waits for C; when it is late, ends the stream with WHY and waits for the reader to see that. */
+static void goodbye_wait(struct link *l, struct link_pending *c, int64_t deadline_ms, const char *why)
+{
+	struct timespec until = {.tv_sec = deadline_ms / 1000, .tv_nsec = deadline_ms % 1000 * 1000000};
+	int rc = 0;
+	pthread_mutex_lock(&l->lock);
+	while (!c->done && rc == 0)
+		rc = pthread_cond_timedwait(&l->changed, &l->lock, &until);
+	pthread_mutex_unlock(&l->lock);
+	if (rc)
+		link_give_up(l, why);
+	pthread_mutex_lock(&l->lock);
+	while (!c->done)
+		pthread_cond_wait(&l->changed, &l->lock);
+	pthread_mutex_unlock(&l->lock);
+}
+
+static int link_say_goodbye(struct link *l, int timeout_ms)
+{
+	struct stream_request o;
+	struct link_reply rep = {0};
+	struct link_pending c = {.rep = &rep};
+	rfs_Request req = {.which_op = rfs_Request_goodbye_tag};
+	char why[sizeof(l->verdict)];
+	int64_t deadline = stream_now_ms() + timeout_ms;
+	snprintf(why, sizeof(why), "the agent did not answer the goodbye within %g s", timeout_ms / 1000.0);
+	stream_encode_request(&o, &req, NULL, 0);
+	if (!sender_begin_until(&l->sender, deadline))
+		return link_give_up(l, why);
+	pthread_mutex_lock(&l->lock);
+	/* Afterwards it is compared with, at most. */
+	/* cppcheck-suppress autoVariables */
+	l->goodbye = &c;
+	pthread_mutex_unlock(&l->lock);
+	int err = link_start_call(l, &c, &o, deadline);
+	sender_end(&l->sender);
+	if (!err) {
+		goodbye_wait(l, &c, deadline, why);
+		err = c.result;
+	}
+	link_reply_free(&rep);
+	return err;
+}
+
+int link_close(struct link *l, int timeout_ms)
+{
+	int err = link_say_goodbye(l, timeout_ms);
+	stream_stop(&l->stream);
+	pthread_join(l->poller, NULL);
+	while (atomic_load(&l->inside))
+		usleep(1000);
+	link_free(l, err ? 0 : EXIT_GRACE_MS);
+	return err;
+}
