@@ -31,7 +31,7 @@ config_objs := tracer/config.o tracer/config_table.o tracer/config_file.o tracer
 
 tracer_objs := tracer/main.o tracer/explain.o tracer/ls.o tracer/list.o tracer/diagnose.o tracer/probe.o tracer/needed.o tracer/command.o tracer/options.o tracer/options_check.o tracer/options_mount.o tracer/options_help.o $(config_objs) tracer/config_rules.o tracer/environment.o \
 	tracer/launch.o tracer/reach.o tracer/dial.o tracer/shell.o tracer/engine.o tracer/kube.o tracer/kube_pod.o tracer/kube_beside.o \
-	tracer/child.o tracer/said.o tracer/die.o tracer/words.o tracer/progress.o tracer/link.o tracer/link_open.o tracer/stream.o \
+	tracer/child.o tracer/said.o tracer/die.o tracer/words.o tracer/progress.o tracer/listing.o tracer/ahead.o tracer/link.o tracer/link_open.o tracer/stream.o \
 	tracer/shadow.o tracer/channel.o tracer/relay.o tracer/relay_connect.o tracer/relay_bind.o tracer/pump.o tracer/locks.o tracer/ranges.o \
 	tracer/spawn.o tracer/filter.o tracer/loop.o tracer/stop.o tracer/stop_work.o tracer/pass.o tracer/regs.o tracer/task.o tracer/worker.o tracer/notify.o \
 	tracer/proclink.o tracer/overlay.o tracer/overlay_walk.o tracer/overlay_copy.o tracer/overlay_switch.o tracer/overlay_list.o \
@@ -45,7 +45,7 @@ syscalls_objs := syscalls/table.o syscalls/remote.o syscalls/open.o syscalls/io.
 	syscalls/aio.o syscalls/aio_ring.o syscalls/flush.o syscalls/clone.o \
 	syscalls/dir.o syscalls/name.o syscalls/apart.o syscalls/fd.o syscalls/rights.o syscalls/widen.o syscalls/map.o syscalls/copy.o syscalls/lock.o \
 	syscalls/ioctl.o syscalls/fhandle.o syscalls/mount.o \
-	syscalls/limit.o syscalls/aim.o syscalls/meta.o syscalls/link.o syscalls/xattr.o syscalls/cwd.o syscalls/exec.o syscalls/program.o syscalls/scratch.o syscalls/watch.o
+	syscalls/known.o syscalls/limit.o syscalls/aim.o syscalls/meta.o syscalls/link.o syscalls/xattr.o syscalls/cwd.o syscalls/exec.o syscalls/program.o syscalls/scratch.o syscalls/watch.o
 
 tracer_libs := -lyaml -lseccomp -lelf -lpcre2-8 -lprotobuf-nanopb -lmd -pthread
 agent_libs := -lprotobuf-nanopb -lmd -pthread

@@ -78,6 +78,7 @@ static const struct handler handlers[] = {
 	[rfs_Request_handle_to_name_tag] = { "handle_to_name", false, false, op_handle_to_name, NULL },
 	[rfs_Request_ioctl_tag] = { "ioctl", false, true, op_ioctl, NULL },
 	[rfs_Request_environment_tag] = { "environment", false, false, op_environment, NULL },
+	[rfs_Request_fetch_tag] = { "fetch", false, false, op_fetch, NULL },
 	[rfs_Request_ioctl_set_tag] = { "ioctl_set", true, true, op_ioctl_set, op_meta_refuse },
 };
 
@@ -104,6 +105,8 @@ size_t dispatch_cost(const rfs_Request *req)
 		size = req->op.list.size;
 	else if (req->which_op == rfs_Request_open_tag)
 		size = req->op.open.prefetch;
+	else if (req->which_op == rfs_Request_fetch_tag)
+		size = req->op.fetch.size;
 	else if (req->which_op == rfs_Request_getxattr_tag || req->which_op == rfs_Request_listxattr_tag)
 		size = XATTR_SIZE_MAX;
 	else if (req->which_op == rfs_Request_ioctl_tag)

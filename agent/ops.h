@@ -14,6 +14,7 @@ struct place;
 int op_open(struct op *op);
 int op_close(struct op *op);
 int op_release(struct op *op);
+int op_fetch(struct op *op);
 
 /* file.c */
 int op_read(struct op *op);

@@ -2,17 +2,18 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <pb_decode.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "ahead.h"
 #include "cache.h"
 #include "call.h"
 #include "dir.h"
 #include "handlers.h"
 #include "link.h"
+#include "listing.h"
 #include "ofd.h"
 #include "overlay_list.h"
 #include "remote.h"
@@ -110,26 +111,17 @@ static int fetch_list(struct call *c, struct ofd *o)
 	o->list_complete = rep.msg.which_op != rfs_Reply_list_tag || rep.msg.op.list.complete || !rep.payload_len;
 	o->list_known = true;
 	o->list_since = since;
+	o->list_learned = false;
 	return 0;
 }
 
 /* What comes with a name answers the stat that is likely to follow. */
 static void learn(struct ofd *o, const rfs_Entry *e)
 {
-	char name[NAME_MAX + 1], path[PATH_MAX];
+	char path[PATH_MAX];
 
-	if (!e->has_attr || o->path_stale)
-		return;
-	memcpy(name, e->name.bytes, e->name.size);
-	name[e->name.size] = '\0';
-	if (!path_join(o->path, name, path, sizeof(path)))
+	if (e->has_attr && !o->path_stale && !o->list_learned && !listing_path(o->path, e, path))
 		cache_put(o->mount, path, &e->attr, o->list_since);
-}
-
-static bool is_name(const rfs_Entry *e)
-{
-	return e->name.size && e->name.size <= NAME_MAX && !memchr(e->name.bytes, 0, e->name.size) &&
-	       !memchr(e->name.bytes, '/', e->name.size);
 }
 
 /* Fills OUT from the list. How many bytes; 0 at its end; -EINVAL when not even one record fits. */
@@ -137,13 +129,13 @@ static long fill(struct ofd *o, uint8_t *out, size_t size, bool old)
 {
 	size_t done = 0;
 
-	while (o->list_at < o->list_len) {
-		pb_istream_t in = pb_istream_from_buffer(o->list + o->list_at, o->list_len - o->list_at);
-		rfs_Entry e = rfs_Entry_init_zero;
+	for (size_t at = o->list_at;; o->list_at = at) {
+		rfs_Entry e;
+		int rc = listing_next(o->list, o->list_len, &at, &e);
 
-		if (!pb_decode_ex(&in, rfs_Entry_fields, &e, PB_DECODE_DELIMITED) || !is_name(&e)) {
-			o->list_at = o->list_len;
-			return done ? (long)done : -EPROTO;
+		if (rc <= 0) {
+			o->list_at = at;
+			return done ? (long)done : rc;
 		}
 		if (done + sizeof(struct record64) + e.name.size + 9 > size) {
 			size_t exact = ((old ? sizeof(struct record) + 2 : sizeof(struct record64) + 1) + e.name.size + 7) & ~7ul;
@@ -151,11 +143,9 @@ static long fill(struct ofd *o, uint8_t *out, size_t size, bool old)
 				return done ? (long)done : -EINVAL;
 		}
 		done += old ? put_record(out + done, &e) : put_record64(out + done, &e);
-		o->list_at = o->list_len - in.bytes_left;
 		o->list_cookie = e.cookie;
 		learn(o, &e);
 	}
-	return (long)done;
 }
 
 static long list_locked(struct call *c, struct ofd *o, uint8_t *out, size_t size, bool old)
@@ -190,6 +180,8 @@ static long getdents_common(struct call *c, bool old)
 	dir_find_position(c, o, (int)c->arg[0]);
 	int64_t cookie = o->list_cookie;
 	long n = list_locked(c, o, out, size, old);
+	if (!cookie && n > 0 && !o->path_stale)
+		ahead_listed(o->mount, o->path);
 	if (n > 0 && call_write(c, c->arg[1], out, (size_t)n) < 0) {
 		/* Nothing was delivered: the next call starts here again. */
 		go_to(o, cookie);

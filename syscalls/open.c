@@ -10,11 +10,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "ahead.h"
 #include "cache.h"
 #include "call.h"
 #include "flow.h"
 #include "handlers.h"
 #include "image.h"
+#include "known.h"
 #include "link.h"
 #include "locks.h"
 #include "log.h"
@@ -36,16 +38,14 @@
 /* Flags by which open itself changes something. */
 #define CHANGING (O_CREAT | O_TRUNC | O_UNNAMED)
 
-static int ask_open(struct call *c, struct place *p, int flags, unsigned mode, uint64_t resolve, uint64_t handle,
-		    struct link_reply *rep)
+static void fill_open(struct call *c, const struct place *p, int flags, unsigned mode, uint64_t resolve, rfs_Request *req)
 {
-	rfs_Request req = { .which_op = rfs_Request_open_tag };
-	rfs_Open *op = &req.op.open;
-	uint64_t since = cache_now();
+	rfs_Open *op = &req->op.open;
 
+	*req = (rfs_Request){ .which_op = rfs_Request_open_tag };
 	op->has_where = true;
 	place_where(p, &op->where);
-	op->handle = handle;
+	op->handle = link_new_handle(p->mount->link);
 	op->flags = (uint32_t)flags;
 	op->resolve = resolve;
 	op->wait = !(flags & O_NONBLOCK);
@@ -55,7 +55,13 @@ static int ask_open(struct call *c, struct place *p, int flags, unsigned mode, u
 		op->mode = mode;
 		op->umask = call_umask(c);
 	}
-	int rc = call_rpc(c, p->mount, &req, NULL, 0, rep);
+}
+
+static int ask_open(struct call *c, struct place *p, int flags, const rfs_Request *req, struct link_reply *rep)
+{
+	uint64_t since = cache_now();
+	int rc = call_rpc(c, p->mount, req, NULL, 0, rep);
+
 	if (rc == -ENOENT && *p->key && rep->msg.which_op == rfs_Reply_stat_tag &&
 	    rep->msg.op.stat.coherent & rfs_Coherent_NAME)
 		cache_put(p->mount, p->key, NULL, since);
@@ -234,32 +240,49 @@ static bool known_absent(const struct place *p, int flags)
 	return !(flags & O_CREAT) && *p->key && cache_find(p->mount, p->key, &attr) == -ENOENT;
 }
 
-/* Opens P at the agent; *OUT gets its placeholder's reference, the result is a descriptor of that. */
+/* Opens P at the agent as REQ says. *OUT is the ofd, whose one reference is the caller's. 0 or a negative errno. */
+static int open_remotely(struct call *c, struct place *p, int flags, const rfs_Request *req, struct ofd **out)
+{
+	uint64_t since = node_clock(), asked = cache_now();
+	struct link_reply rep;
+	struct ofd *o = NULL;
+
+	if (flags & O_TRUNC)
+		sync_hold();
+	int rc = ask_open(c, p, flags, req, &rep);
+	if (rc >= 0)
+		o = make_ofd(p, flags, req->op.open.handle, &rep.msg.op.open, since);
+	if (flags & O_TRUNC)
+		sync_release();
+	if (rc < 0)
+		return rc;
+	o->list_learned = !(flags & CHANGING) && ofd_flags_read(flags) && known_keep(p, flags, &rep, asked);
+	if (S_ISDIR(o->node->attr.mode) && ofd_flags_read(flags) && !p->mount->is_upper)
+		take_list(o, &rep);
+	else if (S_ISREG(o->node->attr.mode) && ofd_flags_read(flags))
+		take_data(o, &rep);
+	link_reply_free(&rep);
+	*out = o;
+	return 0;
+}
+
+/* Opens P; *OUT gets its placeholder's reference, the result is a descriptor of that. */
 static int open_place(struct call *c, struct place *p, int flags, unsigned mode, uint64_t resolve, struct ofd **out)
 {
-	uint64_t handle = link_new_handle(p->mount->link), since = node_clock();
-	struct link_reply rep;
+	rfs_Request req;
 
 	if (flags & O_UNNAMED)
 		p->key[0] = '\0'; /* the name is the directory's, not the file's */
 	call_remote(c, p->mount);
 	if (known_absent(p, flags))
 		return -ENOENT;
-	struct ofd *o = NULL;
-	if (flags & O_TRUNC)
-		sync_hold();
-	int rc = ask_open(c, p, flags, mode, resolve, handle, &rep);
-	if (rc >= 0)
-		o = make_ofd(p, flags, handle, &rep.msg.op.open, since);
-	if (flags & O_TRUNC)
-		sync_release();
+	fill_open(c, p, flags, mode, resolve, &req);
+	struct ofd *o = known_open(c, p, flags, &req);
+	int rc = o ? 0 : open_remotely(c, p, flags, &req, &o);
 	if (rc < 0)
 		return rc;
-	if (S_ISDIR(o->node->attr.mode) && ofd_flags_read(flags) && !p->mount->is_upper)
-		take_list(o, &rep);
-	else if (S_ISREG(o->node->attr.mode) && ofd_flags_read(flags))
-		take_data(o, &rep);
-	link_reply_free(&rep);
+	if (*p->key && (flags & O_ACCMODE) == O_RDONLY && !(flags & (O_PATH | CHANGING)))
+		ahead_opened(p->mount, p->key, S_ISDIR(o->node->attr.mode));
 	ofd_ref(o);
 	overlay_leave(c); /* the other end of a FIFO may want to change something before it comes */
 	int src = flow_open(c, o);

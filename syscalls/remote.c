@@ -41,7 +41,7 @@ int remote_attr(struct call *c, struct ofd *o, rfs_Attr *attr)
 	uint64_t version = n->version;
 
 	call_remote(c, o->mount);
-	if (n->attr_valid) {
+	if (n->attr_valid || o->lost) {
 		*attr = n->attr;
 		return 0;
 	}

@@ -4,6 +4,7 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/queue.h>
 
 #include "rules.h"
 #include "util.h"
@@ -14,12 +15,22 @@
 
 struct entry {
 	struct entry *next;
+	TAILQ_ENTRY(entry) used;
+	TAILQ_ENTRY(entry) bytes_used; /* while there are bytes */
 	const struct mount *mount;
 	uint32_t hash;
 	bool absent;
+	uint8_t marks;
 	rfs_Attr attr;
+	uint8_t *bytes;
+	size_t len;
 	char path[];
 };
+
+/* The entry that was not asked for the longest is the first; the same of those with bytes. */
+static TAILQ_HEAD(, entry) by_use = TAILQ_HEAD_INITIALIZER(by_use);
+static TAILQ_HEAD(, entry) by_bytes_use = TAILQ_HEAD_INITIALIZER(by_bytes_use);
+static size_t bytes_held, bytes_limit = CACHE_BYTES;
 
 /* The latest changes, so that an answer which was on its way meanwhile is not believed. */
 struct change {
@@ -55,11 +66,24 @@ static struct entry **find_slot(const struct mount *m, const char *path, uint32_
 	return e;
 }
 
+static void drop_bytes(struct entry *e)
+{
+	if (!e->bytes)
+		return;
+	TAILQ_REMOVE(&by_bytes_use, e, bytes_used);
+	bytes_held -= e->len;
+	free(e->bytes);
+	e->bytes = NULL;
+	e->len = 0;
+}
+
 static void drop(struct entry **e)
 {
 	struct entry *dead = *e;
 
 	*e = dead->next;
+	drop_bytes(dead);
+	TAILQ_REMOVE(&by_use, dead, used);
 	if (!dead->absent)
 		by_inode[dead->attr.ino % 4096]--;
 	free(dead);
@@ -126,49 +150,142 @@ static bool changed_since(const struct mount *m, const char *path, const rfs_Att
 	return false;
 }
 
+static struct entry *find(const struct mount *m, const char *path)
+{
+	return *find_slot(m, path, hash_path(path));
+}
+
+static void touch(struct entry *e)
+{
+	if (TAILQ_NEXT(e, used)) {
+		TAILQ_REMOVE(&by_use, e, used);
+		TAILQ_INSERT_TAIL(&by_use, e, used);
+	}
+	if (e->bytes && TAILQ_NEXT(e, bytes_used)) {
+		TAILQ_REMOVE(&by_bytes_use, e, bytes_used);
+		TAILQ_INSERT_TAIL(&by_bytes_use, e, bytes_used);
+	}
+}
+
 int cache_find(const struct mount *m, const char *path, rfs_Attr *attr)
 {
-	struct entry *e = *find_slot(m, path, hash_path(path));
+	struct entry *e = find(m, path);
 
 	if (!e)
 		return 0;
+	touch(e);
 	if (e->absent)
 		return -ENOENT;
 	*attr = e->attr;
 	return 1;
 }
 
+static void drop_oldest(void)
+{
+	struct entry *e = TAILQ_FIRST(&by_use);
+
+	drop(find_slot(e->mount, e->path, e->hash));
+}
+
+static struct entry *add(const struct mount *m, const char *path, uint32_t hash)
+{
+	if (count >= MAX_ENTRIES)
+		drop_oldest();
+	struct entry *e = xcalloc(1, sizeof(*e) + strlen(path) + 1);
+	struct entry **slot = &table[hash % BUCKETS];
+
+	e->absent = true;
+	e->mount = m;
+	e->hash = hash;
+	strcpy(e->path, path);
+	e->next = *slot;
+	*slot = e;
+	TAILQ_INSERT_TAIL(&by_use, e, used);
+	count++;
+	return e;
+}
+
+/* Whether the bytes of what was A are those of what is B. Access times do not count. */
+static bool is_same(const rfs_Attr *a, const rfs_Attr *b)
+{
+	return a->ino == b->ino && a->dev_major == b->dev_major && a->dev_minor == b->dev_minor && a->size == b->size &&
+	       a->mtime_sec == b->mtime_sec && a->mtime_nsec == b->mtime_nsec && a->ctime_sec == b->ctime_sec &&
+	       a->ctime_nsec == b->ctime_nsec;
+}
+
 void cache_put(const struct mount *m, const char *path, const rfs_Attr *attr, uint64_t since)
 {
 	uint32_t hash = hash_path(path);
-	struct entry **slot = find_slot(m, path, hash);
-	struct entry *e = *slot;
+	struct entry *e = *find_slot(m, path, hash);
 
 	if (changed_since(m, path, attr, since))
 		return;
-	if (!e && count >= MAX_ENTRIES) {
-		for (size_t i = 0; i < BUCKETS; i++)
-			while (table[i])
-				drop(&table[i]);
-		slot = &table[hash % BUCKETS];
-	}
-	if (!e) {
-		e = xcalloc(1, sizeof(*e) + strlen(path) + 1);
-		e->absent = true;
-		e->mount = m;
-		e->hash = hash;
-		strcpy(e->path, path);
-		e->next = *slot;
-		*slot = e;
-		count++;
-	}
+	if (!e)
+		e = add(m, path, hash);
+	if (e->absent || !attr || !is_same(&e->attr, attr))
+		drop_bytes(e);
 	if (!e->absent)
 		by_inode[e->attr.ino % 4096]--;
+	bool was_absent = e->absent;
 	e->absent = !attr;
 	if (attr) {
+		/* A listing tells of extended attributes, an open does not; they change with the change time. */
+		bool plain = attr->plain || (!was_absent && e->attr.plain && is_same(&e->attr, attr));
 		e->attr = *attr;
+		e->attr.plain = plain;
 		by_inode[attr->ino % 4096]++;
 	}
+}
+
+void cache_put_bytes(const struct mount *m, const char *path, const rfs_Attr *attr, uint8_t *bytes, size_t len)
+{
+	struct entry *e = find(m, path);
+
+	if (!e || e->absent || !is_same(&e->attr, attr) || len > bytes_limit / 4) {
+		free(bytes);
+		return;
+	}
+	drop_bytes(e);
+	e->bytes = bytes;
+	e->len = len;
+	bytes_held += len;
+	TAILQ_INSERT_TAIL(&by_bytes_use, e, bytes_used);
+	while (bytes_held > bytes_limit)
+		drop_bytes(TAILQ_FIRST(&by_bytes_use));
+}
+
+const uint8_t *cache_bytes(const struct mount *m, const char *path, rfs_Attr *attr, size_t *len)
+{
+	struct entry *e = find(m, path);
+
+	if (!e || !e->bytes)
+		return NULL;
+	touch(e);
+	*attr = e->attr;
+	*len = e->len;
+	return e->bytes;
+}
+
+bool cache_mark(const struct mount *m, const char *path, uint8_t marks, bool on)
+{
+	struct entry *e = find(m, path);
+	bool was = e && (e->marks & marks);
+
+	if (e)
+		e->marks = on ? e->marks | marks : e->marks & (uint8_t)~marks;
+	return was;
+}
+
+bool cache_marked(const struct mount *m, const char *path, uint8_t marks)
+{
+	const struct entry *e = find(m, path);
+
+	return e && (e->marks & marks);
+}
+
+void cache_limit(size_t bytes)
+{
+	bytes_limit = bytes;
 }
 
 void cache_forget(const struct mount *m, const char *path, bool subtree)

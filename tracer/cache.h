@@ -1,11 +1,12 @@
 /*
- * What is known of remote names: attributes (of the name itself, as lstat gives them) and absent names.
- * An entry is here only while its agent has promised to tell of changes. All functions want the state lock.
+ * What is known of remote names: attributes (of the name itself, as lstat gives them), absent names, and of some the
+ * bytes: those of a small file, all of them, or a directory's whole listing (Entry messages). An entry is here only while its agent has promised to tell of changes. All functions want the state lock.
  */
 #ifndef TRACER_CACHE_H
 #define TRACER_CACHE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "remotefs.pb.h"
@@ -26,6 +27,28 @@ int cache_find(const struct mount *m, const char *path, rfs_Attr *attr);
 
 /* Remembers ATTR (NULL: absent) for PATH as of the moment SINCE; does nothing if it changed since then. */
 void cache_put(const struct mount *m, const char *path, const rfs_Attr *attr, uint64_t since);
+
+/* The most bytes that are kept, unless cache_limit says otherwise. */
+#define CACHE_BYTES (64u << 20)
+
+/* Bytes kept of all names together, at most. */
+void cache_limit(size_t bytes);
+
+/*
+ * Keeps the LEN BYTES (malloc'ed; taken over) of PATH, if what is known of it is ATTR, with which they came. What was not used
+ * the longest makes room.
+ */
+void cache_put_bytes(const struct mount *m, const char *path, const rfs_Attr *attr, uint8_t *bytes, size_t len);
+
+/* The bytes of PATH, *LEN of them, with ATTR; they stay the cache's, until its next change. NULL: not known. */
+const uint8_t *cache_bytes(const struct mount *m, const char *path, rfs_Attr *attr, size_t *len);
+
+/* Marks that stay with an entry as long as it is known. */
+enum { CACHE_COMING = 1 /* its bytes were asked for */, CACHE_AHEAD = 2 /* they came before anybody wanted them */, CACHE_QUIET = 4 /* O_NOATIME is allowed */ };
+
+/* Sets or clears MARKS of PATH. Whether one of them was set. */
+bool cache_mark(const struct mount *m, const char *path, uint8_t marks, bool on);
+bool cache_marked(const struct mount *m, const char *path, uint8_t marks);
 
 /* PATH changed, and with SUBTREE everything below it. */
 void cache_forget(const struct mount *m, const char *path, bool subtree);

@@ -81,6 +81,9 @@ struct ofd {
 	bool numbered;     /* numbers stand, or stood, for it */
 	bool low;          /* ofd_mark_low */
 	bool released;     /* the agent has closed the handle already */
+	bool opening;      /* it was known what it is; what the agent says of its Open is still to come … */
+	bool doubted;      /* … and it has told of a change meanwhile */
+	bool lost;         /* … and it found no such file any more: what was known of it is all there is */
 
 	/* A directory being read. */
 	uint8_t *list;     /* Entry messages */
@@ -89,6 +92,7 @@ struct ofd {
 	bool list_known;     /* LIST is what starts at the cookie before list_cookie … */
 	bool list_complete;  /* … and ends the directory */
 	uint64_t list_since; /* when it was asked for: cache_now() */
+	bool list_learned;   /* the cache has been told of its entries before */
 	uint8_t *snap;       /* of an overlay's: all entries, as they were when the reader began */
 	size_t snap_len;
 	bool snap_stays;     /* its offsets would mean other entries in a new one */

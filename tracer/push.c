@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "cache.h"
 #include "call.h"
@@ -45,6 +46,14 @@ void push_refresh(struct node *n)
 	pthread_cond_signal(&work);
 }
 
+void push_stale(struct node *n)
+{
+	node_changed(n);
+	if (n->image)
+		n->image->stale = true;
+	push_refresh(n);
+}
+
 static void changed(const struct mount *m, uint64_t handle)
 {
 	struct ofd *o = ofd_by_handle(m, handle);
@@ -54,10 +63,7 @@ static void changed(const struct mount *m, uint64_t handle)
 		missed[missed_at++ % MISSED].handle = handle;
 		return;
 	}
-	node_changed(o->node);
-	if (o->node->image)
-		o->node->image->stale = true;
-	push_refresh(o->node);
+	push_stale(o->node);
 }
 
 struct renamed { const struct mount *mount; const char *path; bool subtree; };
@@ -74,6 +80,10 @@ static void mark_path(struct ofd *o, void *arg)
 	if (r->subtree || !strcmp(o->path, r->path)) {
 		o->node->attr_valid = false;
 		o->list_known = false;
+		o->doubted |= o->opening;
+		/* No word will come by handle. */
+		if (S_ISREG(o->node->attr.mode) && !o->opening && !(o->coherent & rfs_Coherent_HANDLE))
+			push_stale(o->node);
 	}
 }
 

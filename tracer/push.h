@@ -29,4 +29,7 @@ bool push_missed(const struct mount *m, uint64_t handle);
 /* N's image must be read again. Wants the state lock. */
 void push_refresh(struct node *n);
 
+/* N's file changed at the target. Wants the state lock. */
+void push_stale(struct node *n);
+
 #endif

@@ -1,0 +1,149 @@
+#include "known.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "ahead.h"
+#include "cache.h"
+#include "call.h"
+#include "image.h"
+#include "link.h"
+#include "listing.h"
+#include "ofd.h"
+#include "place.h"
+#include "push.h"
+#include "remote.h"
+#include "rules.h"
+#include "util.h"
+#include "watch.h"
+
+/* Others say more than "to read". */
+#define FLAGS (O_CLOEXEC | O_NONBLOCK | O_NOCTTY | O_NOFOLLOW | O_DIRECTORY | O_NOATIME | 0100000 /* O_LARGEFILE */)
+
+static bool may_be_known(const struct place *p, int flags, const rfs_Open *op)
+{
+	return !(flags & ~FLAGS) && !op->resolve && *p->key && !watch_sees_use(p->mount) && !p->mount->is_upper;
+}
+
+/* The bytes of the file that P is, if it can be opened with FLAGS, and nobody has it open in a way that makes it another. */
+static const uint8_t *find_bytes(const struct place *p, int flags, rfs_Attr *attr, size_t *len)
+{
+	const uint8_t *bytes = cache_bytes(p->mount, p->key, attr, len);
+
+	if (!bytes || (!S_ISDIR(attr->mode) && flags & O_DIRECTORY))
+		return NULL;
+	if (flags & O_NOATIME && !cache_marked(p->mount, p->key, CACHE_QUIET))
+		return NULL;
+	const struct node *n = node_find(p->mount, attr);
+	for (const struct ofd *o = n ? n->ofds : NULL; o; o = o->next_of_node)
+		if ((o->flags & O_ACCMODE) != O_RDONLY || o->mapped || o->writes)
+			return NULL;
+	return n && n->image && n->image->sync ? NULL : bytes;
+}
+
+static bool same_file(const rfs_Attr *a, const rfs_Attr *b)
+{
+	return a->ino == b->ino && a->dev_major == b->dev_major && a->dev_minor == b->dev_minor;
+}
+
+static bool same_bytes(const rfs_Attr *a, const rfs_Attr *b)
+{
+	return a->size == b->size && a->mtime_sec == b->mtime_sec && a->mtime_nsec == b->mtime_nsec && a->ctime_sec == b->ctime_sec &&
+	       a->ctime_nsec == b->ctime_nsec;
+}
+
+struct known { struct ofd *ofd; uint64_t handle; rfs_Attr attr; };
+
+/* What the agent says of an open that the program has had the result of. */
+static void opened(struct link_reply *rep, int rc, void *arg)
+{
+	struct known *k = arg;
+	struct ofd *o = k->ofd;
+	const rfs_OpenReply *r = &rep->msg.op.open;
+	bool good = !rc && rep->msg.which_op == rfs_Reply_open_tag && r->has_attr && same_file(&r->attr, &k->attr);
+
+	o->opening = false;
+	if (o->handle == k->handle) { /* else it was copied up */
+		o->coherent = good ? r->coherent : 0;
+		o->lost = !good;
+		if (good && (o->doubted || !same_bytes(&r->attr, &k->attr))) {
+			push_stale(o->node);
+			o->list_known = false;
+		}
+	}
+	ofd_unref(o);
+	free(k);
+}
+
+static uint8_t *copy_of(const uint8_t *bytes, size_t len)
+{
+	uint8_t *copy = xcalloc(1, len + 1);
+
+	memcpy(copy, bytes, len);
+	return copy;
+}
+
+static void give_bytes(struct ofd *o, const uint8_t *bytes, size_t len)
+{
+	struct node *n = o->node;
+
+	if (S_ISDIR(n->attr.mode)) {
+		o->list = copy_of(bytes, len);
+		o->list_len = len;
+		o->list_complete = o->list_known = o->list_learned = true;
+	} else if (!n->data_valid) {
+		free(n->data);
+		n->data = copy_of(bytes, len);
+		n->data_len = len;
+		n->data_off = 0;
+		n->data_eof = n->data_valid = true;
+	}
+}
+
+struct ofd *known_open(struct call *c, const struct place *p, int flags, rfs_Request *req)
+{
+	rfs_Attr attr;
+	size_t len;
+
+	if (!may_be_known(p, flags, &req->op.open))
+		return NULL;
+	ahead_await(c, p->mount, p->key);
+	const uint8_t *bytes = find_bytes(p, flags, &attr, &len);
+	if (!bytes)
+		return NULL;
+	struct known *k = xcalloc(1, sizeof(*k));
+	*k = (struct known){ .handle = req->op.open.handle, .attr = attr };
+	req->op.open.prefetch = 0;
+	k->ofd = ofd_new(p->mount, k->handle, p->key, flags & ~O_NOCTTY, &attr);
+	k->ofd->opening = true;
+	k->ofd->coherent = rfs_Coherent_NAME | rfs_Coherent_HANDLE;
+	if (!k->ofd->node->attr_valid)
+		node_set_attr(k->ofd->node, &attr, true);
+	give_bytes(k->ofd, bytes, len);
+	if (call_start(c, p->mount, req, NULL, 0, opened, k)) {
+		k->ofd->released = true; /* the agent never heard of it */
+		ofd_unref(k->ofd);
+		free(k);
+		return NULL;
+	}
+	return ofd_ref(k->ofd);
+}
+
+bool known_keep(const struct place *p, int flags, const struct link_reply *rep, uint64_t since)
+{
+	const rfs_OpenReply *r = &rep->msg.op.open;
+	bool whole = r->complete || (S_ISREG(r->attr.mode) && rep->payload_len && rep->payload_len == r->attr.size);
+
+	if (!*p->key || !whole || !(r->coherent & rfs_Coherent_NAME) || watch_sees_use(p->mount) || p->mount->is_upper)
+		return false;
+	if (S_ISDIR(r->attr.mode))
+		listing_learn(p->mount, p->key, rep->payload, rep->payload_len, since);
+	cache_put_bytes(p->mount, p->key, &r->attr, copy_of(rep->payload, rep->payload_len), rep->payload_len);
+	if (flags & O_NOATIME)
+		cache_mark(p->mount, p->key, CACHE_QUIET, true);
+	return true;
+}

@@ -1,0 +1,297 @@
+#include "ahead.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "cache.h"
+#include "call.h"
+#include "link.h"
+#include "listing.h"
+#include "rules.h"
+#include "state.h"
+#include "util.h"
+
+#define READERS 64
+#define WINDOW_FIRST 16
+#define WINDOW_MAX 256
+#define BYTES_MAX (8u << 20) /* of one stream: on their way, or unused */
+#define IN_FLIGHT_MAX 64     /* requests of all streams: what is really wanted waits behind them */
+#define TRUST_AT_ONCE 8      /* so much luck, and the first sign of a directory being read is enough … */
+#define TRUST_STAKE 4	     /* … which costs this, where each guess that was right brings 1 */
+#define TRUST_MAX 64
+
+enum kind { FILES, DIRECTORIES, KINDS };
+
+/* The entries of one kind in one directory, in the listing's order. */
+struct stream {
+	bool begun;
+	size_t at, from;   /* where in the listing it goes on, and where it began: it ends there after the list's end */
+	bool wrapped;
+	unsigned opened;   /* by programs … */
+	unsigned used;	   /* … and how many of these had come ahead */
+	unsigned out;	   /* came or are on their way, and nobody has used them */
+	size_t bytes;	   /* of these */
+	unsigned window;   /* how large OUT may get */
+};
+
+/* A directory that is being read through. */
+struct reader {
+	const struct mount *mount; /* NULL: free */
+	char *dir;
+	uint64_t serial; /* to tell it from another one in its place */
+	uint64_t stamp;
+	struct stream stream[KINDS];
+};
+
+struct fetch {
+	const struct mount *mount;
+	char *path;
+	uint64_t since;
+	struct reader *reader;
+	uint64_t serial;
+	enum kind kind;
+};
+
+static struct reader readers[READERS];
+static uint64_t clock_now;
+static unsigned in_flight;
+/* How well guesses did lately, of both kinds. */
+static int trust[KINDS];
+static pthread_cond_t arrived = PTHREAD_COND_INITIALIZER;
+
+/* ---- readers ---- */
+
+static struct reader *reader_of(const struct mount *m, const char *dir)
+{
+	struct reader *r, *oldest = readers;
+
+	for (r = readers; r < readers + READERS; r++) {
+		if (r->mount == m && !strcmp(r->dir, dir)) {
+			r->stamp = ++clock_now;
+			return r;
+		}
+		if (r->stamp < oldest->stamp)
+			oldest = r;
+	}
+	free(oldest->dir);
+	*oldest = (struct reader){ .mount = m, .dir = xstrdup(dir), .serial = ++clock_now, .stamp = clock_now };
+	return oldest;
+}
+
+/* ---- fetching ---- */
+
+static void fill(struct reader *r, enum kind kind);
+
+static bool is_whole(const rfs_OpenReply *r, size_t len)
+{
+	return S_ISDIR(r->attr.mode) ? r->complete : r->complete || (len && len == r->attr.size);
+}
+
+static void keep(const struct fetch *f, struct link_reply *rep)
+{
+	const rfs_OpenReply *r = &rep->msg.op.open;
+
+	if (rep->msg.which_op != rfs_Reply_open_tag || !r->has_attr || !(r->coherent & rfs_Coherent_NAME))
+		return;
+	cache_put(f->mount, f->path, &r->attr, f->since);
+	if (!is_whole(r, rep->payload_len))
+		return;
+	if (S_ISDIR(r->attr.mode))
+		listing_learn(f->mount, f->path, rep->payload, rep->payload_len, f->since);
+	uint8_t *bytes = rep->payload ? rep->payload : xcalloc(1, 1);
+	rep->payload = NULL;
+	cache_put_bytes(f->mount, f->path, &r->attr, bytes, rep->payload_len);
+	cache_mark(f->mount, f->path, CACHE_AHEAD | (r->quiet ? CACHE_QUIET : 0), true);
+}
+
+static void fetched(struct link_reply *rep, int rc, void *arg)
+{
+	struct fetch *f = arg;
+	struct reader *r = f->reader;
+
+	in_flight--;
+	cache_mark(f->mount, f->path, CACHE_COMING, false);
+	if (!rc)
+		keep(f, rep);
+	pthread_cond_broadcast(&arrived);
+	if (r->serial == f->serial && r->mount == f->mount)
+		fill(r, f->kind);
+	free(f->path);
+	free(f);
+}
+
+static bool fetch(struct reader *r, enum kind kind, const char *path)
+{
+	rfs_Request req = { .which_op = rfs_Request_fetch_tag, .op.fetch = { .has_where = true, .size = AHEAD_SIZE } };
+	struct fetch *f = xcalloc(1, sizeof(*f));
+
+	*f = (struct fetch){ .mount = r->mount, .path = xstrdup(path), .since = cache_now(), .reader = r, .serial = r->serial, .kind = kind };
+	req.op.fetch.where.path.size = strlen(path);
+	memcpy(req.op.fetch.where.path.bytes, path, req.op.fetch.where.path.size);
+	if (call_start(NULL, r->mount, &req, NULL, 0, fetched, f)) {
+		free(f->path);
+		free(f);
+		return false;
+	}
+	in_flight++;
+	cache_mark(r->mount, path, CACHE_COMING, true);
+	return true;
+}
+
+/* A program that opens PATH would come to this mount with it. */
+static bool is_remote(const struct mount *m, const char *path)
+{
+	char shown[PATH_MAX];
+
+	if (path_to_program(m, path, shown, sizeof(shown)))
+		return false;
+	const struct decision *d = rules_decide(shown, false, false);
+	return d->verdict == VERDICT_REMOTE && d->mount == m && !d->path;
+}
+
+/* Whether PATH is of KIND and worth being fetched; ATTR is what is known of it. */
+static bool is_wanted(const struct mount *m, const char *path, enum kind kind, rfs_Attr *attr)
+{
+	size_t len;
+
+	if (cache_find(m, path, attr) <= 0 || cache_marked(m, path, CACHE_COMING))
+		return false;
+	if (kind == FILES ? !S_ISREG(attr->mode) || attr->size > AHEAD_SIZE : !S_ISDIR(attr->mode))
+		return false;
+	return !cache_bytes(m, path, attr, &len) && is_remote(m, path);
+}
+
+/* The next entry of R's listing, of LEN bytes at LIST; false: all were seen. */
+static bool next(struct stream *s, const uint8_t *list, size_t len, rfs_Entry *e)
+{
+	if (s->wrapped && s->at >= s->from)
+		return false;
+	if (listing_next(list, len, &s->at, e) > 0)
+		return true;
+	if (s->wrapped || !s->from)
+		return false;
+	s->wrapped = true;
+	s->at = 0;
+	return listing_next(list, len, &s->at, e) > 0;
+}
+
+static void fill(struct reader *r, enum kind kind)
+{
+	struct stream *s = &r->stream[kind];
+	char path[PATH_MAX];
+	rfs_Attr attr;
+	rfs_Entry e;
+
+	/* Not what is opened: the program goes by another order, or reads some of them only. */
+	if (!s->begun || s->opened > 2 * s->used + WINDOW_FIRST)
+		return;
+	while (s->out < s->window && s->bytes < BYTES_MAX && in_flight < IN_FLIGHT_MAX) {
+		size_t len;
+		const uint8_t *list = cache_bytes(r->mount, r->dir, &attr, &len);
+
+		if (!list || !next(s, list, len, &e))
+			return;
+		if ((e.name.size <= 2 && e.name.bytes[0] == '.') || listing_path(r->dir, &e, path))
+			continue;
+		if (!is_wanted(r->mount, path, kind, &attr))
+			continue;
+		if (!fetch(r, kind, path))
+			return;
+		s->out++;
+		s->bytes += kind == FILES ? attr.size : 0;
+	}
+}
+
+/* ---- guessing ---- */
+
+/* Goes on behind PATH in R's listing. */
+static void begin_behind(struct reader *r, struct stream *s, const char *path)
+{
+	const char *name = strrchr(path, '/') + 1;
+	size_t len, n = strlen(name);
+	rfs_Attr attr;
+	rfs_Entry e;
+	const uint8_t *list = cache_bytes(r->mount, r->dir, &attr, &len);
+
+	s->begun = true;
+	s->window = WINDOW_FIRST;
+	s->at = 0;
+	while (list && listing_next(list, len, &s->at, &e) > 0 && !(e.name.size == n && !memcmp(e.name.bytes, name, n)))
+		;
+	s->at = list && s->at < len ? s->at : 0;
+	s->from = s->at;
+}
+
+void ahead_listed(const struct mount *m, const char *path)
+{
+	rfs_Attr attr;
+	size_t len;
+
+	if (!cache_bytes(m, path, &attr, &len))
+		return;
+	struct reader *r = NULL;
+	for (int k = 0; k < KINDS; k++) {
+		if (trust[k] < TRUST_AT_ONCE)
+			continue;
+		r = r ? r : reader_of(m, path);
+		if (!r->stream[k].begun) {
+			trust[k] -= TRUST_STAKE;
+			r->stream[k].begun = true;
+			r->stream[k].window = WINDOW_MAX / 4;
+		}
+		fill(r, k);
+	}
+}
+
+static void note_use(struct stream *s, enum kind kind, bool ahead, const rfs_Attr *attr)
+{
+	size_t size = kind == FILES ? attr->size : 0;
+
+	s->opened++;
+	if (!ahead)
+		return;
+	s->used++;
+	s->out -= s->out > 0;
+	s->bytes -= size < s->bytes ? size : s->bytes;
+	trust[kind] += trust[kind] < TRUST_MAX;
+	if (s->used >= s->window && s->window < WINDOW_MAX)
+		s->window *= 2;
+}
+
+void ahead_opened(const struct mount *m, const char *path, bool directory)
+{
+	enum kind kind = directory ? DIRECTORIES : FILES;
+	bool ahead = cache_mark(m, path, CACHE_AHEAD, false);
+	char parent[PATH_MAX];
+	rfs_Attr attr = { 0 }, own = { 0 };
+	size_t len;
+
+	if (strlen(path) >= sizeof(parent) || !path[1])
+		return;
+	strcpy(parent, path);
+	char *slash = strrchr(parent, '/');
+	slash[slash == parent] = '\0';
+	if (!cache_bytes(m, parent, &attr, &len))
+		return;
+	struct reader *r = reader_of(m, parent);
+	struct stream *s = &r->stream[kind];
+	cache_find(m, path, &own);
+	note_use(s, kind, ahead, &own);
+	if (!s->begun && (s->opened > 1 || trust[kind] >= TRUST_AT_ONCE))
+		begin_behind(r, s, path);
+	fill(r, kind);
+}
+
+void ahead_await(struct call *c, const struct mount *m, const char *path)
+{
+	if (!cache_marked(m, path, CACHE_COMING))
+		return;
+	link_count_wait(m->link);
+	c->round_trips++;
+	while (cache_marked(m, path, CACHE_COMING))
+		state_wait(&arrived);
+}

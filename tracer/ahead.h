@@ -1,0 +1,26 @@
+/*
+ * Fetching ahead: of a directory that is being read through, the small files and the listings of the directories in it come
+ * before they are asked for, into the cache. All functions want the state lock held.
+ */
+#ifndef TRACER_AHEAD_H
+#define TRACER_AHEAD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct call;
+struct mount;
+
+/* Files up to this size are fetched ahead, and as much of a listing. */
+#define AHEAD_SIZE (128u << 10)
+
+/* A program begins to read the listing of PATH (target's view, normalised) in M. */
+void ahead_listed(const struct mount *m, const char *path);
+
+/* A program opens PATH, a DIRECTORY or a file, to read it: what is likely to follow is asked for. */
+void ahead_opened(const struct mount *m, const char *path, bool directory);
+
+/* Waits, for C, while the bytes of PATH are on their way. */
+void ahead_await(struct call *c, const struct mount *m, const char *path);
+
+#endif

@@ -1,0 +1,29 @@
+/* A directory's entries as the agent sends them: Entry messages, each behind its length. */
+#ifndef TRACER_LISTING_H
+#define TRACER_LISTING_H
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "remotefs.pb.h"
+
+struct mount;
+
+/*
+ * Takes the entry at *AT of LIST, of LEN bytes, and moves *AT behind it. 1; 0 at the end; -EPROTO for bytes that are none, or a
+ * name that cannot be one: then *AT is the end.
+ */
+int listing_next(const uint8_t *list, size_t len, size_t *at, rfs_Entry *e);
+
+/*
+ * Tells the cache of all entries of LIST, of LEN bytes, which is DIR's in M and was asked for at SINCE (cache_now): that answers
+ * the stats that are likely to follow. Wants the state lock held.
+ */
+void listing_learn(const struct mount *m, const char *dir, const uint8_t *list, size_t len, uint64_t since);
+
+/* The path of E, which is in DIR. 0 or -ENAMETOOLONG. */
+int listing_path(const char *dir, const rfs_Entry *e, char path[PATH_MAX]);
+
+#endif
