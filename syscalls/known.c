@@ -56,7 +56,8 @@ static bool same_bytes(const rfs_Attr *a, const rfs_Attr *b)
 	       a->ctime_nsec == b->ctime_nsec;
 }
 
-struct known { struct ofd *ofd; uint64_t handle; rfs_Attr attr; };
+/* DIR is what the path begins at: it must not be closed before the agent has looked. */
+struct known { struct ofd *ofd, *dir; uint64_t handle; rfs_Attr attr; };
 
 /* What the agent says of an open that the program has had the result of. */
 static void opened(struct link_reply *rep, int rc, void *arg)
@@ -76,6 +77,7 @@ static void opened(struct link_reply *rep, int rc, void *arg)
 		}
 	}
 	ofd_unref(o);
+	ofd_unrefp(&k->dir);
 	free(k);
 }
 
@@ -130,6 +132,7 @@ struct ofd *known_open(struct call *c, const struct place *p, int flags, rfs_Req
 		free(k);
 		return NULL;
 	}
+	k->dir = p->dir ? ofd_ref(p->dir) : NULL;
 	return ofd_ref(k->ofd);
 }
 
@@ -140,10 +143,8 @@ bool known_keep(const struct place *p, int flags, const struct link_reply *rep, 
 
 	if (!*p->key || !whole || !(r->coherent & rfs_Coherent_NAME) || watch_sees_use(p->mount) || p->mount->is_upper)
 		return false;
-	if (S_ISDIR(r->attr.mode))
-		listing_learn(p->mount, p->key, rep->payload, rep->payload_len, since);
+	bool search = S_ISDIR(r->attr.mode) && listing_learn(p->mount, p->key, rep->payload, rep->payload_len, since);
 	cache_put_bytes(p->mount, p->key, &r->attr, copy_of(rep->payload, rep->payload_len), rep->payload_len);
-	if (flags & O_NOATIME)
-		cache_mark(p->mount, p->key, CACHE_QUIET, true);
+	cache_mark(p->mount, p->key, (search ? CACHE_SEARCH : 0) | (flags & O_NOATIME ? CACHE_QUIET : 0), true);
 	return true;
 }

@@ -279,6 +279,8 @@ static int open_place(struct call *c, struct place *p, int flags, unsigned mode,
 	fill_open(c, p, flags, mode, resolve, &req);
 	struct ofd *o = known_open(c, p, flags, &req);
 	int rc = o ? 0 : open_remotely(c, p, flags, &req, &o);
+	if (rc == -ENOENT && *p->key)
+		ahead_asked(p->mount, p->key);
 	if (rc < 0)
 		return rc;
 	if (*p->key && (flags & O_ACCMODE) == O_RDONLY && !(flags & (O_PATH | CHANGING)))

@@ -6,6 +6,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "ahead.h"
 #include "cache.h"
 #include "call.h"
 #include "handlers.h"
@@ -99,6 +100,8 @@ static int ask_stat(struct call *c, const struct place *p, bool nofollow, rfs_At
 
 	if (rc == -ENOENT && told)
 		cache_put(p->mount, p->key, NULL, since);
+	if (*p->key)
+		ahead_asked(p->mount, p->key);
 	if (rc)
 		return rc;
 	if (rep.msg.which_op != rfs_Reply_stat_tag || !rep.msg.op.stat.has_attr)
@@ -259,6 +262,8 @@ static long access_common(struct call *c, int dirfd, uint64_t path, unsigned mod
 	rc = rc ? rc : call_rpc(c, p.mount, &req, NULL, 0, &rep);
 	if (!rc)
 		link_reply_free(&rep);
+	if (*p.key)
+		ahead_asked(p.mount, p.key);
 	return rc;
 }
 

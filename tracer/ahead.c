@@ -14,9 +14,10 @@
 #include "rules.h"
 #include "state.h"
 #include "util.h"
+#include "watch.h"
 
 #define READERS 64
-#define WINDOW_FIRST 16
+#define WINDOW_FIRST 16u
 #define WINDOW_MAX 256
 #define BYTES_MAX (8u << 20) /* of one stream: on their way, or unused */
 #define IN_FLIGHT_MAX 64     /* requests of all streams: what is really wanted waits behind them */
@@ -24,7 +25,7 @@
 #define TRUST_STAKE 4	     /* … which costs this, where each guess that was right brings 1 */
 #define TRUST_MAX 64
 
-enum kind { FILES, DIRECTORIES, KINDS };
+enum kind { FILES, DIRECTORIES, KINDS, ITSELF = KINDS };
 
 /* The entries of one kind in one directory, in the listing's order. */
 struct stream {
@@ -44,6 +45,8 @@ struct reader {
 	char *dir;
 	uint64_t serial; /* to tell it from another one in its place */
 	uint64_t stamp;
+	unsigned asked; /* the agent about names in it, by programs */
+	bool wanted;    /* its own listing was fetched, or cannot be had whole */
 	struct stream stream[KINDS];
 };
 
@@ -84,7 +87,7 @@ static struct reader *reader_of(const struct mount *m, const char *dir)
 
 /* ---- fetching ---- */
 
-static void fill(struct reader *r, enum kind kind);
+static void go_on(struct reader *r, enum kind kind);
 
 static bool is_whole(const rfs_OpenReply *r, size_t len)
 {
@@ -100,12 +103,11 @@ static void keep(const struct fetch *f, struct link_reply *rep)
 	cache_put(f->mount, f->path, &r->attr, f->since);
 	if (!is_whole(r, rep->payload_len))
 		return;
-	if (S_ISDIR(r->attr.mode))
-		listing_learn(f->mount, f->path, rep->payload, rep->payload_len, f->since);
+	bool search = S_ISDIR(r->attr.mode) && listing_learn(f->mount, f->path, rep->payload, rep->payload_len, f->since);
 	uint8_t *bytes = rep->payload ? rep->payload : xcalloc(1, 1);
 	rep->payload = NULL;
 	cache_put_bytes(f->mount, f->path, &r->attr, bytes, rep->payload_len);
-	cache_mark(f->mount, f->path, CACHE_AHEAD | (r->quiet ? CACHE_QUIET : 0), true);
+	cache_mark(f->mount, f->path, CACHE_AHEAD | (r->quiet ? CACHE_QUIET : 0) | (search ? CACHE_SEARCH : 0), true);
 }
 
 static void fetched(struct link_reply *rep, int rc, void *arg)
@@ -119,7 +121,7 @@ static void fetched(struct link_reply *rep, int rc, void *arg)
 		keep(f, rep);
 	pthread_cond_broadcast(&arrived);
 	if (r->serial == f->serial && r->mount == f->mount)
-		fill(r, f->kind);
+		go_on(r, f->kind);
 	free(f->path);
 	free(f);
 }
@@ -132,7 +134,8 @@ static bool fetch(struct reader *r, enum kind kind, const char *path)
 	*f = (struct fetch){ .mount = r->mount, .path = xstrdup(path), .since = cache_now(), .reader = r, .serial = r->serial, .kind = kind };
 	req.op.fetch.where.path.size = strlen(path);
 	memcpy(req.op.fetch.where.path.bytes, path, req.op.fetch.where.path.size);
-	if (call_start(NULL, r->mount, &req, NULL, 0, fetched, f)) {
+	/* A program that watches who opens what would see it. */
+	if (watch_sees_use(r->mount) || call_start(NULL, r->mount, &req, NULL, 0, fetched, f)) {
 		free(f->path);
 		free(f);
 		return false;
@@ -206,6 +209,18 @@ static void fill(struct reader *r, enum kind kind)
 	}
 }
 
+static void go_on(struct reader *r, enum kind kind)
+{
+	if (kind != ITSELF) {
+		fill(r, kind);
+		return;
+	}
+	for (int k = 0; k < KINDS; k++) {
+		r->stream[k].begun |= r->stream[k].opened > 1;
+		fill(r, k);
+	}
+}
+
 /* ---- guessing ---- */
 
 /* Goes on behind PATH in R's listing. */
@@ -218,7 +233,6 @@ static void begin_behind(struct reader *r, struct stream *s, const char *path)
 	const uint8_t *list = cache_bytes(r->mount, r->dir, &attr, &len);
 
 	s->begun = true;
-	s->window = WINDOW_FIRST;
 	s->at = 0;
 	while (list && listing_next(list, len, &s->at, &e) > 0 && !(e.name.size == n && !memcmp(e.name.bytes, name, n)))
 		;
@@ -252,35 +266,74 @@ static void note_use(struct stream *s, enum kind kind, bool ahead, const rfs_Att
 	size_t size = kind == FILES ? attr->size : 0;
 
 	s->opened++;
+	/* Who opens more and more may go by another order than the listing's. */
+	if (s->window < WINDOW_FIRST << s->opened && s->window < WINDOW_MAX)
+		s->window = s->opened < 5 ? WINDOW_FIRST << s->opened : WINDOW_MAX;
 	if (!ahead)
 		return;
 	s->used++;
 	s->out -= s->out > 0;
 	s->bytes -= size < s->bytes ? size : s->bytes;
 	trust[kind] += trust[kind] < TRUST_MAX;
-	if (s->used >= s->window && s->window < WINDOW_MAX)
-		s->window *= 2;
+}
+
+/* The reader of the directory that PATH is in; NULL for the root. */
+static struct reader *reader_above(const struct mount *m, const char *path)
+{
+	char parent[PATH_MAX];
+
+	if (strlen(path) >= sizeof(parent) || !path[1])
+		return NULL;
+	strcpy(parent, path);
+	char *slash = strrchr(parent, '/');
+	slash[slash == parent] = '\0';
+	return reader_of(m, parent);
+}
+
+static bool has_listing(const struct reader *r)
+{
+	rfs_Attr attr;
+	size_t len;
+
+	return cache_bytes(r->mount, r->dir, &attr, &len);
+}
+
+/* One name in R's directory may be all that a program wants to know of it; after the second one it is worth its listing. */
+static void want_listing(struct reader *r)
+{
+	if (r->wanted || r->asked < 2 || in_flight >= IN_FLIGHT_MAX || !is_remote(r->mount, r->dir))
+		return;
+	r->wanted = true;
+	fetch(r, ITSELF, r->dir);
+}
+
+void ahead_asked(const struct mount *m, const char *path)
+{
+	struct reader *r = reader_above(m, path);
+
+	if (!r || m->is_upper || has_listing(r))
+		return;
+	r->asked++;
+	want_listing(r);
 }
 
 void ahead_opened(const struct mount *m, const char *path, bool directory)
 {
 	enum kind kind = directory ? DIRECTORIES : FILES;
 	bool ahead = cache_mark(m, path, CACHE_AHEAD, false);
-	char parent[PATH_MAX];
-	rfs_Attr attr = { 0 }, own = { 0 };
-	size_t len;
+	struct reader *r = reader_above(m, path);
+	rfs_Attr own = { 0 };
 
-	if (strlen(path) >= sizeof(parent) || !path[1])
+	if (!r || m->is_upper)
 		return;
-	strcpy(parent, path);
-	char *slash = strrchr(parent, '/');
-	slash[slash == parent] = '\0';
-	if (!cache_bytes(m, parent, &attr, &len))
-		return;
-	struct reader *r = reader_of(m, parent);
 	struct stream *s = &r->stream[kind];
 	cache_find(m, path, &own);
 	note_use(s, kind, ahead, &own);
+	if (!has_listing(r)) {
+		r->asked++;
+		want_listing(r);
+		return;
+	}
 	if (!s->begun && (s->opened > 1 || trust[kind] >= TRUST_AT_ONCE))
 		begin_behind(r, s, path);
 	fill(r, kind);

@@ -20,6 +20,9 @@ void ahead_listed(const struct mount *m, const char *path);
 /* A program opens PATH, a DIRECTORY or a file, to read it: what is likely to follow is asked for. */
 void ahead_opened(const struct mount *m, const char *path, bool directory);
 
+/* A program's call had to ask the agent about PATH: if that goes on, the listing of its directory will answer. */
+void ahead_asked(const struct mount *m, const char *path);
+
 /* Waits, for C, while the bytes of PATH are on their way. */
 void ahead_await(struct call *c, const struct mount *m, const char *path);
 

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/queue.h>
 
+#include "listing.h"
 #include "rules.h"
 #include "util.h"
 
@@ -75,6 +76,7 @@ static void drop_bytes(struct entry *e)
 	free(e->bytes);
 	e->bytes = NULL;
 	e->len = 0;
+	e->marks &= CACHE_COMING;
 }
 
 static void drop(struct entry **e)
@@ -167,12 +169,38 @@ static void touch(struct entry *e)
 	}
 }
 
+/*
+ * Whether PATH, which has no entry, is known not to be there: the listing of a directory above has not the next name. The agent
+ * tells of new names in that directory, so the name itself cannot become an entry.
+ */
+static bool is_missing(const struct mount *m, const char *path)
+{
+	char dir[PATH_MAX];
+	size_t n = strlen(path);
+
+	if (n >= sizeof(dir))
+		return false;
+	memcpy(dir, path, n + 1);
+	for (char *slash; (slash = strrchr(dir, '/')) && dir[1];) {
+		const char *name = path + (slash - dir) + 1;
+
+		slash[slash == dir] = '\0';
+		const struct entry *e = find(m, dir);
+		size_t len = strcspn(name, "/");
+		if (e && e->bytes)
+			return e->marks & CACHE_SEARCH && len <= NAME_MAX && !listing_has(e->bytes, e->len, name, len);
+		if (e)
+			return e->absent;
+	}
+	return false;
+}
+
 int cache_find(const struct mount *m, const char *path, rfs_Attr *attr)
 {
 	struct entry *e = find(m, path);
 
 	if (!e)
-		return 0;
+		return is_missing(m, path) ? -ENOENT : 0;
 	touch(e);
 	if (e->absent)
 		return -ENOENT;

@@ -44,7 +44,8 @@ void cache_put_bytes(const struct mount *m, const char *path, const rfs_Attr *at
 const uint8_t *cache_bytes(const struct mount *m, const char *path, rfs_Attr *attr, size_t *len);
 
 /* Marks that stay with an entry as long as it is known. */
-enum { CACHE_COMING = 1 /* its bytes were asked for */, CACHE_AHEAD = 2 /* they came before anybody wanted them */, CACHE_QUIET = 4 /* O_NOATIME is allowed */ };
+enum { CACHE_COMING = 1 /* its bytes were asked for */, CACHE_AHEAD = 2 /* they came before anybody wanted them */, CACHE_QUIET = 4 /* O_NOATIME is allowed */,
+       CACHE_SEARCH = 8 /* of a listing: names in it may be looked for, so one that it has not is ENOENT */ };
 
 /* Sets or clears MARKS of PATH. Whether one of them was set. */
 bool cache_mark(const struct mount *m, const char *path, uint8_t marks, bool on);

@@ -37,12 +37,50 @@ int listing_path(const char *dir, const rfs_Entry *e, char path[PATH_MAX])
 	return path_join(dir, name, path, PATH_MAX);
 }
 
-void listing_learn(const struct mount *m, const char *dir, const uint8_t *list, size_t len, uint64_t since)
+bool listing_learn(const struct mount *m, const char *dir, const uint8_t *list, size_t len, uint64_t since)
 {
+	bool searched = false;
 	rfs_Entry e;
 	char path[PATH_MAX];
 
-	for (size_t at = 0; listing_next(list, len, &at, &e) > 0;)
-		if (e.has_attr && !listing_path(dir, &e, path))
+	for (size_t at = 0; listing_next(list, len, &at, &e) > 0;) {
+		if (e.name.size == 1 && e.name.bytes[0] == '.')
+			searched = e.has_attr;
+		else if (e.has_attr && !listing_path(dir, &e, path))
 			cache_put(m, path, &e.attr, since);
+	}
+	return searched;
+}
+
+static bool take_varint(const uint8_t **at, const uint8_t *end, size_t *value)
+{
+	*value = 0;
+	for (unsigned shift = 0; *at < end && shift < 28; shift += 7) {
+		uint8_t byte = *(*at)++;
+
+		*value |= (size_t)(byte & 0x7f) << shift;
+		if (byte < 0x80)
+			return true;
+	}
+	return false;
+}
+
+/* Names are looked for by stepping over the rest of each entry: to decode it all takes a hundred times as long. */
+bool listing_has(const uint8_t *list, size_t len, const char *name, size_t n)
+{
+	const uint8_t *at = list, *end = list + len;
+	size_t size, has;
+
+	while (at < end) {
+		if (!take_varint(&at, end, &size) || size > (size_t)(end - at))
+			return true;
+		const uint8_t *next = at + size;
+		/* The name is the first field: tag 1, of bytes. */
+		if (!size || *at++ != 0x0a || !take_varint(&at, next, &has) || has > (size_t)(next - at))
+			return true;
+		if (has == n && !memcmp(at, name, n))
+			return true;
+		at = next;
+	}
+	return false;
 }

@@ -17,11 +17,15 @@ struct mount;
  */
 int listing_next(const uint8_t *list, size_t len, size_t *at, rfs_Entry *e);
 
+/* Whether LIST, of LEN bytes, has the NAME, of N bytes. True also when it cannot be told. */
+bool listing_has(const uint8_t *list, size_t len, const char *name, size_t n);
+
 /*
  * Tells the cache of all entries of LIST, of LEN bytes, which is DIR's in M and was asked for at SINCE (cache_now): that answers
- * the stats that are likely to follow. Wants the state lock held.
+ * the stats that are likely to follow. Whether its attributes were to be had, so that names may be looked for in it. Wants the state
+ * lock held.
  */
-void listing_learn(const struct mount *m, const char *dir, const uint8_t *list, size_t len, uint64_t since);
+bool listing_learn(const struct mount *m, const char *dir, const uint8_t *list, size_t len, uint64_t since);
 
 /* The path of E, which is in DIR. 0 or -ENAMETOOLONG. */
 int listing_path(const char *dir, const rfs_Entry *e, char path[PATH_MAX]);
