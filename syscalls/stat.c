@@ -100,6 +100,8 @@ static int ask_stat(struct call *c, const struct place *p, bool nofollow, rfs_At
 
 	if (rc == -ENOENT && told)
 		cache_put(p->mount, p->key, NULL, since);
+	else if (rc == -ENOENT && *p->key && nofollow) /* else what a link leads to may be missing */
+		cache_lease(p->mount, p->key, NULL, since);
 	if (*p->key)
 		ahead_asked(p->mount, p->key);
 	if (rc)
@@ -110,6 +112,8 @@ static int ask_stat(struct call *c, const struct place *p, bool nofollow, rfs_At
 		*attr = rep.msg.op.stat.attr;
 	if (!rc && told)
 		cache_put(p->mount, p->key, attr, since);
+	else if (!rc && *p->key && nofollow)
+		cache_lease(p->mount, p->key, attr, since);
 	link_reply_free(&rep);
 	return rc;
 }

@@ -22,6 +22,8 @@ struct entry {
 	uint32_t hash;
 	bool absent;
 	uint8_t marks;
+	uint64_t until; /* now_ns(): for how long it holds without a promise; 0: promised */
+	uint64_t seq;	/* … and the change_seq that it holds in: none of ours may go unnoticed */
 	rfs_Attr attr;
 	uint8_t *bytes;
 	size_t len;
@@ -48,6 +50,8 @@ static size_t count;
 static uint32_t by_inode[4096];
 static struct change changes[LOG_SIZE];
 static uint64_t change_seq;
+static bool off;
+static uint64_t lease_ns;
 
 static uint32_t hash_path(const char *path)
 {
@@ -154,7 +158,12 @@ static bool changed_since(const struct mount *m, const char *path, const rfs_Att
 
 static struct entry *find(const struct mount *m, const char *path)
 {
-	return *find_slot(m, path, hash_path(path));
+	struct entry **slot = find_slot(m, path, hash_path(path)), *e = *slot;
+
+	if (!e || !e->until || (e->seq == change_seq && now_ns() < e->until))
+		return e;
+	drop(slot);
+	return NULL;
 }
 
 static void touch(struct entry *e)
@@ -241,13 +250,11 @@ static bool is_same(const rfs_Attr *a, const rfs_Attr *b)
 	       a->ctime_nsec == b->ctime_nsec;
 }
 
-void cache_put(const struct mount *m, const char *path, const rfs_Attr *attr, uint64_t since)
+static void put(const struct mount *m, const char *path, const rfs_Attr *attr, uint64_t until)
 {
 	uint32_t hash = hash_path(path);
 	struct entry *e = *find_slot(m, path, hash);
 
-	if (changed_since(m, path, attr, since))
-		return;
 	if (!e)
 		e = add(m, path, hash);
 	if (e->absent || !attr || !is_same(&e->attr, attr))
@@ -256,6 +263,8 @@ void cache_put(const struct mount *m, const char *path, const rfs_Attr *attr, ui
 		by_inode[e->attr.ino % 4096]--;
 	bool was_absent = e->absent;
 	e->absent = !attr;
+	e->until = until;
+	e->seq = change_seq;
 	if (attr) {
 		/* A listing tells of extended attributes, an open does not; they change with the change time. */
 		bool plain = attr->plain || (!was_absent && e->attr.plain && is_same(&e->attr, attr));
@@ -263,6 +272,29 @@ void cache_put(const struct mount *m, const char *path, const rfs_Attr *attr, ui
 		e->attr.plain = plain;
 		by_inode[attr->ino % 4096]++;
 	}
+}
+
+void cache_put(const struct mount *m, const char *path, const rfs_Attr *attr, uint64_t since)
+{
+	if (!off && !changed_since(m, path, attr, since))
+		put(m, path, attr, 0);
+}
+
+void cache_lease(const struct mount *m, const char *path, const rfs_Attr *attr, uint64_t since)
+{
+	if (lease_ns && since == change_seq)
+		put(m, path, attr, now_ns() + lease_ns);
+}
+
+void cache_policy(bool on, uint64_t lease)
+{
+	off = !on;
+	lease_ns = lease;
+}
+
+bool cache_is_off(void)
+{
+	return off;
 }
 
 void cache_put_bytes(const struct mount *m, const char *path, const rfs_Attr *attr, uint8_t *bytes, size_t len)

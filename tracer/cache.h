@@ -28,6 +28,16 @@ int cache_find(const struct mount *m, const char *path, rfs_Attr *attr);
 /* Remembers ATTR (NULL: absent) for PATH as of the moment SINCE; does nothing if it changed since then. */
 void cache_put(const struct mount *m, const char *path, const rfs_Attr *attr, uint64_t since);
 
+/*
+ * ON: what agents promise to tell of is believed until they do, else nothing is kept and everything asked. LEASE, in ns: for how
+ * long names are believed of which no change would be told; 0: not at all. Called once, at the start.
+ */
+void cache_policy(bool on, uint64_t lease);
+bool cache_is_off(void);
+
+/* As cache_put for a name of which the agent promised nothing: for the time of cache_policy, or until we change anything at all. */
+void cache_lease(const struct mount *m, const char *path, const rfs_Attr *attr, uint64_t since);
+
 /* The most bytes that are kept, unless cache_limit says otherwise. */
 #define CACHE_BYTES (64u << 20)
 

@@ -1,5 +1,7 @@
 #include "call.h"
 
+#include "cache.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -281,10 +283,21 @@ int call_get_fd(struct call *c, int fd)
 	return c->stop && (rc == -ENOSYS || rc == -EPERM) ? pass_from_task(c, fd) : rc;
 }
 
+/* Without a cache nothing is ever believed for longer than the call that asked. */
+static void promise_nothing(rfs_Reply *r)
+{
+	if (r->which_op == rfs_Reply_open_tag)
+		r->op.open.coherent = 0;
+	else if (r->which_op == rfs_Reply_stat_tag)
+		r->op.stat.coherent = 0;
+}
+
 /* What the agent says of a request: 0 or a negative errno, without a payload then. */
 static int take_reply(const struct mount *m, struct link_reply *rep)
 {
 	overlay_translate(m, rep);
+	if (cache_is_off())
+		promise_nothing(&rep->msg);
 	/* EHWPOISON is the last errno; what is beyond could be taken for a restart code by the kernel. */
 	int rc = rep->msg.error > EHWPOISON ? -EPROTO : -(int)rep->msg.error;
 	if (rc)

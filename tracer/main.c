@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "cache.h"
 #include "call.h"
 #include "carrier.h"
 #include "command.h"
@@ -265,6 +266,7 @@ int main(int argc, char **argv)
 	take_signals(&original);
 	bool here = find_program(o.program_argv[0], options_are_remote(&o), path, sizeof(path), &info);
 	init_limits(o.posix_numbers);
+	cache_policy(!o.no_cache, o.lease);
 	if (log_open(&o.log) < 0)
 		die("cannot write the log: %s: %s", o.log.file ? o.log.file : "standard error", strerror(errno));
 	log_set_fd_namer(name_fd);

@@ -142,6 +142,22 @@ static int set_numbering(struct options *o, const struct row *row, char *arg)
 	return 0;
 }
 
+static int set_cache(struct options *o, const struct row *row, char *arg)
+{
+	double seconds = 0;
+	char *end = arg;
+
+	if (!strncmp(arg, "ttl=", 4))
+		seconds = strtod(arg + 4, &end);
+	bool ttl = end > arg + 4 && !*end && seconds > 0 && seconds <= 86400;
+	if (!ttl && strcmp(arg, "watch") && strcmp(arg, "none"))
+		return options_refuse("--cache \"%s\": there is no such way to keep what the target said; use watch, none or ttl=SECONDS (up to 86400)",
+				      arg);
+	o->no_cache = !strcmp(arg, "none");
+	o->lease = ttl ? (uint64_t)(seconds * 1e9) : 0;
+	return 0;
+}
+
 static int set_trace(struct options *o, const struct row *row, char *arg)
 {
 	const char *value = strchr(arg, '='), *expr = arg;
@@ -319,6 +335,7 @@ static const struct row rows[] = {
 	{ "env-file", 0, ONE_WORD, set_setting, CONFIG_ENV_FILE },
 	{ "overlay-dir", 0, ONE_WORD, set_overlay_dir, 0 },
 	{ "trap", 0, ONE_WORD, set_trap, 0 },
+	{ "cache", 0, ONE_WORD, set_cache, 0 },
 	{ "fd-numbering", 0, ONE_WORD, set_numbering, 0 },
 	{ "stats", 0, ONE_WORD, set_stats_file, 0 },
 	{ NULL, 'o', ONE_WORD, set_log_file, 0 },

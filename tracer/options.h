@@ -36,6 +36,8 @@ struct options {
 	enum mode mode;
 	const char *overlay_dir; /* where an overlay is kept; NULL: in a temporary directory */
 	enum trap trap;
+	bool no_cache;	     /* nothing that the target says is kept */
+	uint64_t lease;	     /* ns that names are kept of which no change would be told */
 	bool posix_numbers; /* remote descriptors have the lowest free numbers, too */
 	unsigned startup_ms; /* for an agent's first word */
 	struct reach reach;  /* how targets are reached */

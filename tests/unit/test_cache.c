@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "cache.h"
 #include "listing.h"
@@ -150,6 +151,28 @@ static void test_marks(void **state)
 	assert_true(cache_marked(&m, "/a", CACHE_COMING));
 }
 
+static void test_leases(void **state)
+{
+	rfs_Attr attr = file(1, 3);
+
+	cache_lease(&m, "/a", &attr, cache_now());
+	assert_int_equal(cache_find(&m, "/a", &attr), 0); /* none are given */
+	cache_policy(true, 20000000);
+	cache_lease(&m, "/a", &attr, cache_now());
+	cache_lease(&m, "/none", NULL, cache_now());
+	assert_int_equal(cache_find(&m, "/a", &attr), 1);
+	assert_int_equal(cache_find(&m, "/none", &attr), -ENOENT);
+	usleep(30000);
+	assert_int_equal(cache_find(&m, "/a", &attr), 0);
+	cache_lease(&m, "/a", &attr, cache_now());
+	cache_forget(&m, "/elsewhere", false); /* it may be another name of it */
+	assert_int_equal(cache_find(&m, "/a", &attr), 0);
+	cache_policy(false, 0);
+	put("/b", file(2, 3));
+	assert_int_equal(cache_find(&m, "/b", &attr), 0);
+	cache_policy(true, 0);
+}
+
 /* ---- listings ---- */
 
 static uint8_t list[4096];
@@ -253,6 +276,7 @@ int main(void)
 		cmocka_unit_test_setup(test_the_oldest_bytes_go, setup),
 		cmocka_unit_test_setup(test_plain_stays, setup),
 		cmocka_unit_test_setup(test_marks, setup),
+		cmocka_unit_test_setup(test_leases, setup),
 		cmocka_unit_test_setup(test_a_listing_answers, setup),
 		cmocka_unit_test_setup(test_a_listing_without_search, setup),
 		cmocka_unit_test_setup(test_a_broken_listing, setup),

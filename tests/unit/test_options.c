@@ -147,6 +147,15 @@ static void test_modes(void **state)
 	assert_true(o.posix_numbers);
 	OK("--fd-numbering", "high", "--target=dir/srv", "true");
 	assert_false(o.posix_numbers);
+	assert_false(o.no_cache);
+	assert_int_equal(o.lease, 0);
+	OK("--cache=none", "--target=dir/srv", "true");
+	assert_true(o.no_cache);
+	OK("--cache", "ttl=0.5", "--target=dir/srv", "true");
+	assert_false(o.no_cache);
+	assert_int_equal(o.lease, 500000000);
+	OK("--cache=ttl=3", "--cache=watch", "--target=dir/srv", "true");
+	assert_int_equal(o.lease, 0);
 }
 
 static void check_mount(size_t i, const char *path, const char *target, const char *sub)
@@ -220,6 +229,11 @@ static void test_refusals(void **state)
 	REFUSED("one target", "--target", "dir/a", "--target", "dir/b", "true");
 	REFUSED("--mode: feature.fs.mode: \"both\" is no mode; use overlay, read", "--target", "dir/a", "--mode", "both", "true");
 	REFUSED("\"magic\"", "--target", "dir/a", "--trap=magic", "true");
+	REFUSED("\"ever\"", "--target", "dir/a", "--cache=ever", "true");
+	REFUSED("\"ttl=\"", "--target", "dir/a", "--cache=ttl=", "true");
+	REFUSED("\"ttl=1x\"", "--target", "dir/a", "--cache=ttl=1x", "true");
+	REFUSED("\"ttl=-1\"", "--target", "dir/a", "--cache=ttl=-1", "true");
+	REFUSED("\"ttl=nan\"", "--target", "dir/a", "--cache=ttl=nan", "true");
 	REFUSED("\"low\"", "--target", "dir/a", "--fd-numbering=low", "true");
 	REFUSED("-z: there is no such option", "-z", "true");
 	REFUSED("-z: there is no such option", "-tz", "true");
