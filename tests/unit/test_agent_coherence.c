@@ -1,4 +1,5 @@
 /* What the agent promises, and that it keeps it. */
+#include <dirent.h>
 #include <stdatomic.h>
 #include "test_agent.h"
 
@@ -177,6 +178,70 @@ static void test_listing(void **state)
 }
 
 /* A crowd of changes may be told as one, but it must be told. */
+static int fetch(const char *path, uint32_t size)
+{
+	rfs_Request q = { .which_op = rfs_Request_fetch_tag, .op.fetch.size = size };
+
+	where_set(&q.op.fetch.where, &q.op.fetch.has_where, 0, path);
+	return client_call(&c, &q);
+}
+
+/* How many the agent has. */
+static int descriptors(void)
+{
+	char path[32];
+	int n = 0;
+
+	snprintf(path, sizeof(path), "/proc/%d/fd", (int)c.pid);
+	DIR *d = opendir(path);
+	while (readdir(d))
+		n++;
+	closedir(d);
+	return n;
+}
+
+/* What Fetch brings, what it promises, and that it leaves nothing open. */
+static void test_fetch(void **state)
+{
+	const rfs_OpenReply *r = &c.reply.op.open;
+	struct stat before, after;
+
+	stat("a/b/f", &before);
+	assert_int_equal(fetch("a/b/f", 100), 0);
+	assert_int_equal(c.reply.which_op, rfs_Reply_open_tag);
+	assert_int_equal(r->coherent, rfs_Coherent_NAME);
+	assert_true(r->has_attr && r->complete && r->quiet && r->attr.size == 6);
+	assert_int_equal(c.payload_len, 6);
+	assert_memory_equal(c.payload, "hello\n", 6);
+	stat("a/b/f", &after);
+	assert_memory_equal(&before.st_atim, &after.st_atim, sizeof(before.st_atim));
+	assert_int_equal(fetch("a/b/f", 6), 0);
+	assert_int_equal(c.payload_len, 6);
+	assert_int_equal(fetch("a/b/f", 5), 0); /* larger */
+	assert_true(r->has_attr && !r->complete && !c.payload_len);
+	assert_int_equal(fetch("a/b", 1 << 16), 0);
+	assert_true(S_ISDIR(r->attr.mode) && r->complete && r->coherent == rfs_Coherent_NAME && c.payload_len);
+	assert_int_equal(fetch("a/b/two", 100), 0); /* it has two names */
+	assert_true(c.payload_len == 2 && !r->coherent);
+	assert_int_equal(fetch("a/b/sym", 100), ELOOP);
+	assert_int_equal(fetch("a/b/none", 100), ENOENT);
+	assert_int_equal(c.reply.op.stat.coherent, rfs_Coherent_NAME);
+	assert_int_equal(mkfifo("a/b/fifo", 0600), 0);
+	assert_int_equal(fetch("a/b/fifo", 100), ENXIO);
+	assert_int_equal(fetch("a/b/f", 100), 0);
+	client_settle(&c);
+	spew("a/b/f", "x");
+	assert_true(client_invalidated(&c, "/a/b/f"));
+	assert_int_equal(fetch("a/b", 1 << 16), 0);
+	client_settle(&c);
+	spew("a/b/new", "x");
+	assert_true(client_invalidated(&c, "/a/b"));
+	int open = descriptors();
+	for (int i = 0; i < 100; i++)
+		assert_int_equal(fetch(i % 2 ? "a/b/f" : "a/b", 100), 0);
+	assert_int_equal(descriptors(), open);
+}
+
 static void test_flood(void **state)
 {
 	char name[64];
@@ -288,6 +353,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_relative_to_moved, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_handle_changes, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_listing, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_fetch, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_flood, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_never_stale, setup, teardown),
 	};
