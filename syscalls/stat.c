@@ -124,6 +124,10 @@ int remote_place_attr(struct call *c, const struct place *p, bool nofollow, rfs_
 	if (p->self)
 		return remote_attr(c, p->dir, attr);
 	int known = *p->key ? cache_find(p->mount, p->key, attr) : 0;
+	if (*p->key && !known && ahead_await_listing(c, p->mount, p->key))
+		known = cache_find(p->mount, p->key, attr);
+	if (known)
+		ahead_looked(p->mount, p->key);
 	if (known < 0)
 		return known;
 	/* The cache knows what lstat says; a link's target may be anywhere. */

@@ -277,17 +277,17 @@ static void note_use(struct stream *s, enum kind kind, bool ahead, const rfs_Att
 	trust[kind] += trust[kind] < TRUST_MAX;
 }
 
-/* The reader of the directory that PATH is in; NULL for the root. */
-static struct reader *reader_above(const struct mount *m, const char *path)
+/* The directory that PATH is in; false for the root. */
+static bool parent_of(const char *path, char parent[PATH_MAX])
 {
-	char parent[PATH_MAX];
+	const char *slash = strrchr(path, '/');
+	size_t n = slash == path ? 1 : (size_t)(slash - path);
 
-	if (strlen(path) >= sizeof(parent) || !path[1])
-		return NULL;
-	strcpy(parent, path);
-	char *slash = strrchr(parent, '/');
-	slash[slash == parent] = '\0';
-	return reader_of(m, parent);
+	if (!path[1] || n >= PATH_MAX)
+		return false;
+	memcpy(parent, path, n);
+	parent[n] = '\0';
+	return true;
 }
 
 static bool has_listing(const struct reader *r)
@@ -301,37 +301,47 @@ static bool has_listing(const struct reader *r)
 /* One name in R's directory may be all that a program wants to know of it; after the second one it is worth its listing. */
 static void want_listing(struct reader *r)
 {
-	if (r->wanted || r->asked < 2 || in_flight >= IN_FLIGHT_MAX || !is_remote(r->mount, r->dir))
+	unsigned enough = trust[DIRECTORIES] >= TRUST_AT_ONCE ? 1 : 2;
+
+	if (r->wanted || r->asked < enough || in_flight >= IN_FLIGHT_MAX || !is_remote(r->mount, r->dir))
 		return;
 	r->wanted = true;
 	fetch(r, ITSELF, r->dir);
 }
 
-void ahead_asked(const struct mount *m, const char *path)
+/* Something in DIR had to be asked about; the first time that is so, something in the directory above is in use. */
+static void ask_in(const struct mount *m, const char *dir)
 {
-	struct reader *r = reader_above(m, path);
+	char at[PATH_MAX], above[PATH_MAX];
+	struct reader *r;
 
-	if (!r || m->is_upper || has_listing(r))
-		return;
-	r->asked++;
-	want_listing(r);
+	strcpy(at, dir);
+	do {
+		r = reader_of(m, at);
+		if (has_listing(r))
+			break;
+		r->asked++;
+		want_listing(r);
+		if (r->asked > 1 || !parent_of(at, above))
+			break;
+		strcpy(at, above);
+	} while (true);
 }
 
-void ahead_opened(const struct mount *m, const char *path, bool directory)
+static void use(const struct mount *m, const char *path, enum kind kind)
 {
-	enum kind kind = directory ? DIRECTORIES : FILES;
 	bool ahead = cache_mark(m, path, CACHE_AHEAD, false);
-	struct reader *r = reader_above(m, path);
+	char dir[PATH_MAX];
 	rfs_Attr own = { 0 };
 
-	if (!r || m->is_upper)
+	if (m->is_upper || !parent_of(path, dir))
 		return;
+	struct reader *r = reader_of(m, dir);
 	struct stream *s = &r->stream[kind];
 	cache_find(m, path, &own);
 	note_use(s, kind, ahead, &own);
 	if (!has_listing(r)) {
-		r->asked++;
-		want_listing(r);
+		ask_in(m, dir);
 		return;
 	}
 	if (!s->begun && (s->opened > 1 || trust[kind] >= TRUST_AT_ONCE))
@@ -339,12 +349,44 @@ void ahead_opened(const struct mount *m, const char *path, bool directory)
 	fill(r, kind);
 }
 
-void ahead_await(struct call *c, const struct mount *m, const char *path)
+void ahead_opened(const struct mount *m, const char *path, bool directory)
+{
+	use(m, path, directory ? DIRECTORIES : FILES);
+}
+
+void ahead_looked(const struct mount *m, const char *path)
+{
+	char dir[PATH_MAX];
+
+	if (parent_of(path, dir) && cache_marked(m, dir, CACHE_AHEAD))
+		use(m, dir, DIRECTORIES);
+}
+
+void ahead_asked(const struct mount *m, const char *path)
+{
+	char dir[PATH_MAX];
+
+	if (m->is_upper || !parent_of(path, dir))
+		return;
+	if (!reader_of(m, dir)->asked)
+		use(m, dir, DIRECTORIES);
+	ask_in(m, dir);
+}
+
+bool ahead_await_listing(struct call *c, const struct mount *m, const char *path)
+{
+	char dir[PATH_MAX];
+
+	return parent_of(path, dir) && ahead_await(c, m, dir);
+}
+
+bool ahead_await(struct call *c, const struct mount *m, const char *path)
 {
 	if (!cache_marked(m, path, CACHE_COMING))
-		return;
+		return false;
 	link_count_wait(m->link);
 	c->round_trips++;
 	while (cache_marked(m, path, CACHE_COMING))
 		state_wait(&arrived);
+	return true;
 }

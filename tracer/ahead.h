@@ -23,7 +23,13 @@ void ahead_opened(const struct mount *m, const char *path, bool directory);
 /* A program's call had to ask the agent about PATH: if that goes on, the listing of its directory will answer. */
 void ahead_asked(const struct mount *m, const char *path);
 
-/* Waits, for C, while the bytes of PATH are on their way. */
-void ahead_await(struct call *c, const struct mount *m, const char *path);
+/* What is known of PATH answered a call: a listing that came ahead was of use. */
+void ahead_looked(const struct mount *m, const char *path);
+
+/* Waits, for C, while the bytes of PATH are on their way: whether they were. */
+bool ahead_await(struct call *c, const struct mount *m, const char *path);
+
+/* The same for the listing of the directory that PATH is in. */
+bool ahead_await_listing(struct call *c, const struct mount *m, const char *path);
 
 #endif
