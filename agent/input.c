@@ -22,6 +22,11 @@ static int input_take(struct serve *s, void *to, size_t len)
 	return r == -ENODATA && n ? -EPIPE : r;
 }
 
+static int input_patience(const struct serve *s)
+{
+	return s->agent->patience < INT_MAX / 1000 ? (int)s->agent->patience * 1000 : INT_MAX;
+}
+
 /* Makes at least one more byte available in the empty buffer, and as many as there are. */
 static int input_fill(struct serve *s)
 {
@@ -29,6 +34,9 @@ static int input_fill(struct serve *s)
 	ssize_t n;
 
 	s->at = s->filled = 0;
+	/* A client that is there says something now and then: see PROTOCOL.md, the end. */
+	if (s->agent->patience && poll(&p, 1, input_patience(s)) == 0)
+		return -ENODATA;
 	do {
 		n = read(s->in, s->buffer, sizeof(s->buffer));
 		if (n < 0 && errno == EAGAIN)

@@ -196,6 +196,7 @@ int main(int argc, char **argv)
 	if (o.hold)
 		hold(o.hold);
 	open_missing_fds(o.stdio);
+	a.patience = o.patience;
 	if (o.listen)
 		start_listening(&o, &token);
 	else

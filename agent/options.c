@@ -13,9 +13,9 @@
 
 static const char usage_text[] =
 	"Usage: remotefs-agent --stdio {--root PATH | --process PID | --container ID | --inside} [--as UID[:GID]]\n"
-	"                      [--read-only] [--announce NONCE] [--unlink]\n"
+	"                      [--read-only] [--announce NONCE] [--unlink] [--patience SECONDS]\n"
 	"       remotefs-agent --listen ADDRESS {--root PATH | --process PID | --container ID} [--as UID[:GID]]\n"
-	"                      [--token-file FILE] [--read-only]\n"
+	"                      [--token-file FILE] [--read-only] [--patience SECONDS]\n"
 	"       remotefs-agent --hold SECONDS\n"
 	"Serves the tree below PATH to remotefs-trace.\n"
 	"\n"
@@ -31,6 +31,8 @@ static const char usage_text[] =
 	"  --read-only      refuse every change, as a read-only mount does\n"
 	"  --announce NONCE write the line \"RFS-NONCE ok\" before anything else\n"
 	"  --unlink         remove this executable file at once\n"
+	"  --patience SECONDS\n"
+	"                   end when a client has said nothing for so long\n"
 	"  --hold SECONDS   do nothing until no agent of this file has been serving for so long\n"
 	"  --help           show this text\n"
 	"  --version        show the version\n";
@@ -117,6 +119,8 @@ static void parse_one(int c, const char *value, struct options *o)
 		o->announce = parse_nonce(value);
 	else if (c == 'u')
 		o->unlink = true;
+	else if (c == 'e')
+		o->patience = parse_positive(value, "--patience needs a number of seconds");
 	else if (c == 'd')
 		o->hold = parse_positive(value, "--hold needs a number of seconds");
 	else if (c == 'o')
@@ -133,7 +137,7 @@ static void check(const struct options *o)
 {
 	int trees = !!o->root + !!o->process + !!o->container + o->inside;
 
-	if (o->hold && (o->stdio || o->listen || trees || o->as.given || o->announce || o->unlink || o->read_only))
+	if (o->hold && (o->stdio || o->listen || trees || o->as.given || o->announce || o->unlink || o->read_only || o->patience))
 		options_usage("--hold serves nothing: no other option goes with it");
 	if (o->hold)
 		return;
@@ -158,6 +162,7 @@ void options_parse(int argc, char **argv, struct options *o)
 		{ "as", required_argument, NULL, 'a' },
 		{ "announce", required_argument, NULL, 'n' },
 		{ "unlink", no_argument, NULL, 'u' },
+		{ "patience", required_argument, NULL, 'e' },
 		{ "hold", required_argument, NULL, 'd' },
 		{ "read-only", no_argument, NULL, 'o' },
 		{ "no-openat2", no_argument, NULL, 'w' },

@@ -17,6 +17,7 @@ struct options {
 	bool inside;
 	struct identity as;
 	unsigned int hold;    /* seconds; 0: serve */
+	unsigned int patience; /* seconds of a client's silence; 0: as long as it likes */
 	const char *announce, *listen, *token_file; /* or NULL */
 	bool stdio, read_only, openat2, unlink;
 };

@@ -126,7 +126,7 @@ static int start_beside(struct engine *e, struct target_stream *s, char *err, si
 	words_split(&w, "run -i --rm --network=none --user=0:0 --cap-add=SYS_PTRACE");
 	words_addf(&w, "--pid=container:%s", e->id);
 	words_add(&w, e->image);
-	words_split(&w, "/remotefs-agent --stdio --announce");
+	words_split(&w, "/remotefs-agent --stdio" REACH_PATIENCE " --announce");
 	words_add(&w, nonce);
 	words_option(&w, e->shares_pids ? "--container" : "--process", e->shares_pids ? e->id : "1");
 	words_option(&w, "--as", e->reach->as);
@@ -147,7 +147,7 @@ static int start_inside(struct engine *e, struct target_stream *s, char *err, si
 	char args[128];
 	struct shell sh = { .args = args, .who = e->who, .target = e->target->name };
 
-	snprintf(args, sizeof(args), "--stdio --inside%s%s", r->as ? " --as " : "", r->as ? r->as : "");
+	snprintf(args, sizeof(args), "--stdio --inside" REACH_PATIENCE "%s%s", r->as ? " --as " : "", r->as ? r->as : "");
 	words_append(&sh.command, &e->command);
 	words_split(&sh.command, "exec -i");
 	words_add(&sh.command, e->target->name);

@@ -58,7 +58,7 @@ static int exec_agent(struct kube *k, struct target_stream *s, char *err, size_t
 	struct shell sh = { .args = args, .who = "kubectl", .target = *k->pod ? k->pod : k->target.name };
 	const char *as = k->reach->as;
 
-	snprintf(args, sizeof(args), "--stdio --inside%s%s", as ? " --as " : "", as ? as : "");
+	snprintf(args, sizeof(args), "--stdio --inside" REACH_PATIENCE "%s%s", as ? " --as " : "", as ? as : "");
 	kube_command(k, &sh.command);
 	words_split(&sh.command, "exec -i");
 	words_addf(&sh.command, "pod/%s", sh.target);

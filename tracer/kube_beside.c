@@ -200,7 +200,7 @@ static int exec_agent(const struct kube *k, struct target_stream *s, char *err, 
 	words_split(&w, "exec -i");
 	words_addf(&w, "pod/%s", k->beside_pod);
 	words_option(&w, "-c", k->beside);
-	words_split(&w, "-- /remotefs-agent --stdio --announce");
+	words_split(&w, "-- /remotefs-agent --stdio" REACH_PATIENCE " --announce");
 	words_add(&w, nonce);
 	words_option(&w, by_id ? "--container" : "--process", by_id ? k->id : "1");
 	words_option(&w, "--as", k->reach->as);

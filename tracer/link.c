@@ -160,13 +160,27 @@ static void reader_step(struct link *l)
 		reader_end(l);
 }
 
+int link_alive_ms = 15 * 60 * 1000;
+
+static void say_alive(struct link *l, int64_t *next)
+{
+	rfs_Request req = {.which_op = rfs_Request_close_tag};
+	if (stream_now_ms() < *next)
+		return;
+	*next = stream_now_ms() + link_alive_ms;
+	link_send(l, &req);
+}
+
 void *link_poll(void *arg)
 {
 	struct link *l = arg;
 	bool ended = false;
+	int64_t next = stream_now_ms() + link_alive_ms;
 	while (!ended) {
 		struct epoll_event ev;
-		if (epoll_wait(l->epoll, &ev, 1, -1) != 1)
+		int n = epoll_wait(l->epoll, &ev, 1, link_alive_ms);
+		say_alive(l, &next);
+		if (n != 1)
 			continue;
 		if (ev.data.u32 == SENDER_EVENT) {
 			sender_ready(&l->sender);

@@ -57,6 +57,9 @@ struct link {
 	atomic_uint_fast64_t last_handle, round_trips, requests;
 };
 
+/* How often, in ms, something is said to the agent, which may end when it hears nothing for long. */
+extern int link_alive_ms;
+
 /* Reads while nobody waits for a reply, so that pushes and the end of the stream are seen at once. ARG is the link. */
 void *link_poll(void *arg);
 

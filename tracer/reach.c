@@ -274,7 +274,7 @@ static int ssh_start(const struct reach *r, const struct target *t, struct targe
 	struct shell sh = { .quoted = true, .who = "ssh", .target = t->name };
 	char args[128];
 
-	snprintf(args, sizeof(args), "--stdio --root /%s%s", r->as ? " --as " : "", r->as ? r->as : "");
+	snprintf(args, sizeof(args), "--stdio --root /" REACH_PATIENCE "%s%s", r->as ? " --as " : "", r->as ? r->as : "");
 	sh.args = args;
 	reach_command(&sh.command, r->ssh, "ssh");
 	/* It has no terminal to ask anything on. */

@@ -87,4 +87,7 @@ void reach_at_end(const struct words *command);
 int engine_start(const struct reach *r, const struct target *t, struct target_stream *s, char *err, size_t err_len);
 int kube_start(const struct reach *r, const struct target *t, struct target_stream *s, char *err, size_t err_len);
 
+/* How long an agent that was brought there hears nothing before it ends: see link_alive_ms. */
+#define REACH_PATIENCE " --patience 3600"
+
 #endif

@@ -28,11 +28,27 @@ equal "none if it does not come so far" "remotefs-agent: /none: No such file or 
 cp "$AGENT" gone
 echo here >file
 equal "nothing is left behind" "here gone" "$(echo $(within 20 "$RT" --mode read --mount "/t=exec:$work/gone --stdio --unlink --root $work" -- /bin/busybox sh -c 'cat /t/file; test -e /t/gone || echo gone' 2>&1))"
-for bad in "--hold 0" "--hold 1 --stdio" "--stdio" "--stdio --root / --inside" "--stdio --inside --as x" "--stdio --inside --as 1:" \
+for bad in "--hold 0" "--stdio --root / --patience 0" "--stdio --root / --patience x" "--hold 1 --stdio" "--stdio" "--stdio --root / --inside" "--stdio --inside --as x" "--stdio --inside --as 1:" \
 	"--stdio --inside --as 4294967295" "--stdio --inside --announce a-b" "--stdio --inside --announce $(printf '%065d' 0)"; do
 	"$AGENT" $bad </dev/null >out 2>&1
 	equal "refused: $bad" "2 1" "$? $(wc -l <out)"
 done
+
+# An agent that may not wait for ever ends when its client says nothing, and not before.
+patient() {
+	"$PYTHON" - "$AGENT" <<'PY'
+import subprocess, sys, time
+agent = subprocess.Popen([sys.argv[1], "--stdio", "--root", "/", "--patience", "2"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
+start = time.monotonic()
+try:
+    status = agent.wait(20)
+except subprocess.TimeoutExpired:
+    agent.kill()
+    status = "still there"
+print(status, "late" if time.monotonic() - start > 1.9 else "early")
+PY
+}
+equal "an agent ends when its client has been silent for its patience" "0 late" "$(patient)"
 
 # A holder stays as long as agents of its file serve, and a second more; those of another file are not counted.
 cp "$AGENT" held

@@ -366,6 +366,33 @@ static void test_started(void **state)
 	close_good(l);
 }
 
+static void script_alive(struct peer *p)
+{
+	peer_hello(p);
+	for (int i = 0; i < 3; i++) {
+		assert_true(peer_get(p));
+		assert_int_equal(p->req.which_op, rfs_Request_close_tag);
+		assert_int_equal(p->req.op.close.handle, 0);
+	}
+	peer_push(p, 1);
+	while (peer_get(p) && p->req.which_op != rfs_Request_goodbye_tag)
+		;
+	peer_bye(p);
+}
+
+/* Who says nothing for long may be taken for gone. */
+static void test_alive(void **state)
+{
+	int usual = link_alive_ms;
+	link_alive_ms = 20;
+	struct link *l = open_good(script_alive);
+	for (int i = 0; i < OPEN_MS && !seen.pushes; i++)
+		sleep_ms(1);
+	assert_int_equal(seen.pushes, 1);
+	close_good(l);
+	link_alive_ms = usual;
+}
+
 static void script_two_of_five(struct peer *p)
 {
 	peer_hello(p);
@@ -405,6 +432,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_one_way, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_one_way_alone, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_mixed, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_alive, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_started, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_started_and_lost, setup, teardown),
 	};

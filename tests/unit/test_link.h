@@ -24,7 +24,7 @@
 #include <pb_encode.h>
 
 #include "frame.h"
-#include "link.h"
+#include "link_int.h"
 
 #define OPEN_MS 5000
 
