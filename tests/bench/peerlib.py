@@ -168,10 +168,8 @@ class Cell:
         return None if self.failed or self.late else self.times.median
 
     def count(self, what):
-        """Of the last run; the greeting, a round trip of every run, is taken off."""
-        if not self.stats:
-            return None
-        return self.stats[what] - (1 if what == "round_trips" else 0)
+        """Of the last run. The greeting is not among the round trips."""
+        return self.stats[what] if self.stats else None
 
     def row(self, unit="s"):
         """Of the TSV file, without its line end."""
