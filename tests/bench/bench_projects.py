@@ -10,16 +10,12 @@ import time
 
 import peer_report
 from benchlib import have, interleave, number, ratio, table
-from peerlib import LIMIT, SLOW, Workload, make_cells, sshfs_missing
+from peerlib import LIMIT, SLOW, Workload, make_cells, shell, sshfs_missing
 
 NODE = "/usr/share/nodejs"  # where Debian has the sources of packages for Node.js
 COMPILED = ["d3-array", "d3-scale", "d3-shape"]  # of d3's 31 packages, what tsc is given
 LINK = [(20, 10000)]
 GO_ENV = "GOPROXY=off GOFLAGS=-mod=mod CGO_ENABLED=0"
-
-
-def shell(script):
-    return lambda tree: ["sh", "-c", script.replace("TREE", tree)]
 
 
 def make_web(root):

@@ -4,7 +4,7 @@ import random
 import time
 
 from benchlib import Series, have
-from peerlib import Sshfs, Workload
+from peerlib import Sshfs, Workload, shell
 
 FILES, FOLDERS, SEED = 1000, 40, 20241
 PART = 10  # of the tree, and of the archive, for sshfs where it needs minutes
@@ -61,10 +61,6 @@ def listing(lines):
             continue
         kept.append(b" ".join(fields[:1] + fields[2:]) if len(fields) == 9 else line)
     return sorted(kept)
-
-
-def shell(script):
-    return lambda tree: ["sh", "-c", script.replace("TREE", tree)]
 
 
 def at_most(seconds):

@@ -109,6 +109,11 @@ class Workload:
         return seconds, (self.normal(lines), fingerprint(os.path.join(root, "out"), self.times))
 
 
+def shell(script):
+    """For Workload: SCRIPT, in which TREE stands for the tree."""
+    return lambda tree: ["sh", "-c", script.replace("TREE", tree)]
+
+
 class Cell:
     """A workload with one peer at one RTT."""
 
