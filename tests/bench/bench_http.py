@@ -9,14 +9,12 @@ from benchlib import Misbehaved, Series, have, number, table
 
 
 class Server:
-    def __init__(self, bench, traced, serial):
+    def __init__(self, bench, command, serial):
         self.bench = bench
         self.port_file = os.path.join(bench.work, "port.%d" % serial)
-        argv = [bench.tool("httpd"), bench.tree, self.port_file]
-        self.stats = None
-        if traced:
-            argv, self.stats = bench.traced(argv)
-        self.process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        argv, self.stats = command([bench.tool("httpd"), bench.tree, self.port_file])
+        self.process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                                        start_new_session=True)
         bench.children.append(self.process)
         self.port = self.wait_port()
 
@@ -54,12 +52,22 @@ class Server:
         return self.bench.read_stats(self.stats) if self.stats else None
 
 
-def one(bench, traced, serial, seconds):
-    server = Server(bench, traced, serial)
+def native(argv):
+    return argv, None
+
+
+def one(bench, command, serial, seconds):
+    """COMMAND makes of the server's command line that of the server under test, and where its statistics go."""
+    server = Server(bench, command, serial)
     before = server.cpu()
     rate, count = server.load(seconds)
     cpu = server.cpu() - before
     return rate, count, cpu, server.stop()
+
+
+def make_greeting(bench):
+    with open(os.path.join(bench.tree, "hello.txt"), "w") as f:
+        f.write("Hello, world\n")
 
 
 def run(bench):
@@ -67,27 +75,26 @@ def run(bench):
         if not have(program):
             bench.skip("http", os.path.basename(program))
             return {}
-    with open(os.path.join(bench.tree, "hello.txt"), "w") as f:
-        f.write("Hello, world\n")
+    make_greeting(bench)
     pairs, seconds = bench.repeat(5, 2), bench.quick(3, 1)
-    native, traced, ratios, cpu = Series(), Series(), Series(), Series()
+    plain, traced, ratios, cpu = Series(), Series(), Series(), Series()
     requests = stops = notifications = 0
     for i in range(2 * pairs):
         is_traced = i % 2 != (i // 2) % 2  # native first, then traced first, and so on
-        rate, count, spent, stats = one(bench, is_traced, i, seconds)
-        (traced if is_traced else native).add(rate)
+        rate, count, spent, stats = one(bench, bench.traced if is_traced else native, i, seconds)
+        (traced if is_traced else plain).add(rate)
         if is_traced:
             requests += count
             stops += stats["ptrace_stops"]
             notifications += stats["notifications"]
             cpu.add(spent / count * 1e6)
         if i % 2:
-            ratios.add(traced.values[-1] / native.values[-1])
+            ratios.add(traced.values[-1] / plain.values[-1])
     per = (stops + notifications) / requests
     table("Passthrough: Go net/http, wrk -t1 -c16 -d%ds, %d pairs" % (seconds, pairs),
           ["requests/s, native", "traced", "ratio of each pair", "requests", "notifications", "stops", "both per request",
            "supervisor CPU, µs per request"],
-          [[native.text(), traced.text(), ratios.text(), requests, notifications, stops, "%.6f" % per, number(cpu.median)]])
+          [[plain.text(), traced.text(), ratios.text(), requests, notifications, stops, "%.6f" % per, number(cpu.median)]])
     bench.check("http", per <= 0.01, "%.4f notifications and stops a request, at most 0.01 are allowed" % per)
-    return {"native": native.json(), "traced": traced.json(), "ratios": ratios.json(), "requests": requests,
+    return {"native": plain.json(), "traced": traced.json(), "ratios": ratios.json(), "requests": requests,
             "notifications": notifications, "ptrace_stops": stops, "per_request": per, "cpu_us": cpu.json()}

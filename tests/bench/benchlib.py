@@ -23,6 +23,10 @@ class Misbehaved(Exception):
     """A program failed, or a count that no machine's load can change is wrong."""
 
 
+class TimedOut(Misbehaved):
+    """A program was not done within its time. For a peer that is a result."""
+
+
 class Series:
     """The values of one cell, one a repetition."""
 
@@ -84,6 +88,7 @@ class Bench:
         self.skipped = set()
         self.runs = 0
         self.children = []
+        self.mounted = []  # what clean() has to take down before it removes anything
         self.used = None  # what the last run used, in all its processes: CPU µs, context switches
 
     def tool(self, name):
@@ -96,9 +101,11 @@ class Bench:
         return self.options.repeat or self.quick(full, quick)
 
     def clean(self):
+        for mounted in list(self.mounted):
+            mounted.stop()
         for child in self.children:
             if child.poll() is None:
-                child.kill()
+                os.killpg(child.pid, signal.SIGKILL)  # each leads a session: strace alone would leave its program running
                 child.wait()
         shutil.rmtree(self.work, ignore_errors=True)
 
@@ -145,7 +152,7 @@ class Bench:
         except subprocess.TimeoutExpired:
             os.killpg(p.pid, signal.SIGKILL)
             p.communicate()
-            raise Misbehaved("%s: not done after %d s" % (" ".join(argv[-4:]), timeout))
+            raise TimedOut("%s: not done after %d s" % (" ".join(argv[-4:]), timeout))
         except BaseException:
             os.killpg(p.pid, signal.SIGKILL)
             p.wait()
