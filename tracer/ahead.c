@@ -11,6 +11,7 @@
 #include "call.h"
 #include "link.h"
 #include "listing.h"
+#include "order.h"
 #include "rules.h"
 #include "state.h"
 #include "util.h"
@@ -27,11 +28,11 @@
 
 enum kind { FILES, DIRECTORIES, KINDS, ITSELF = KINDS };
 
-/* The entries of one kind in one directory, in the listing's order. */
+/* The entries of one kind in one directory. */
 struct stream {
 	bool begun;
-	size_t at, from;   /* where in the listing it goes on, and where it began: it ends there after the list's end */
-	bool wrapped;
+	size_t at, left;   /* which name is the next, and how many there are to come; behind the last is the first */
+	char *last;	   /* the name that was used last */
 	unsigned opened;   /* by programs … */
 	unsigned used;	   /* … and how many of these had come ahead */
 	unsigned out;	   /* came or are on their way, and nobody has used them */
@@ -47,6 +48,7 @@ struct reader {
 	uint64_t stamp;
 	unsigned asked; /* the agent about names in it, by programs */
 	bool wanted;    /* its own listing was fetched, or cannot be had whole */
+	struct order order;
 	struct stream stream[KINDS];
 };
 
@@ -81,6 +83,9 @@ static struct reader *reader_of(const struct mount *m, const char *dir)
 			oldest = r;
 	}
 	free(oldest->dir);
+	order_free(&oldest->order);
+	for (int k = 0; k < KINDS; k++)
+		free(oldest->stream[k].last);
 	*oldest = (struct reader){ .mount = m, .dir = xstrdup(dir), .serial = ++clock_now, .stamp = clock_now };
 	return oldest;
 }
@@ -168,37 +173,21 @@ static bool is_wanted(const struct mount *m, const char *path, enum kind kind, r
 	return !cache_bytes(m, path, attr, &len) && is_remote(m, path);
 }
 
-/* The next entry of R's listing, of LEN bytes at LIST; false: all were seen. */
-static bool next(struct stream *s, const uint8_t *list, size_t len, rfs_Entry *e)
-{
-	if (s->wrapped && s->at >= s->from)
-		return false;
-	if (listing_next(list, len, &s->at, e) > 0)
-		return true;
-	if (s->wrapped || !s->from)
-		return false;
-	s->wrapped = true;
-	s->at = 0;
-	return listing_next(list, len, &s->at, e) > 0;
-}
-
 static void fill(struct reader *r, enum kind kind)
 {
 	struct stream *s = &r->stream[kind];
 	char path[PATH_MAX];
 	rfs_Attr attr;
-	rfs_Entry e;
 
 	/* Not what is opened: the program goes by another order, or reads some of them only. */
 	if (!s->begun || s->opened > 2 * s->used + WINDOW_FIRST)
 		return;
-	while (s->out < s->window && s->bytes < BYTES_MAX && in_flight < IN_FLIGHT_MAX) {
-		size_t len;
-		const uint8_t *list = cache_bytes(r->mount, r->dir, &attr, &len);
+	while (s->left && s->out < s->window && s->bytes < BYTES_MAX && in_flight < IN_FLIGHT_MAX) {
+		const char *name = r->order.name[s->at];
 
-		if (!list || !next(s, list, len, &e))
-			return;
-		if ((e.name.size <= 2 && e.name.bytes[0] == '.') || listing_path(r->dir, &e, path))
+		s->at = (s->at + 1) % r->order.count;
+		s->left--;
+		if (path_join(r->dir, name, path, sizeof(path)))
 			continue;
 		if (!is_wanted(r->mount, path, kind, &attr))
 			continue;
@@ -209,36 +198,34 @@ static void fill(struct reader *r, enum kind kind)
 	}
 }
 
+/* Begins S behind the name NOW (NULL: with the first one); BEFORE is what was used before that, or NULL. */
+static void begin(struct reader *r, struct stream *s, const char *before, const char *now)
+{
+	rfs_Attr attr;
+	size_t len;
+	const uint8_t *list = cache_bytes(r->mount, r->dir, &attr, &len);
+
+	if (s->begun || !list)
+		return;
+	s->begun = true;
+	/* The other kind may have made it. */
+	s->at = 0;
+	if (!r->order.name)
+		s->at = order_make(&r->order, list, len, before, now);
+	s->left = r->order.count;
+}
+
 static void go_on(struct reader *r, enum kind kind)
 {
-	if (kind != ITSELF) {
-		fill(r, kind);
-		return;
-	}
 	for (int k = 0; k < KINDS; k++) {
-		r->stream[k].begun |= r->stream[k].opened > 1;
-		fill(r, k);
+		if (kind == ITSELF && r->stream[k].opened > 1)
+			begin(r, &r->stream[k], NULL, r->stream[k].last);
+		if (kind == ITSELF || k == (int)kind)
+			fill(r, k);
 	}
 }
 
 /* ---- guessing ---- */
-
-/* Goes on behind PATH in R's listing. */
-static void begin_behind(struct reader *r, struct stream *s, const char *path)
-{
-	const char *name = strrchr(path, '/') + 1;
-	size_t len, n = strlen(name);
-	rfs_Attr attr;
-	rfs_Entry e;
-	const uint8_t *list = cache_bytes(r->mount, r->dir, &attr, &len);
-
-	s->begun = true;
-	s->at = 0;
-	while (list && listing_next(list, len, &s->at, &e) > 0 && !(e.name.size == n && !memcmp(e.name.bytes, name, n)))
-		;
-	s->at = list && s->at < len ? s->at : 0;
-	s->from = s->at;
-}
 
 void ahead_listed(const struct mount *m, const char *path)
 {
@@ -254,8 +241,8 @@ void ahead_listed(const struct mount *m, const char *path)
 		r = r ? r : reader_of(m, path);
 		if (!r->stream[k].begun) {
 			trust[k] -= TRUST_STAKE;
-			r->stream[k].begun = true;
 			r->stream[k].window = WINDOW_MAX / 4;
+			begin(r, &r->stream[k], NULL, NULL);
 		}
 		fill(r, k);
 	}
@@ -328,6 +315,14 @@ static void ask_in(const struct mount *m, const char *dir)
 	} while (true);
 }
 
+static void note_last(struct stream *s, const char *name)
+{
+	if (s->begun)
+		return;
+	free(s->last);
+	s->last = xstrdup(name);
+}
+
 static void use(const struct mount *m, const char *path, enum kind kind)
 {
 	bool ahead = cache_mark(m, path, CACHE_AHEAD, false);
@@ -341,12 +336,15 @@ static void use(const struct mount *m, const char *path, enum kind kind)
 	cache_find(m, path, &own);
 	note_use(s, kind, ahead, &own);
 	if (!has_listing(r)) {
+		note_last(s, strrchr(path, '/') + 1);
 		ask_in(m, dir);
 		return;
 	}
-	if (!s->begun && (s->opened > 1 || trust[kind] >= TRUST_AT_ONCE))
-		begin_behind(r, s, path);
+	const char *name = strrchr(path, '/') + 1;
+	if (s->opened > 1 || trust[kind] >= TRUST_AT_ONCE)
+		begin(r, s, s->last, name);
 	fill(r, kind);
+	note_last(s, name);
 }
 
 void ahead_opened(const struct mount *m, const char *path, bool directory)

@@ -14,6 +14,7 @@
 
 #include "cache.h"
 #include "listing.h"
+#include "order.h"
 #include "rules.h"
 #include "util.h"
 
@@ -267,6 +268,48 @@ static void test_a_broken_listing(void **state)
 	assert_int_equal(listing_next(NULL, 0, &(size_t){ 0 }, &e), 0);
 }
 
+/* ---- the order in which names are used ---- */
+
+static void list_many(void)
+{
+	char name[16];
+
+	list_len = 0;
+	list_add(".", NULL);
+	list_add("..", NULL);
+	list_add(".x", NULL);
+	for (int i = 0; i < 97; i++) {
+		snprintf(name, sizeof(name), "f%02d", i * 31 % 97);
+		list_add(name, NULL);
+	}
+}
+
+static void test_order(void **state)
+{
+	struct order o;
+
+	list_many();
+	assert_int_equal(order_make(&o, list, list_len, NULL, NULL), 0);
+	assert_int_equal(o.count, 98);
+	assert_string_equal(o.name[0], ".x");
+	assert_string_equal(o.name[2], "f31");
+	order_free(&o);
+	assert_int_equal(order_make(&o, list, list_len, "f00", "f31"), 3); /* side by side in the listing */
+	assert_string_equal(o.name[3], "f62");
+	order_free(&o);
+	size_t at = order_make(&o, list, list_len, "f12", "f10"); /* as threads share sorted names */
+	assert_string_equal(o.name[at], "f11");
+	order_free(&o);
+	at = order_make(&o, list, list_len, "f02", "f70"); /* neither */
+	assert_string_equal(o.name[1], "f00");
+	order_free(&o);
+	assert_int_equal(order_make(&o, list, list_len, "gone", "other"), 0);
+	order_free(&o);
+	assert_int_equal(order_make(&o, NULL, 0, "a", "b"), 0);
+	assert_int_equal(o.count, 0);
+	order_free(&o);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -280,6 +323,7 @@ int main(void)
 		cmocka_unit_test_setup(test_a_listing_answers, setup),
 		cmocka_unit_test_setup(test_a_listing_without_search, setup),
 		cmocka_unit_test_setup(test_a_broken_listing, setup),
+		cmocka_unit_test_setup(test_order, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
