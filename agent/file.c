@@ -95,8 +95,8 @@ static ssize_t file_write_some(int fd, const uint8_t *data, size_t len, int64_t 
 	return n < 0 ? -errno : n;
 }
 
-/* Returns the number of bytes written; an error only if there are none. */
-static ssize_t file_write_all(int fd, const uint8_t *data, size_t len, int64_t offset, int flags)
+/* Returns the number of bytes written; an error only if there are none. *STOPPED is what kept the rest from it, or 0. */
+static ssize_t file_write_all(int fd, const uint8_t *data, size_t len, int64_t offset, int flags, uint32_t *stopped)
 {
 	size_t done = 0;
 	ssize_t n;
@@ -106,30 +106,32 @@ static ssize_t file_write_all(int fd, const uint8_t *data, size_t len, int64_t o
 		if (n > 0)
 			done += n;
 	} while (done < len && (n > 0 || n == -EINTR));
+	*stopped = n < 0 ? (uint32_t)-n : 0;
 	return done || n >= 0 ? (ssize_t)done : n;
 }
 
 /* Appends under H's lock, which keeps the file position ours until it is read. */
-static ssize_t file_append(struct handle *h, const uint8_t *data, size_t len, int flags, uint64_t *end)
+static ssize_t file_append(struct handle *h, const uint8_t *data, size_t len, int flags, rfs_WriteReply *reply)
 {
 	ssize_t n = -EOPNOTSUPP;
 
 	pthread_mutex_lock(&h->position);
 	if (!file_old_append)
-		n = file_write_all(h->fd, data, len, -1, flags | RWF_APPEND);
+		n = file_write_all(h->fd, data, len, -1, flags | RWF_APPEND, &reply->stopped);
 	bool other_flags = flags & ~(RWF_DSYNC | RWF_SYNC); /* it may be these that are not supported */
 	if ((n == -EOPNOTSUPP && !other_flags) || n == -ENOSYS) {
 		file_old_append = true;
 		fcntl(h->fd, F_SETFL, O_APPEND | O_NONBLOCK);
-		n = file_write_all(h->fd, data, len, -1, flags);
+		n = file_write_all(h->fd, data, len, -1, flags, &reply->stopped);
 		fcntl(h->fd, F_SETFL, O_NONBLOCK);
 	}
-	*end = lseek(h->fd, 0, SEEK_CUR);
+	reply->offset = lseek(h->fd, 0, SEEK_CUR);
 	pthread_mutex_unlock(&h->position);
 	return n;
 }
 
-static ssize_t file_overwrite(struct handle *h, const uint8_t *data, size_t len, uint64_t offset, int flags)
+static ssize_t file_overwrite(struct handle *h, const uint8_t *data, size_t len, uint64_t offset, int flags,
+			      rfs_WriteReply *reply)
 {
 	/* Linux appends with pwrite(2), too, while O_APPEND is on (its BUGS section). */
 	bool lock = file_old_append;
@@ -139,7 +141,8 @@ static ssize_t file_overwrite(struct handle *h, const uint8_t *data, size_t len,
 		return -EINVAL;
 	if (lock)
 		pthread_mutex_lock(&h->position);
-	n = file_write_all(h->fd, data, len, offset, flags);
+	n = file_write_all(h->fd, data, len, offset, flags, &reply->stopped);
+	reply->offset = offset + (n > 0 ? n : 0);
 	if (lock)
 		pthread_mutex_unlock(&h->position);
 	return n;
@@ -159,12 +162,8 @@ int op_write(struct op *op)
 	if (r)
 		return r;
 	op->reply->which_op = rfs_Reply_write_tag;
-	if (req->append) {
-		n = file_append(h, op->data, op->data_len, req->flags, &reply->offset);
-	} else {
-		n = file_overwrite(h, op->data, op->data_len, req->offset, req->flags);
-		reply->offset = req->offset + (n > 0 ? n : 0);
-	}
+	n = req->append ? file_append(h, op->data, op->data_len, req->flags, reply) :
+			  file_overwrite(h, op->data, op->data_len, req->offset, req->flags, reply);
 	if (n >= 0) {
 		reply->written = n;
 		reply->has_attr = attr_of(h->fd, &reply->attr) == 0;

@@ -165,3 +165,25 @@ bool rights_can_take(const struct rights *r)
 		_exit(rights_take(r, &missing) ? 1 : 0);
 	return child > 0 && waitpid(child, &status, 0) == child && status == 0;
 }
+
+/* In a user namespace of its own a process has capabilities over the files of those users only that are mapped there. */
+static bool all_users_are_mapped(void)
+{
+	unsigned long inside, outside, count;
+	FILE *f = fopen("/proc/self/uid_map", "re");
+	bool all = f && fscanf(f, "%lu %lu %lu", &inside, &outside, &count) == 3 && !inside && count >= UINT32_MAX;
+
+	if (f)
+		fclose(f);
+	return all;
+}
+
+void rights_over_files(bool *owns_all, bool *gives_away)
+{
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = { 0 };
+	bool known = syscall(SYS_capget, &header, data) == 0 && all_users_are_mapped();
+
+	*owns_all = known && data[0].effective & 1u << CAP_FOWNER;
+	*gives_away = known && data[0].effective & 1u << CAP_CHOWN;
+}

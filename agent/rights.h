@@ -44,4 +44,7 @@ bool rights_can_take(const struct rights *r);
 
 void rights_free(struct rights *r);
 
+/* Whether we may do with all files what their owners may (CAP_FOWNER), and give them to anybody (CAP_CHOWN). */
+void rights_over_files(bool *owns_all, bool *gives_away);
+
 #endif

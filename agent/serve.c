@@ -21,10 +21,11 @@
 #include "observe.h"
 #include "ops.h"
 #include "resolve.h"
+#include "rights.h"
 #include "serve_int.h"
 
 #define SERVE_PROTOCOL 1
-#define SERVE_CAPABILITIES 0u
+#define SERVE_CAPABILITIES UINT64_C(1) /* ordered requests */
 #define SERVE_STACK (512u << 10)
 
 static void *serve_thread(void *serve);
@@ -119,10 +120,14 @@ static bool is_close(const struct job *job)
 	return job->req.which_op == rfs_Request_close_tag;
 }
 
-/* Begins JOB: as the leader still, if it promises to be quick and nothing waits behind it. Returns the term. */
+/*
+ * Begins JOB: as the leader still, if it promises to be quick and nothing waits behind it; or if nothing behind it may
+ * be begun before it is done, and then nobody takes the place. Returns the term.
+ */
 static uint64_t serve_begin(struct serve *s, const struct job *job)
 {
-	bool quick = s->at == s->filled && dispatch_is_quick(&job->req);
+	bool ordered = job->req.ordered;
+	bool quick = !ordered && s->at == s->filled && dispatch_is_quick(&job->req);
 	uint64_t term;
 
 	pthread_mutex_lock(&s->lock);
@@ -134,7 +139,7 @@ static uint64_t serve_begin(struct serve *s, const struct job *job)
 		s->quick_now = true;
 		if (s->sleeping)
 			pthread_cond_signal(&s->watch);
-	} else {
+	} else if (!ordered) {
 		serve_promote(s);
 	}
 	pthread_mutex_unlock(&s->lock);
@@ -229,6 +234,8 @@ static void serve_hello(struct serve *s, struct job *job)
 	reply->version = SERVE_PROTOCOL;
 	reply->capabilities = hello->capabilities & SERVE_CAPABILITIES;
 	reply->max_payload = FRAME_MAX_PAYLOAD;
+	reply->uid = geteuid();
+	rights_over_files(&reply->owns_all, &reply->gives_away);
 	reply->program.size = sizeof(program) - 1;
 	memcpy(reply->program.bytes, program, sizeof(program) - 1);
 	output_reply(s, job);

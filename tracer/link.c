@@ -398,6 +398,11 @@ const char *link_program(const struct link *l)
 	return l->stream.program;
 }
 
+const struct link_agent *link_agent(const struct link *l)
+{
+	return &l->stream.agent_is;
+}
+
 struct link_totals link_totals(const struct link *l)
 {
 	return (struct link_totals){l->round_trips, l->requests, l->stream.bytes_in, l->stream.bytes_out};

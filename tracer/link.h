@@ -34,6 +34,17 @@ struct link_callbacks {
 /* Since the first exchange, which is not counted in round trips and requests: it serves no call. */
 struct link_totals { uint64_t round_trips, requests, bytes_in, bytes_out; };
 
+/* A bit of Hello's capabilities: requests may be ordered. */
+#define LINK_ORDERS UINT64_C(1)
+
+/* What the agent says of itself. */
+struct link_agent {
+	bool orders;     /* it knows of ordered requests */
+	uint32_t uid;    /* its files may be changed by it … */
+	bool owns_all;   /* … and if this is set, all … */
+	bool gives_away; /* … and given to any user and group */
+};
+
 /* What Hello tells the agent: the promise not to change anything, and where the program sees (AT) what part (SUB) of the tree. */
 struct link_greeting {
 	bool read_only;
@@ -92,6 +103,9 @@ const char *link_tag(const struct link *l);
 
 /* What the agent calls itself: "remotefs-agent 0.1.0", any bytes but NUL. Lives as long as L. */
 const char *link_program(const struct link *l);
+
+/* Lives as long as L. */
+const struct link_agent *link_agent(const struct link *l);
 
 struct link_totals link_totals(const struct link *l);
 

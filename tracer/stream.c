@@ -303,6 +303,7 @@ static int hello_send(struct stream *s, const struct link_greeting *greeting)
 	struct iovec iov[2];
 	struct msghdr msg = {.msg_iov = iov, .msg_iovlen = 2};
 	req.op.hello.version = PROTOCOL_VERSION;
+	req.op.hello.capabilities = LINK_ORDERS;
 	req.op.hello.read_only = greeting->read_only;
 	BYTES_PUT(req.op.hello.at, greeting->at);
 	BYTES_PUT(req.op.hello.sub, greeting->sub);
@@ -352,6 +353,10 @@ int stream_greet(struct stream *s, const struct link_greeting *greeting, int tim
 	if (err)
 		return err;
 	snprintf(s->program, sizeof(s->program), "%.*s", (int)reply.op.hello.program.size, (const char *)reply.op.hello.program.bytes);
+	s->agent_is = (struct link_agent){ .orders = reply.op.hello.capabilities & LINK_ORDERS,
+					   .uid = reply.op.hello.uid,
+					   .owns_all = reply.op.hello.owns_all,
+					   .gives_away = reply.op.hello.gives_away };
 	*max_payload = FRAME_MAX_PAYLOAD;
 	if (reply.op.hello.max_payload && reply.op.hello.max_payload < FRAME_MAX_PAYLOAD)
 		*max_payload = reply.op.hello.max_payload;

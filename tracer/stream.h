@@ -11,6 +11,7 @@
 #include <sys/types.h>
 
 #include "frame.h"
+#include "link.h"
 #include "remotefs.pb.h"
 
 struct stream {
@@ -23,7 +24,8 @@ struct stream {
 
 	/* For one reading thread at a time. */
 	int64_t deadline_ms; /* for reading, of stream_now_ms; 0: none */
-	char program[65];    /* what the agent calls itself, after stream_greet */
+	char program[65];    /* what the agent calls itself, after stream_greet … */
+	struct link_agent agent_is; /* … and what it says of itself */
 	char why[320];	     /* one clause, after stream_receive or stream_violation failed */
 	uint8_t message[FRAME_MAX_MESSAGE];
 };

@@ -116,7 +116,8 @@ static size_t every_tag(pb_size_t *tags, size_t room)
 	assert_true(pb_field_iter_begin(&f, rfs_Request_fields, &q));
 	do {
 		assert_true(n < room);
-		tags[n++] = f.tag;
+		if (PB_HTYPE(f.type) == PB_HTYPE_ONEOF)
+			tags[n++] = f.tag;
 	} while (pb_field_iter_next(&f));
 	return n;
 }
@@ -132,6 +133,7 @@ static void pick_request(rfs_Request *q, pb_size_t tag)
 
 	memset(q, 0, sizeof(*q));
 	q->which_op = tag;
+	q->ordered = pick(2);
 	assert_true(pb_field_iter_begin(&f, rfs_Request_fields, q) && pb_field_iter_find(&f, tag));
 	pick_fields(f.submsg_desc, f.pData);
 	if (tag == rfs_Request_syncfs_tag && !q->op.syncfs.handle)
