@@ -120,6 +120,7 @@ struct ofd *known_open(struct call *c, const struct place *p, int flags, rfs_Req
 	struct known *k = xcalloc(1, sizeof(*k));
 	*k = (struct known){ .handle = req->op.open.handle, .attr = attr };
 	req->op.open.prefetch = 0;
+	req->ordered = true; /* what is asked next may remove it */
 	k->ofd = ofd_new(p->mount, k->handle, p->key, flags & ~O_NOCTTY, &attr);
 	k->ofd->opening = true;
 	k->ofd->coherent = rfs_Coherent_NAME | rfs_Coherent_HANDLE;
