@@ -121,7 +121,7 @@ static long advise(struct call *c, bool forget)
 	if (rc)
 		return rc;
 	if (forget)
-		o->node->data_valid = false;
+		pages_drop_all(&o->node->pages);
 	return CALL_CONTINUE;
 }
 

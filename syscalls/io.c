@@ -52,7 +52,7 @@ static long read_at(struct call *c, struct ofd *o, struct buffers *b, uint64_t o
 
 	while (total < b->total) {
 		const uint8_t *data;
-		size_t len = b->total - total < FRAME_MAX_PAYLOAD ? b->total - total : FRAME_MAX_PAYLOAD;
+		size_t len = b->total - total;
 		int rc = remote_data(c, o, off + total, &data, &len);
 
 		if (rc < 0)
@@ -153,7 +153,7 @@ long io_read(struct call *c, struct ofd *o, struct buffers *b, int64_t off, unsi
 	if (!n && flags & RWF_DONTCACHE)
 		n = try_read(c, o, RWF_DONTCACHE);
 	/* RWF_NOWAIT: what is not at hand has to be waited for. */
-	if (!n && flags & RWF_NOWAIT && !o->node->data_valid)
+	if (!n && flags & RWF_NOWAIT && !remote_has_data(o, off == AT_POS ? o->pos : (uint64_t)off))
 		n = -EAGAIN;
 	if (n)
 		return n;

@@ -85,7 +85,8 @@ static uint8_t *copy_of(const uint8_t *bytes, size_t len)
 {
 	uint8_t *copy = xcalloc(1, len + 1);
 
-	memcpy(copy, bytes, len);
+	if (len)
+		memcpy(copy, bytes, len);
 	return copy;
 }
 
@@ -97,12 +98,9 @@ static void give_bytes(struct ofd *o, const uint8_t *bytes, size_t len)
 		o->list = copy_of(bytes, len);
 		o->list_len = len;
 		o->list_complete = o->list_known = o->list_learned = true;
-	} else if (!n->data_valid) {
-		free(n->data);
-		n->data = copy_of(bytes, len);
-		n->data_len = len;
-		n->data_off = 0;
-		n->data_eof = n->data_valid = true;
+	} else if (!n->pages.count && !n->pages.end_known) {
+		pages_put(&n->pages, 0, copy_of(bytes, len), len);
+		pages_set_end(&n->pages, len);
 	}
 }
 

@@ -124,14 +124,14 @@ static void take_list(struct ofd *o, struct link_reply *rep)
 static void take_data(struct ofd *o, struct link_reply *rep)
 {
 	struct node *n = o->node;
+	size_t len = rep->payload_len;
 
-	free(n->data);
-	n->data = rep->payload;
-	n->data_len = rep->payload_len;
-	n->data_off = 0;
+	if (!n->attr_valid)
+		return;
 	/* All that there is, even if the agent did not try to read on behind it. */
-	n->data_eof = rep->msg.op.open.complete || (n->attr_valid && n->data_len == n->attr.size);
-	n->data_valid = n->attr_valid;
+	if (rep->msg.op.open.complete || len == n->attr.size)
+		pages_set_end(&n->pages, len);
+	pages_put(&n->pages, 0, rep->payload, len);
 	rep->payload = NULL;
 }
 
@@ -143,12 +143,15 @@ static int native_placeholder(struct call *c, struct ofd *o)
 {
 	struct node *n = o->node;
 	int fd = placeholder_file(o, true), rc;
+	size_t len = SIZE_MAX;
 
 	if (fd < 0)
 		return fd;
-	if (n->image->filled && !n->data_valid)
+	const uint8_t *data = n->attr_valid ? pages_find(&n->pages, 0, &len) : NULL;
+	bool complete = n->attr_valid && pages_at_end(&n->pages, data ? len : 0);
+	if (n->image->filled && !data && !complete)
 		n->image->stale = true;
-	rc = n->data_valid ? image_fill_from(c, o, n->data, n->data_len, n->data_eof) : image_fill(c, o);
+	rc = image_fill_from(c, o, data ? data : (const uint8_t *)"", data ? len : 0, complete);
 	if (rc == -ENOSPC)
 		return fd;
 	if (rc < 0) {

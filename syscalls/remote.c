@@ -9,12 +9,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "readahead.h"
 #include "cache.h"
 #include "call.h"
 #include "frame.h"
 #include "fsize.h"
 #include "image.h"
 #include "link.h"
+#include "pages.h"
 #include "push.h"
 #include "rules.h"
 #include "sync.h"
@@ -60,94 +62,49 @@ int remote_attr(struct call *c, struct ofd *o, rfs_Attr *attr)
 
 /* ---- data ---- */
 
-static void keep_data(struct node *n, struct link_reply *rep, uint64_t off, bool eof, bool valid)
+/* What is asked for each time anew: the agent does not tell of changes, or the program watches its own reading. */
+static int fetch_data(struct call *c, struct ofd *o, uint64_t off, const uint8_t **data, size_t *len)
 {
-	free(n->data);
-	n->data = rep->payload;
-	n->data_len = rep->payload_len;
-	n->data_off = off;
-	n->data_eof = eof;
-	n->data_valid = valid;
-	rep->payload = NULL;
-}
+	uint64_t left = (uint64_t)INT64_MAX - off; /* beyond the last offset that there is, a read is an error */
+	size_t size = *len < FRAME_MAX_PAYLOAD ? *len : FRAME_MAX_PAYLOAD;
+	struct chunk *k = pages_expect_alone(off, size < left ? size : (size_t)left);
+	int rc = readahead_ask(c, o, k, off, data, len);
 
-/* How much to ask for at OFF: more and more while the file is read through, little where it is not. */
-static size_t read_window(const struct node *n, uint64_t off, size_t want, bool cacheable)
-{
-	size_t window = want;
-
-	if (cacheable && off == n->data_off + n->data_len)
-		window = n->data_len < PREFETCH_SIZE ? PREFETCH_SIZE : 2 * n->data_len;
-	else if (cacheable)
-		window = off ? 16u << 10 : PREFETCH_SIZE;
-	if (window < want)
-		window = want;
-	if (window > FRAME_MAX_PAYLOAD)
-		window = FRAME_MAX_PAYLOAD;
-	/* Beyond the last offset that there is, a read is an error. */
-	return window < (uint64_t)INT64_MAX - off ? window : (size_t)((uint64_t)INT64_MAX - off);
-}
-
-static int fetch_data(struct call *c, struct ofd *o, uint64_t off, size_t want)
-{
-	struct node *n = o->node;
-	bool cacheable = o->coherent & rfs_Coherent_HANDLE && !watch_sees_use(o->mount);
-	size_t size = read_window(n, off, want, cacheable);
-	rfs_Request req = { .which_op = rfs_Request_read_tag,
-			    .op.read = { .handle = o->handle, .offset = off, .size = (uint32_t)size } };
-	struct link_reply rep;
-	uint64_t version = n->version;
-
-	int rc = call_rpc(c, o->mount, &req, NULL, 0, &rep);
-	if (!rc && rep.payload_len > size) {
-		link_reply_free(&rep);
-		rc = -EPROTO;
-	}
-	if (!rc)
-		keep_data(n, &rep, off, rep.payload_len < size, cacheable && n->version == version);
+	chunk_unref(k);
 	return rc;
-}
-
-static bool has_data(const struct node *n, uint64_t off)
-{
-	return off >= n->data_off && (off < n->data_off + n->data_len || (n->data_eof && off >= n->data_off));
 }
 
 /* While tasks write the file natively, they have it, and the agent has not all of it. */
 static int image_data(struct ofd *o, uint64_t off, const uint8_t **data, size_t *len)
 {
-	struct node *n = o->node;
-	struct link_reply rep = { .payload = xcalloc(1, *len + 1) };
-	ssize_t got = pread(o->image->fd, rep.payload, *len, (off_t)off);
+	size_t room = *len < FRAME_MAX_PAYLOAD ? *len : FRAME_MAX_PAYLOAD;
+	struct chunk *k = chunk_ref(pages_expect_alone(off, room));
+	uint8_t *bytes = xcalloc(1, room + 1);
+	ssize_t got = pread(o->image->fd, bytes, room, (off_t)off);
 	int rc = got < 0 ? -errno : 0;
 
-	if (!rc) {
-		rep.payload_len = (size_t)got;
-		keep_data(n, &rep, off, false, false);
-		*data = n->data;
-		*len = n->data_len;
-	}
-	link_reply_free(&rep);
+	*data = bytes;
+	*len = rc ? 0 : (size_t)got;
+	pages_arrived(k, bytes, *len, rc);
+	pages_hold(&o->node->pages, k);
 	return rc;
+}
+
+bool remote_has_data(struct ofd *o, uint64_t off)
+{
+	size_t len = 1;
+
+	return pages_find(&o->node->pages, off, &len) || pages_at_end(&o->node->pages, off);
 }
 
 int remote_data(struct call *c, struct ofd *o, uint64_t off, const uint8_t **data, size_t *len)
 {
-	struct node *n = o->node;
-
 	call_remote(c, o->mount);
 	if (sync_decides(o))
 		return image_data(o, off, data, len);
-	if (!n->data_valid || !has_data(n, off) || watch_sees_use(o->mount)) {
-		int rc = fetch_data(c, o, off, *len);
-		if (rc < 0)
-			return rc;
-	}
-	size_t at = off - n->data_off < n->data_len ? (size_t)(off - n->data_off) : n->data_len;
-	*data = n->data + at;
-	if (*len > n->data_len - at)
-		*len = n->data_len - at;
-	return 0;
+	if ((o->coherent & rfs_Coherent_HANDLE && !watch_sees_use(o->mount)) || (o->lost && remote_has_data(o, off)))
+		return readahead_data(c, o, off, data, len);
+	return fetch_data(c, o, off, data, len);
 }
 
 long remote_store(struct call *c, struct ofd *o, const void *data, size_t len, uint64_t off, bool append,
@@ -172,7 +129,10 @@ long remote_store(struct call *c, struct ofd *o, const void *data, size_t len, u
 		n->own_version++;
 		/* Another change's reply may have come, which this one was before. */
 		bool latest = n->version == version;
-		node_changed(n);
+		if (latest && w->offset >= w->written)
+			node_written(n, w->offset - w->written, w->written);
+		else
+			node_changed(n);
 		cache_forget(o->mount, o->path, false);
 		node_set_attr(n, &w->attr, latest && w->has_attr && o->coherent & rfs_Coherent_HANDLE);
 		rc = (int)w->written;

@@ -42,6 +42,9 @@ int remote_attr(struct call *c, struct ofd *o, rfs_Attr *attr);
  */
 int remote_data(struct call *c, struct ofd *o, uint64_t off, const uint8_t **data, size_t *len);
 
+/* Whether a read of O at OFF needs to ask nobody. */
+bool remote_has_data(struct ofd *o, uint64_t off);
+
 /*
  * Writes LEN (up to FRAME_MAX_PAYLOAD) bytes at OFF, or at the end with APPEND, to the agent alone. How many
  * were written; *END is the offset behind them. Negative errno.

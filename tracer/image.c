@@ -10,6 +10,7 @@
 
 #include "call.h"
 #include "drain.h"
+#include "flight.h"
 #include "frame.h"
 #include "log.h"
 #include "ofd.h"
@@ -163,27 +164,37 @@ void image_lost(struct image *i)
 			  path);
 }
 
-/* Up to LEN bytes from OFF into the image: how many there were. -EAGAIN when we changed the file meanwhile. */
+/* Asks for LEN bytes from OFF, to be landed. */
+static void ask_piece(struct flight *f, const struct node *n, uint64_t off, size_t len)
+{
+	flight_add(f, off, len, n->writers ? UINT64_MAX : n->own_version);
+}
+
+/*
+ * T into the image: how many bytes there were. -EAGAIN when we changed the file since they were asked for: our own write may
+ * already be in the image and not in these bytes. The caller has the image's sync_lock.
+ */
+static long land_piece(struct node *n, struct flight_taken *t)
+{
+	if (t->got >= 0 && (n->writers || n->own_version != t->mark))
+		t->got = -EAGAIN;
+	if (t->got > 0) {
+		int rc = image_merge(n->image, t->data, (size_t)t->got, t->off);
+		t->got = rc < 0 ? rc : t->got;
+	}
+	free(t->data);
+	return t->got;
+}
+
+/* Up to LEN bytes from OFF into the image, as land_piece. */
 static long reread_piece(struct call *c, struct ofd *o, uint64_t handle, uint64_t off, size_t len)
 {
-	rfs_Request req = { .which_op = rfs_Request_read_tag,
-			    .op.read = { .handle = handle, .offset = off, .size = (uint32_t)len } };
-	struct node *n = o->node;
-	struct link_reply rep;
-	bool busy = n->writers;
-	uint64_t version = n->own_version;
-	int rc = call_rpc(c, o->mount, &req, NULL, 0, &rep);
+	struct flight f = { .c = c, .mount = o->mount, .handle = handle };
+	struct flight_taken t;
 
-	if (rc)
-		return rc;
-	/* Our own write may already be in the image and not in these bytes. */
-	long got = busy || n->writers || n->own_version != version ? -EAGAIN :
-		   rep.payload_len > len			   ? -EPROTO :
-								     (long)rep.payload_len;
-	if (got > 0 && (rc = image_merge(n->image, rep.payload, (size_t)got, off)) < 0)
-		got = rc;
-	link_reply_free(&rep);
-	return got;
+	ask_piece(&f, o->node, off, len);
+	flight_take(&f, &t);
+	return land_piece(o->node, &t);
 }
 
 static struct ofd *reader_of(const struct node *n)
@@ -242,11 +253,18 @@ int image_reread(struct call *c, struct node *n, uint64_t off, uint64_t len)
 	return got < 0 ? (int)got : 0;
 }
 
-static long fill_piece(struct call *c, struct ofd *o, uint64_t handle, uint64_t off, size_t len_max)
+/* Waits for what was asked for first, and lands it. Where a change overtook it, it is asked for again, and nothing is changed meanwhile. */
+static long fill_piece(struct flight *f, struct ofd *o)
 {
-	sync_lock(o->node->image);
-	long len = reread_piece(c, o, handle, off, len_max);
-	sync_unlock(o->node->image);
+	struct image *i = o->node->image;
+	struct flight_taken t;
+
+	flight_take(f, &t);
+	sync_lock(i);
+	long len = land_piece(o->node, &t);
+	while (len == -EAGAIN)
+		len = reread_piece(f->c, o, f->handle, t.off, t.len);
+	sync_unlock(i);
 	return len;
 }
 
@@ -279,15 +297,23 @@ static uint64_t skip_hole(struct call *c, struct ofd *o, uint64_t handle, uint64
 	return to;
 }
 
-/* All of the file from OFF on; *END is where it ends. */
-static int read_rest(struct call *c, struct ofd *o, uint64_t handle, uint64_t off, uint64_t *end)
+/* All of the file from OFF on, which seems to end at SIZE; *END is where it does. */
+static int read_rest(struct call *c, struct ofd *o, uint64_t handle, uint64_t off, uint64_t size, uint64_t *end)
 {
+	struct flight f = { .c = c, .mount = o->mount, .handle = handle };
+	uint64_t next = off;
 	long len;
 
 	do {
-		len = fill_piece(c, o, handle, off, FRAME_MAX_PAYLOAD);
+		/* Behind the end there is probably nothing: that is asked for last. */
+		while (!flight_is_full(&f) && (!f.count || next < size)) {
+			ask_piece(&f, o->node, next, FRAME_MAX_PAYLOAD);
+			next += FRAME_MAX_PAYLOAD;
+		}
+		len = fill_piece(&f, o);
 		off += len > 0 ? (uint64_t)len : 0;
-	} while (len == -EAGAIN || len == FRAME_MAX_PAYLOAD);
+	} while (len == FRAME_MAX_PAYLOAD);
+	flight_end(&f);
 	*end = off;
 	return len < 0 ? (int)len : 0;
 }
@@ -306,24 +332,45 @@ static uint64_t page_digest(const struct image *i, uint64_t off)
 	return digest_page(page, n > 0 ? (size_t)n : 0);
 }
 
-/* Reads what differs among COUNT pages from OFF. */
-static int read_differing(struct call *c, struct ofd *o, uint64_t handle, const uint8_t *digests, size_t count, uint64_t off)
+struct digests { const uint8_t *of; size_t count; uint64_t off; };
+
+static bool differs(const struct image *i, const struct digests *d, size_t at)
+{
+	uint64_t digest;
+
+	memcpy(&digest, d->of + at * sizeof(digest), sizeof(digest));
+	return le64toh(digest) != page_digest(i, d->off + at * SYNC_PAGE);
+}
+
+/* Asks for what differs from page AT on, as much as one request takes. The page behind. */
+static size_t ask_differing(struct flight *f, const struct node *n, const struct digests *d, size_t at)
 {
 	const size_t most = FRAME_MAX_PAYLOAD / SYNC_PAGE;
+	size_t end;
+
+	while (at < d->count && !differs(n->image, d, at))
+		at++;
+	for (end = at; end < d->count && end - at < most && differs(n->image, d, end);)
+		end++;
+	if (end > at)
+		ask_piece(f, n, d->off + at * SYNC_PAGE, (end - at) * SYNC_PAGE);
+	return end;
+}
+
+/* Reads what differs among the pages D. */
+static int read_differing(struct call *c, struct ofd *o, uint64_t handle, const struct digests *d)
+{
+	struct flight f = { .c = c, .mount = o->mount, .handle = handle };
+	size_t at = 0;
 	long len = 0;
 
-	for (size_t at = 0, end; at < count && len >= 0; at = end) {
-		uint64_t digest;
-
-		for (end = at; end < count && end - at < most; end++) {
-			memcpy(&digest, digests + end * sizeof(digest), sizeof(digest));
-			if (le64toh(digest) == page_digest(o->node->image, off + end * SYNC_PAGE))
-				break;
-		}
-		while (end > at && (len = fill_piece(c, o, handle, off + at * SYNC_PAGE, (end - at) * SYNC_PAGE)) == -EAGAIN)
-			;
-		end += end == at;
-	}
+	do {
+		while (!flight_is_full(&f) && at < d->count)
+			at = ask_differing(&f, o->node, d, at);
+		if (f.count)
+			len = fill_piece(&f, o);
+	} while (len >= 0 && (f.count || at < d->count));
+	flight_end(&f);
 	return len < 0 ? (int)len : 0;
 }
 
@@ -350,7 +397,7 @@ static int compare_rest(struct call *c, struct ofd *o, uint64_t handle, uint64_t
 		count = rep.payload_len / sizeof(uint64_t);
 		rc = rep.msg.which_op != rfs_Reply_digest_tag || count > DIGEST_MAX ? -EPROTO : 0;
 		*end = rep.msg.op.digest.size;
-		rc = rc ? rc : read_differing(c, o, handle, rep.payload, count, off);
+		rc = rc ? rc : read_differing(c, o, handle, &(struct digests){ rep.payload, count, off });
 		bool hole = !rc && is_all_zero(rep.payload, count);
 		link_reply_free(&rep);
 		if (rc)
@@ -370,7 +417,9 @@ static int read_image(struct call *c, struct ofd *o, uint64_t handle, uint64_t o
 	if (fstat(o->node->image->fd, &st) < 0)
 		return -errno;
 	/* Our own changes are told of as well: a large file must not be read again for each of them. */
-	return st.st_size > FRAME_MAX_PAYLOAD ? compare_rest(c, o, handle, off, end) : read_rest(c, o, handle, off, end);
+	if (st.st_size > FRAME_MAX_PAYLOAD)
+		return compare_rest(c, o, handle, off, end);
+	return read_rest(c, o, handle, off, o->node->attr.size, end);
 }
 
 static int fill_rest(struct call *c, struct ofd *o, uint64_t handle, uint64_t off)

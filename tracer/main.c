@@ -30,6 +30,7 @@
 #include "notify.h"
 #include "ofd.h"
 #include "options.h"
+#include "pages.h"
 #include "overlay.h"
 #include "placeholder.h"
 #include "push.h"
@@ -267,6 +268,7 @@ int main(int argc, char **argv)
 	bool here = find_program(o.program_argv[0], options_are_remote(&o), path, sizeof(path), &info);
 	init_limits(o.posix_numbers);
 	cache_policy(!o.no_cache, o.lease);
+	pages_set_limit(o.cache_size);
 	if (log_open(&o.log) < 0)
 		die("cannot write the log: %s: %s", o.log.file ? o.log.file : "standard error", strerror(errno));
 	log_set_fd_namer(name_fd);

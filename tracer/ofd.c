@@ -110,7 +110,7 @@ static void node_put(struct node *n)
 		log_error("%zu bytes that were read ahead from a remote FIFO were not read by the program, and are lost: redirect it to one reader",
 			  n->back_len);
 	free(n->back);
-	free(n->data);
+	pages_free(&n->pages);
 	free(n);
 }
 
@@ -119,6 +119,8 @@ void node_switch(struct node *n, const struct mount *m)
 	rfs_Attr key = { .ino = n->ino, .dev_major = n->dev_major, .dev_minor = n->dev_minor };
 
 	*node_slot(n->mount, &key) = n->next;
+	pages_drop_all(&n->pages);
+	n->whole = NULL;
 	n->mount = m;
 	n->next = NULL;
 	*node_slot(m, &key) = n;
@@ -138,12 +140,21 @@ uint64_t node_clock(void)
 	return changes;
 }
 
-void node_changed(struct node *n)
+void node_written(struct node *n, uint64_t off, uint64_t len)
 {
 	n->version = ++changes;
 	n->attr_valid = false;
-	n->data_valid = false;
+	pages_drop(&n->pages, off, len);
 	cache_forget_inode(n->mount, n->dev_major, n->dev_minor, n->ino);
+}
+
+void node_changed(struct node *n)
+{
+	node_written(n, 0, UINT64_MAX);
+	pages_drop_all(&n->pages);
+	n->misses = 0;
+	n->missed_ns = 0;
+	n->whole = NULL;
 }
 
 /* True when NAME is in the directory DIR. */
@@ -190,6 +201,7 @@ void ofd_switch(struct ofd *o, const struct mount *m, uint64_t handle, const cha
 	o->mount = m;
 	o->handle = handle;
 	o->coherent = coherent;
+	o->told = false;
 	o->path_stale = false;
 	free(o->path);
 	o->path = xstrdup(path);
@@ -229,6 +241,25 @@ static void ofd_forget_numbers(const struct ofd *o)
 			slots[i] = (struct slot){ .ofd = NULL };
 }
 
+/*
+ * O, which is not among its node's any more, takes the agent's word to tell of changes with it. Another handle's stands if
+ * nothing was told by it that it was not read after.
+ */
+static void end_promise(const struct ofd *o)
+{
+	struct node *n = o->node;
+	const struct ofd *other = n->ofds;
+
+	if (n->whole == o)
+		n->whole = NULL;
+	while (other && (other->told || !(other->coherent & rfs_Coherent_HANDLE)))
+		other = other->next_of_node;
+	if (other || !n->ofds)
+		return;
+	pages_drop_all(&n->pages);
+	n->attr_valid = false;
+}
+
 static void ofd_free(struct ofd *o)
 {
 	rfs_Request req = { .which_op = rfs_Request_close_tag, .op.close.handle = o->handle };
@@ -240,6 +271,7 @@ static void ofd_free(struct ofd *o)
 	for (p = &o->node->ofds; *p != o; p = &(*p)->next_of_node)
 		;
 	*p = o->next_of_node;
+	end_promise(o);
 	if (o->numbered)
 		ofd_forget_numbers(o);
 	if (!o->mount->closing && !o->released)

@@ -12,6 +12,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "pages.h"
 #include "remotefs.pb.h"
 
 struct mount;
@@ -35,12 +36,12 @@ struct node {
 	struct image *image; /* of a file that is not a directory; NULL before its first placeholder */
 	struct ofd *ofds;
 
-	/* The bytes known: data[0..data_len) is the file's content from data_off. */
-	uint8_t *data;
-	uint64_t data_off;
-	size_t data_len;
-	bool data_valid;
-	bool data_eof; /* the file ends where data does */
+	struct pages pages; /* what is known of its bytes */
+	unsigned misses;    /* reads here and there of what was not known … */
+	uint64_t missed_ns; /* … and how long they took */
+	struct ofd *whole;  /* all of it is being fetched, through this … */
+	uint64_t whole_at;  /* … from here on */
+	unsigned whole_times; /* grows by 2 each time that is begun */
 
 	uint8_t *back;  /* of a FIFO: bytes that were taken from it and that nobody read */
 	size_t back_len;
@@ -49,6 +50,15 @@ struct node {
 enum ofd_io {
 	OFD_EMULATED, /* we answer every call on it */
 	OFD_NATIVE,   /* its placeholder holds the file's bytes and the kernel works on that */
+};
+
+/* How one description is read through: see syscalls/readahead.h. */
+struct readahead {
+	uint64_t start, next; /* one read behind the other, from START up to NEXT */
+	uint64_t asked;	      /* asked for up to here … */
+	unsigned drops;	      /* … unless the node's pages were dropped since: their count then */
+	size_t window;	      /* how far ahead of the reader; 0: he did not read on yet */
+	uint64_t took_ns, quickest_ns; /* how long replies took that were waited for: the last one, the quickest */
 };
 
 struct ofd {
@@ -76,6 +86,8 @@ struct ofd {
 	bool writes;         /* tasks write it natively: a low descriptor … */
 	bool mapped;         /* … or shared mappings of it, which may still be there */
 
+	struct readahead readahead;
+	bool told;         /* the agent told of a change, and will tell of no other before the next read through HANDLE */
 	uint64_t pos;      /* file offset while OFD_EMULATED */
 	bool pos_busy;     /* a call that uses pos is waiting for the agent */
 	bool numbered;     /* numbers stand, or stood, for it */
@@ -221,6 +233,9 @@ void node_names_changed(const struct mount *m, const char *name);
 
 /* Forgets the node's bytes and attributes, and the cache's view of the inode. */
 void node_changed(struct node *n);
+
+/* The same, but of its bytes only LEN from OFF. */
+void node_written(struct node *n, uint64_t off, uint64_t len);
 
 /* How many changes of any node were seen so far: what was asked for before a node's version is older than that change. */
 uint64_t node_clock(void);

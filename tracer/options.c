@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "pages.h"
 #include "util.h"
 
 /* How many words an option takes. */
@@ -155,6 +156,22 @@ static int set_cache(struct options *o, const struct row *row, char *arg)
 				      arg);
 	o->no_cache = !strcmp(arg, "none");
 	o->lease = ttl ? (uint64_t)(seconds * 1e9) : 0;
+	return 0;
+}
+
+static int set_cache_size(struct options *o, const struct row *row, char *arg)
+{
+	static const char units[] = "KMG";
+	char *end;
+
+	errno = 0;
+	unsigned long n = strtoul(arg, &end, 10);
+	const char *unit = *end ? strchr(units, toupper((unsigned char)*end)) : NULL;
+	unsigned shift = unit ? 10 * (unsigned)(unit - units + 1) : 0;
+
+	if (!isdigit((unsigned char)*arg) || errno || (*end && !unit) || (unit && end[1]) || n > SIZE_MAX >> shift)
+		return options_refuse("--cache-size \"%s\": this is not a size; give a number of bytes, perhaps with K, M or G behind it", arg);
+	o->cache_size = n << shift;
 	return 0;
 }
 
@@ -337,6 +354,7 @@ static const struct row rows[] = {
 	{ "trap", 0, ONE_WORD, set_trap, 0 },
 	{ "cache", 0, ONE_WORD, set_cache, 0 },
 	{ "fd-numbering", 0, ONE_WORD, set_numbering, 0 },
+	{ "cache-size", 0, ONE_WORD, set_cache_size, 0 },
 	{ "stats", 0, ONE_WORD, set_stats_file, 0 },
 	{ NULL, 'o', ONE_WORD, set_log_file, 0 },
 	{ NULL, 'e', ONE_WORD, set_trace, 0 },
@@ -410,7 +428,7 @@ int options_flags(int argc, char **argv, struct options *o)
 	char letters[2 * ROW_COUNT + 3];
 	int opt, r;
 
-	*o = (struct options){ .log.string_max = 32 };
+	*o = (struct options){ .log.string_max = 32, .cache_size = PAGES_LIMIT };
 	make_getopt(letters, longs);
 	opterr = 0;
 	optind = 0; /* glibc: start anew, also after another parse */

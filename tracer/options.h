@@ -39,6 +39,7 @@ struct options {
 	bool no_cache;	     /* nothing that the target says is kept */
 	uint64_t lease;	     /* ns that names are kept of which no change would be told */
 	bool posix_numbers; /* remote descriptors have the lowest free numbers, too */
+	size_t cache_size;  /* bytes of remote files that are kept */
 	unsigned startup_ms; /* for an agent's first word */
 	struct reach reach;  /* how targets are reached */
 	char *kubeconfig;    /* its text, owned, where the home directory is in it */

@@ -101,6 +101,8 @@ const char options_help[] =
 	"                                possible, and local ones cost nothing (default);\n"
 	"                                posix: the lowest free number, as ever; reads and writes\n"
 	"                                of local files, pipes and sockets are trapped, too\n"
+	"      --cache-size SIZE         how much of remote files is kept in memory, in bytes or with\n"
+	"                                K, M or G (default: 256M)\n"
 	"\n"
 	"  -h, --help                    show this and exit\n"
 	"  -V, --version                 show the version and exit\n"

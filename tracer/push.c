@@ -63,6 +63,7 @@ static void changed(const struct mount *m, uint64_t handle)
 		missed[missed_at++ % MISSED].handle = handle;
 		return;
 	}
+	o->told = true;
 	push_stale(o->node);
 }
 

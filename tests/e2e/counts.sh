@@ -91,6 +91,31 @@ copy_there() {
 	done
 }
 
+# What is read one piece behind the other comes ahead of the reader, and no more than he is likely to want.
+read_ahead() {
+	head -c 67108864 /dev/urandom >"$T/large"
+	counted busybox head -c 1 "$T/large"
+	at_most "one byte of 64 MiB: bytes from the target" 150000 "$(stat_of "$stats" bytes_in)"
+	counted busybox sha1sum "$T/large"
+	equal "sha1sum of 64 MiB prints it" "$(busybox sha1sum "$T/large")" "$(cat "$work/out")"
+	at_most "sha1sum of 64 MiB: bytes from the target" 68000000 "$(stat_of "$stats" bytes_in)"
+	at_most "sha1sum of 64 MiB: round trips" 80 "$(trips)"
+	counted busybox sh -c "busybox sha1sum <$T/large"
+	equal "sha1sum of 64 MiB on a low descriptor prints it" "$(busybox sha1sum <"$T/large")" "$(cat "$work/out")"
+	counted "$PYTHON" -c 'import os, sys
+fd = os.open(sys.argv[1], os.O_RDONLY)
+for i in range(4000):
+    os.pread(fd, 4096, (i * 7919 % 16384) * 4096)' "$T/large"
+	at_most "4000 reads here and there of 64 MiB: bytes from the target" 70000000 "$(stat_of "$stats" bytes_in)"
+	# Little room: what was fetched ahead is still there when it is read.
+	for size in 0 1M; do
+		within 30 "$RT" --cache-size=$size --mode write --mount "$T=dir//:$T" --stats "$stats" -- busybox sha1sum "$T/large" >"$work/out" 2>&1
+		equal "--cache-size=$size: sha1sum of 64 MiB prints it" "$(busybox sha1sum "$T/large")" "$(cat "$work/out")"
+		at_most "--cache-size=$size: bytes from the target" 70000000 "$(stat_of "$stats" bytes_in)"
+	done
+	rm "$T/large"
+}
+
 go_program() {
 	make_tree "$T" --big
 	counted "$GUESTS/go/conc" "$T"
@@ -124,5 +149,6 @@ cat_a_file
 find_directories
 read_again
 copy_there
+read_ahead
 formats
 go_program

@@ -158,6 +158,22 @@ static void test_modes(void **state)
 	assert_int_equal(o.lease, 0);
 }
 
+static void test_cache_size(void **state)
+{
+	OK("--target=dir/srv", "true");
+	assert_int_equal(o.cache_size, 256 << 20);
+	OK("--target=dir/srv", "--cache-size=0", "true");
+	assert_int_equal(o.cache_size, 0);
+	OK("--target=dir/srv", "--cache-size=4097", "true");
+	assert_int_equal(o.cache_size, 4097);
+	OK("--target=dir/srv", "--cache-size", "3k", "true");
+	assert_int_equal(o.cache_size, 3072);
+	OK("--target=dir/srv", "--cache-size=2M", "true");
+	assert_int_equal(o.cache_size, 2 << 20);
+	OK("--target=dir/srv", "--cache-size=5G", "true");
+	assert_int_equal(o.cache_size, 5ull << 30);
+}
+
 static void check_mount(size_t i, const char *path, const char *target, const char *sub)
 {
 	assert_true(i < o.mount_count);
@@ -235,6 +251,13 @@ static void test_refusals(void **state)
 	REFUSED("\"ttl=-1\"", "--target", "dir/a", "--cache=ttl=-1", "true");
 	REFUSED("\"ttl=nan\"", "--target", "dir/a", "--cache=ttl=nan", "true");
 	REFUSED("\"low\"", "--target", "dir/a", "--fd-numbering=low", "true");
+	REFUSED("--cache-size \"\"", "--target", "dir/a", "--cache-size=", "true");
+	REFUSED("--cache-size \"-1\"", "--target", "dir/a", "--cache-size=-1", "true");
+	REFUSED("--cache-size \"M\"", "--target", "dir/a", "--cache-size=M", "true");
+	REFUSED("--cache-size \"1T\"", "--target", "dir/a", "--cache-size=1T", "true");
+	REFUSED("--cache-size \"1MB\"", "--target", "dir/a", "--cache-size=1MB", "true");
+	REFUSED("--cache-size \"17179869184G\"", "--target", "dir/a", "--cache-size=17179869184G", "true");
+	REFUSED("--cache-size \"99999999999999999999\"", "--target", "dir/a", "--cache-size=99999999999999999999", "true");
 	REFUSED("-z: there is no such option", "-z", "true");
 	REFUSED("-z: there is no such option", "-tz", "true");
 	REFUSED("--foo: there is no such option", "--foo", "true");
@@ -276,7 +299,7 @@ static void test_bad_settings(void **state)
 
 static void test_help(void **state)
 {
-	static const char *const words[] = {"--target", "--mount", "--mode", "--trap", "--fd-numbering", "--stats",  "-o FILE",
+	static const char *const words[] = {"--target", "--mount", "--mode", "--trap", "--fd-numbering", "--cache-size", "--stats", "-o FILE",
 					    "-e",	"-ttt",	   "-r",     "-T",     "-y",	   "-s N",
 					    "-q",	"-c",	   "-v",     "--help", "--version"};
 
@@ -303,7 +326,7 @@ int main(void)
 		cmocka_unit_test(test_mounts),	    cmocka_unit_test(test_relative_mount),
 		cmocka_unit_test(test_mount_modes), cmocka_unit_test(test_bad_mounts),
 		cmocka_unit_test(test_refusals),    cmocka_unit_test(test_bad_settings),
-		cmocka_unit_test(test_help),
+		cmocka_unit_test(test_help),	    cmocka_unit_test(test_cache_size),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, end);
