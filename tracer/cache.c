@@ -7,6 +7,7 @@
 #include <sys/queue.h>
 
 #include "listing.h"
+#include "pages.h"
 #include "rules.h"
 #include "util.h"
 
@@ -77,6 +78,7 @@ static void drop_bytes(struct entry *e)
 		return;
 	TAILQ_REMOVE(&by_bytes_use, e, bytes_used);
 	bytes_held -= e->len;
+	pages_count_elsewhere(bytes_held);
 	free(e->bytes);
 	e->bytes = NULL;
 	e->len = 0;
@@ -312,6 +314,7 @@ void cache_put_bytes(const struct mount *m, const char *path, const rfs_Attr *at
 	TAILQ_INSERT_TAIL(&by_bytes_use, e, bytes_used);
 	while (bytes_held > bytes_limit)
 		drop_bytes(TAILQ_FIRST(&by_bytes_use));
+	pages_count_elsewhere(bytes_held);
 }
 
 const uint8_t *cache_bytes(const struct mount *m, const char *path, rfs_Attr *attr, size_t *len)

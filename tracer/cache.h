@@ -41,7 +41,7 @@ void cache_lease(const struct mount *m, const char *path, const rfs_Attr *attr, 
 /* The most bytes that are kept, unless cache_limit says otherwise. */
 #define CACHE_BYTES (64u << 20)
 
-/* Bytes kept of all names together, at most. */
+/* Bytes kept of all names together, at most. They are taken off what pages.h may keep. */
 void cache_limit(size_t bytes);
 
 /*

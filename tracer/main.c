@@ -269,6 +269,7 @@ int main(int argc, char **argv)
 	init_limits(o.posix_numbers);
 	cache_policy(!o.no_cache, o.lease);
 	pages_set_limit(o.cache_size);
+	cache_limit(o.cache_size / 4);
 	if (log_open(&o.log) < 0)
 		die("cannot write the log: %s: %s", o.log.file ? o.log.file : "standard error", strerror(errno));
 	log_set_fd_namer(name_fd);

@@ -6,7 +6,7 @@
 #include "util.h"
 
 static TAILQ_HEAD(chunks, chunk) used = TAILQ_HEAD_INITIALIZER(used);
-static size_t total, limit = PAGES_LIMIT;
+static size_t total, elsewhere, limit = PAGES_LIMIT;
 
 /* ---- chunks ---- */
 
@@ -117,13 +117,19 @@ static void take_out(struct chunk *k)
 
 static void evict(void)
 {
-	while (total > limit)
+	while (total && total + elsewhere > limit)
 		take_out(TAILQ_LAST(&used, chunks));
 }
 
 void pages_set_limit(size_t bytes)
 {
 	limit = bytes;
+	evict();
+}
+
+void pages_count_elsewhere(size_t bytes)
+{
+	elsewhere = bytes;
 	evict();
 }
 

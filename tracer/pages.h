@@ -49,6 +49,9 @@ struct pages {
 void pages_set_limit(size_t bytes);
 size_t pages_limit(void);
 
+/* BYTES of them are in use by others. */
+void pages_count_elsewhere(size_t bytes);
+
 /* Up to *LEN bytes from OFF, *LEN set to how many; NULL when none are there. Good until the lock is released. */
 const uint8_t *pages_find(struct pages *p, uint64_t off, size_t *len);
 
