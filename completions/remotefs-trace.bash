@@ -69,7 +69,7 @@ _remotefs_trace_about()
 _remotefs_trace_takes_word()
 {
 	case $1 in
-	--target | --mount | --mode | --fs-mode | --stats | --trap | --fd-numbering | --cache --cache-size | --overlay-dir) return 0 ;;
+	--target | --mount | --mode | --fs-mode | --stats | --trap | --fd-numbering | --cache | --cache-size | --sync | --overlay-dir) return 0 ;;
 	--context | --namespace | --target-namespace | --kubeconfig | --agent-startup-timeout | --connect-timeout | -n | -x) return 0 ;;
 	--kubectl | --docker | --podman | --ssh | --agent-mode | --agent-image | --as | --token-file) return 0 ;;
 	--map | --not-found | --read-write | --read-only | --local | --env-*) return 0 ;;
@@ -162,6 +162,10 @@ _remotefs_trace()
 		_remotefs_trace_words "high posix" "$cur"
 		return
 		;;
+	--sync)
+		_remotefs_trace_words "always close fsync" "$cur"
+		return
+		;;
 	-o | -[!-]*o | --stats | --env-file | --kubeconfig | --token-file)
 		compopt -o filenames 2>/dev/null
 		COMPREPLY=($(compgen -f -- "$cur"))
@@ -197,7 +201,7 @@ _remotefs_trace()
 		_remotefs_trace_words "--target --mount --mode --overlay-dir --config --map --not-found --read-write --read-only --local \
 			--env --no-env --env-include --env-exclude --env-file --env-map --env-set --env-unset \
 			--namespace --context --kubeconfig --kubectl --docker --podman --ssh --connect-timeout \
-			--agent-mode --agent-image --keep-agent --as --token-file --trap --fd-numbering --cache --cache-size --stats --help --version \
+			--agent-mode --agent-image --keep-agent --as --token-file --trap --fd-numbering --cache --cache-size --sync --stats --help --version \
 			-o -v -e -t -tt -ttt -r -T -y -s -q -c -f -n -x" "$cur"
 		return
 	fi

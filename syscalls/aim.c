@@ -5,6 +5,7 @@
 
 #include "cache.h"
 #include "call.h"
+#include "late.h"
 #include "link.h"
 #include "mem.h"
 #include "ofd.h"
@@ -75,6 +76,9 @@ static void forget(const struct place *p, const rfs_Attr *attr)
 long aim_change(struct call *c, const struct place *p, const rfs_Request *req, const void *payload, size_t len)
 {
 	struct link_reply rep;
+
+	if (late_change(c, p, req))
+		return 0;
 	int rc = call_rpc(c, p->mount, req, payload, len, &rep);
 
 	if (rc)

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include "behind.h"
 #include "call.h"
 #include "handlers.h"
 #include "io.h"
@@ -33,6 +34,14 @@ static int ask(struct call *c, const struct mount *m, const rfs_Request *req)
 	return rc;
 }
 
+/* What becomes of RC, the answer to a request that all changes sent behind stood before: the first of them that failed. */
+static int sum_up(struct call *c, struct ofd *o, long rc)
+{
+	int error = behind_error(c, o);
+
+	return error ? error : (int)rc;
+}
+
 long io_sync(struct call *c, struct ofd *o, bool data_only)
 {
 	rfs_Request req = { .which_op = rfs_Request_sync_tag, .op.sync = { .handle = o->handle, .data_only = data_only } };
@@ -40,7 +49,7 @@ long io_sync(struct call *c, struct ofd *o, bool data_only)
 
 	ofd_ref(o);
 	rc = sync_flush(c, o->image, 0, UINT64_MAX);
-	rc = rc ? rc : ask(c, o->mount, &req);
+	rc = sum_up(c, o, rc ? rc : ask(c, o->mount, &req));
 	ofd_unref(o);
 	return rc;
 }
@@ -76,7 +85,7 @@ long sys_sync_file_range(struct call *c)
 					       .length = (int64_t)c->arg[2], .flags = (uint32_t)c->arg[3] } };
 	ofd_ref(o);
 	rc = sync_flush(c, o->image, 0, UINT64_MAX);
-	rc = rc ? rc : ask(c, o->mount, &req);
+	rc = sum_up(c, o, rc ? rc : ask(c, o->mount, &req));
 	ofd_unref(o);
 	return rc;
 }

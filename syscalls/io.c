@@ -8,6 +8,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "behind.h"
 #include "buffers.h"
 #include "cache.h"
 #include "call.h"
@@ -17,6 +18,7 @@
 #include "fsize.h"
 #include "handlers.h"
 #include "io.h"
+#include "late.h"
 #include "link.h"
 #include "ofd.h"
 #include "place.h"
@@ -25,11 +27,16 @@
 #include "sync.h"
 #include "util.h"
 
-/* Where a transfer at OFF (or at the position, which is locked then) begins; O is referenced until io_end. */
-static uint64_t io_begin(struct call *c, struct ofd *o, int64_t off)
+/*
+ * Where a transfer at OFF (or at the position, which is locked then) begins; O is referenced until io_end. MOVES: it ends where
+ * a reply will tell, and where it begins is of no account.
+ */
+static uint64_t io_begin(struct call *c, struct ofd *o, int64_t off, bool moves)
 {
 	ofd_ref(o);
-	if (off == AT_POS)
+	if (moves)
+		ofd_lock_unknown_pos(o);
+	else if (off == AT_POS)
 		ofd_lock_pos(c, o);
 	return off == AT_POS ? o->pos : (uint64_t)off;
 }
@@ -157,7 +164,7 @@ long io_read(struct call *c, struct ofd *o, struct buffers *b, int64_t off, unsi
 		n = -EAGAIN;
 	if (n)
 		return n;
-	uint64_t at = io_begin(c, o, off);
+	uint64_t at = io_begin(c, o, off, false);
 	n = check_direct_read(c, o, b, at);
 	n = n ? n : read_at(c, o, b, at);
 	io_end(o, off, n > 0 ? at + (uint64_t)n : at);
@@ -207,12 +214,22 @@ long io_write(struct call *c, struct ofd *o, struct buffers *b, int64_t off, uns
 	long n = io_verify(off == AT_POS ? (int64_t)o->pos : off, b->total);
 
 	n = n ? n : io_check_flags(flags, true);
+	n = n ? n : behind_error(c, o);
 	if (n)
 		return n;
-	uint64_t from = io_begin(c, o, off), at = from;
+	bool late = !flags && late_may_write(c, o, off == AT_POS ? o->pos : (uint64_t)off, b->total);
+	bool moves = late && append && off == AT_POS;
+	uint64_t from = io_begin(c, o, off, moves), at = from;
+	late = late && behind_may(o); /* still: it may have waited for the position */
 	n = check_place(c, o, b, at, append);
-	n = n ? n : write_at(c, o, b, &at, append, flags & ~(unsigned)(RWF_APPEND | RWF_NOAPPEND | RWF_HIPRI | RWF_NOSIGNAL));
-	io_end(o, off, n > 0 ? at : from);
+	if (!n && late)
+		n = late_write(c, o, b, &at, append, moves);
+	else if (!n)
+		n = write_at(c, o, b, &at, append, flags & ~(unsigned)(RWF_APPEND | RWF_NOAPPEND | RWF_HIPRI | RWF_NOSIGNAL));
+	/* Replies may have moved it, or will. */
+	if (moves && (late || n <= 0))
+		at = o->pos;
+	io_end(o, off, n > 0 || moves ? at : from);
 	return n;
 }
 

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 
 #include "aim.h"
+#include "behind.h"
 #include "call.h"
 #include "clone.h"
 #include "flow.h"
@@ -28,6 +29,8 @@ static long readable_bytes(struct call *c, struct ofd *o)
 {
 	rfs_Attr attr;
 	int rc = remote_attr(c, o, &attr);
+
+	behind_settle_pos(c, o);
 	int left = rc ? 0 : (int)(attr.size - o->pos); /* file_ioctl() cuts it like this, behind the end as well */
 
 	return rc ? rc : call_write(c, c->arg[2], &left, sizeof(left));

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "behind.h"
 #include "call.h"
 #include "dir.h"
 #include "handlers.h"
@@ -55,6 +56,7 @@ static int lock_base(struct call *c, struct ofd *o, int whence, int64_t *base)
 	case SEEK_SET:
 		return 0;
 	case SEEK_CUR:
+		behind_settle_pos(c, o);
 		if (S_ISDIR(o->node->attr.mode))
 			dir_find_position(c, o, (int)c->arg[0]);
 		*base = S_ISDIR(o->node->attr.mode) ? o->list_cookie : (int64_t)o->pos;

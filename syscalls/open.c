@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "ahead.h"
+#include "behind.h"
 #include "cache.h"
 #include "call.h"
 #include "flow.h"
@@ -451,13 +452,20 @@ long sys_close(struct call *c)
 	struct ofd *o = ofd_by_fd(c->tid, (int)c->arg[0]);
 
 	if (o) {
+		int error;
+
+		ofd_ref(o);
 		call_remote(c, o->mount);
 		c->expected = 0;
+		error = behind_close(c, o);
+		if (error)
+			call_replace(c, error);
 		locks_closing(c->tid, o);
 		if (watch_sees_close(o->mount, S_ISDIR(o->node->attr.mode)) && !o->released && ofd_is_last(c->tid, o))
 			remote_release(c, o);
 		if ((int)c->arg[0] >= FD_BASE)
 			ofd_doubt_number((int)c->arg[0], false);
+		ofd_unref(o);
 	}
 	return CALL_CONTINUE; /* inotify tells when the last descriptor is gone */
 }

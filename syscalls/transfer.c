@@ -13,11 +13,13 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "behind.h"
 #include "call.h"
 #include "channel.h"
 #include "dir.h"
 #include "fsize.h"
 #include "io.h"
+#include "late.h"
 #include "link.h"
 #include "notify.h"
 #include "ofd.h"
@@ -297,6 +299,8 @@ ssize_t end_give(struct call *c, struct end *out, const uint8_t *buf, size_t len
 		return rc;
 	if (!end_is_emulated(out))
 		return give_local(c, out, buf, len, to, at);
+	if (late_may_write(c, out->o, (uint64_t)at, len))
+		return late_write_bytes(c, out->o, buf, len, (uint64_t)at);
 	return remote_write(c, out->o, buf, len, (uint64_t)at, false, 0, &end);
 }
 
@@ -304,9 +308,9 @@ long transfer(struct call *c, struct end *in, struct end *out, int64_t *from, in
 {
 	CLEANUP_FREE uint8_t *buf = xcalloc(1, count < PIECE ? count + 1 : PIECE);
 	size_t total = 0;
-	ssize_t given = 0;
+	ssize_t given = end_is_emulated(out) ? behind_error(c, out->o) : 0; /* an earlier write's */
 
-	while (total < count) {
+	while (!given && total < count) {
 		ssize_t taken = end_take(c, in, buf, count - total < PIECE ? count - total : PIECE, *from);
 		if (taken <= 0)
 			return total ? (long)total : taken;
@@ -317,6 +321,7 @@ long transfer(struct call *c, struct end *in, struct end *out, int64_t *from, in
 		*from += given;
 		if (to)
 			*to += given;
+		given = 0;
 	}
 	return total ? (long)total : given;
 }

@@ -15,6 +15,7 @@
 #include "behalf.h"
 #include "channel.h"
 #include "drain.h"
+#include "filter.h"
 #include "log.h"
 #include "mem.h"
 #include "notify.h"
@@ -173,6 +174,23 @@ long call_unsupported(struct call *c, const struct mount *m)
 	call_remote(c, m);
 	c->note = "not emulated";
 	return -ENOSYS;
+}
+
+static long put_instead(struct call *c, long result)
+{
+	return result ? result : c->instead;
+}
+
+void call_replace(struct call *c, long result)
+{
+	c->expected = c->instead = result;
+	if (c->stop)
+		c->after = put_instead;
+}
+
+bool call_can_replace(const struct call *c)
+{
+	return c->stop || filter_waits_killable();
 }
 
 /* The remote tree that path argument I is in, NULL when local. */
@@ -351,10 +369,13 @@ int call_start(struct call *c, const struct mount *m, const rfs_Request *req, co
 	if (payload_len) {
 		state_unlock();
 		notify_promote();
+		mount_waits(m, 1); /* an agent that is stuck takes nothing */
 	}
 	int rc = link_start(m->link, req, payload, payload_len, started_done, s);
-	if (payload_len)
+	if (payload_len) {
+		mount_waits(m, -1);
 		state_lock();
+	}
 	if (rc)
 		free(s);
 	else if (c)

@@ -60,6 +60,8 @@ struct call {
 	/* With CALL_CONTINUE: what the kernel is bound to answer, for the log; CALL_CONTINUE when unknown. */
 	long expected;
 
+	long instead; /* call_replace, of a notified call; 0: nothing */
+
 	enum call_overlay overlay;
 	enum call_route route;
 	const struct mount *mount; /* the remote tree it touched, NULL when local */
@@ -122,6 +124,13 @@ void call_remote(struct call *c, const struct mount *m);
 
 /* ENOSYS for what is not emulated on a remote object, saying so in the log. */
 long call_unsupported(struct call *c, const struct mount *m);
+
+/*
+ * The handler will answer CALL_CONTINUE; if the kernel returns 0, the program gets RESULT, a negative errno. Only where
+ * call_can_replace says so.
+ */
+void call_replace(struct call *c, long result);
+bool call_can_replace(const struct call *c);
 
 /* What a call without a handler comes to: unsupported on remote objects, else the kernel's. */
 long call_default(struct call *c);

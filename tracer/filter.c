@@ -292,6 +292,17 @@ int filter_install(const struct sock_fprog *program, bool notify)
 	return fd < 0 ? -errno : (int)fd;
 }
 
+bool filter_waits_killable(void)
+{
+	static int known = -1;
+	long flags = SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
+
+	/* Flags are looked at before the program, which is none. */
+	if (known < 0)
+		known = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, NULL) < 0 && errno == EFAULT;
+	return known;
+}
+
 static bool has_trapped_fd(const struct syscall_row *row, const uint64_t *arg, bool low)
 {
 	for (int i = 0; i < 6; i++)

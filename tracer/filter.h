@@ -46,4 +46,7 @@ bool filter_traps(const struct syscall_row *row, const uint64_t arg[6], bool eve
 /* Whether calls of ROW that are trapped are ptrace stops in any case. */
 bool filter_stops(const struct syscall_row *row);
 
+/* Whether a notified call that is being answered is left alone by signals (5.19), and by what looks like one. */
+bool filter_waits_killable(void);
+
 #endif

@@ -95,6 +95,7 @@ static void handle_stop(pid_t tid, int status)
 	int event = status >> 16, sig = WSTOPSIG(status);
 
 	log_count_stop();
+	stop_put_result(tid);
 	switch (event) {
 	case PTRACE_EVENT_SECCOMP:
 		resume(stop_seccomp(tid), tid, 0);

@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "behind.h"
 #include "cache.h"
 #include "call.h"
 #include "carrier.h"
@@ -150,6 +151,7 @@ static void finish_links(void)
 			log_error("%u remote sockets or FIFOs: what the program wrote last was not taken there within %d s, and is lost",
 				  left, GOODBYE_MS / 1000);
 	}
+	behind_finish();
 	for (size_t i = 0; i < count; i++)
 		mounts[i]->closing = true;
 	state_unlock();
@@ -264,6 +266,7 @@ int main(int argc, char **argv)
 		options_free(&o);
 		return rc < 0 ? 0 : rc;
 	}
+	behind_set_mode(o.sync);
 	take_signals(&original);
 	bool here = find_program(o.program_argv[0], options_are_remote(&o), path, sizeof(path), &info);
 	init_limits(o.posix_numbers);

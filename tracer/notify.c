@@ -65,7 +65,9 @@ static void answer(struct call *c, long result, struct seccomp_notif_resp *resp)
 		resp->error = (int)result;
 	else
 		resp->val = result;
-	if (regs_is_restart(result))
+	if (result == CALL_CONTINUE && c->instead)
+		stop_replace(c->tid, c->nr, c->arg[0], c->instead);
+	else if (regs_is_restart(result))
 		stop_interrupt(c->tid);
 	/* ENOENT: the task was killed meanwhile; nobody is left to be told. */
 	ioctl(listener, SECCOMP_IOCTL_NOTIF_SEND, resp);

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "behind.h"
 #include "cache.h"
 #include "call.h"
 #include "channel.h"
@@ -130,7 +131,7 @@ void node_set_attr(struct node *n, const rfs_Attr *attr, bool valid)
 {
 	if (attr)
 		n->attr = *attr;
-	n->attr_valid = attr && valid;
+	n->attr_valid = attr && valid && !n->behind;
 }
 
 static uint64_t changes;
@@ -260,7 +261,8 @@ static void end_promise(const struct ofd *o)
 	n->attr_valid = false;
 }
 
-static void ofd_free(struct ofd *o)
+/* Nobody has O open any more: it is closed at the agent, one way, behind all that was sent. */
+static void ofd_end(struct ofd *o)
 {
 	rfs_Request req = { .which_op = rfs_Request_close_tag, .op.close.handle = o->handle };
 	rfs_Request lower = { .which_op = rfs_Request_close_tag, .op.close.handle = o->lower_handle };
@@ -281,10 +283,17 @@ static void ofd_free(struct ofd *o)
 	sync_drop(o);
 	if (o->image && o->image->sole)
 		placeholder_free(o->image);
+	o->node->behind -= o->behind;
 	node_put(o->node);
+	o->node = NULL;
 	if (o->channel)
 		channel_unref(o->channel);
 	shadow_free(o);
+}
+
+static void ofd_free(struct ofd *o)
+{
+	behind_gone(o);
 	free(o->list);
 	free(o->snap);
 	free(o->merged);
@@ -294,7 +303,11 @@ static void ofd_free(struct ofd *o)
 
 void ofd_unref(struct ofd *o)
 {
-	if (!--o->refs)
+	o->refs--;
+	/* Replies that are still to come may have an error to tell; nothing else is asked of O. */
+	if (o->node && o->refs == (int)o->behind)
+		ofd_end(o);
+	if (!o->refs)
 		ofd_free(o);
 }
 
@@ -512,7 +525,12 @@ void ofd_mark_low(struct ofd *o)
 
 void ofd_lock_pos(struct call *c, struct ofd *o)
 {
-	(void)c;
+	ofd_lock_unknown_pos(o);
+	behind_settle_pos(c, o);
+}
+
+void ofd_lock_unknown_pos(struct ofd *o)
+{
 	while (o->pos_busy)
 		state_wait(&pos_free);
 	o->pos_busy = true;

@@ -30,7 +30,9 @@ struct node {
 	uint64_t version;  /* node_clock() of the last change seen: our own writes and the agent's pushes */
 	uint64_t own_version; /* grows with our own writes only */
 	uint64_t cuts;	      /* … and those of them that made the file shorter or longer by its size */
-	int writers;       /* own changes on their way to the agent */
+	int writers;       /* own changes on their way to the agent, with somebody who waits for the reply … */
+	unsigned behind;   /* … and without (behind.h) … */
+	uint64_t behind_version; /* … VERSION when the last of those was sent */
 	bool refreshing;   /* the refresh thread has it queued … */
 	uint64_t refresh_ns; /* … not before this, now_ns() */
 	struct image *image; /* of a file that is not a directory; NULL before its first placeholder */
@@ -90,6 +92,10 @@ struct ofd {
 	bool told;         /* the agent told of a change, and will tell of no other before the next read through HANDLE */
 	uint64_t pos;      /* file offset while OFD_EMULATED */
 	bool pos_busy;     /* a call that uses pos is waiting for the agent */
+	unsigned behind;       /* changes through it that are sent, and not answered yet … */
+	unsigned behind_moves; /* … and those of them whose replies tell where POS is */
+	int behind_error;      /* why the first of those that failed did, and nobody was told yet, … */
+	uint64_t behind_lost;  /* … and how many bytes they came to */
 	bool numbered;     /* numbers stand, or stood, for it */
 	bool low;          /* ofd_mark_low */
 	bool released;     /* the agent has closed the handle already */
@@ -133,7 +139,10 @@ struct ofd *ofd_new(const struct mount *m, uint64_t handle, const char *path, in
 
 struct ofd *ofd_ref(struct ofd *o);
 
-/* Drops a reference; the last one closes the handle at the agent (one way) and frees the ofd. */
+/*
+ * Drops a reference. The last one, but for those of changes sent behind, closes the handle at the agent (one way): then O has no
+ * node any more; the very last one frees the ofd.
+ */
 void ofd_unref(struct ofd *o);
 
 /* O's path may be another one now; it is PATH, as the agent says. */
@@ -201,6 +210,7 @@ void ofd_mark_low(struct ofd *o);
 
 /* Takes (gives back) the right to use O's offset, as the kernel's f_pos lock; waits for another call. */
 void ofd_lock_pos(struct call *c, struct ofd *o);
+void ofd_lock_unknown_pos(struct ofd *o); /* though appends on their way will move it */
 void ofd_unlock_pos(struct ofd *o);
 
 /* Whether what was opened with FLAGS can be read. Access mode 3 can be neither read nor written. */

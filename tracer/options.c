@@ -175,6 +175,19 @@ static int set_cache_size(struct options *o, const struct row *row, char *arg)
 	return 0;
 }
 
+static int set_sync(struct options *o, const struct row *row, char *arg)
+{
+	if (!strcmp(arg, "always"))
+		o->sync = BEHIND_NEVER;
+	else if (!strcmp(arg, "close"))
+		o->sync = BEHIND_CLOSE;
+	else if (!strcmp(arg, "fsync"))
+		o->sync = BEHIND_FSYNC;
+	else
+		return options_refuse("--sync \"%s\": there is no such moment to wait for writes; use always, close or fsync", arg);
+	return 0;
+}
+
 static int set_trace(struct options *o, const struct row *row, char *arg)
 {
 	const char *value = strchr(arg, '='), *expr = arg;
@@ -355,6 +368,7 @@ static const struct row rows[] = {
 	{ "cache", 0, ONE_WORD, set_cache, 0 },
 	{ "fd-numbering", 0, ONE_WORD, set_numbering, 0 },
 	{ "cache-size", 0, ONE_WORD, set_cache_size, 0 },
+	{ "sync", 0, ONE_WORD, set_sync, 0 },
 	{ "stats", 0, ONE_WORD, set_stats_file, 0 },
 	{ NULL, 'o', ONE_WORD, set_log_file, 0 },
 	{ NULL, 'e', ONE_WORD, set_trace, 0 },

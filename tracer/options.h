@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "behind.h"
 #include "config.h"
 #include "log.h"
 #include "mode.h"
@@ -38,6 +39,7 @@ struct options {
 	enum trap trap;
 	bool no_cache;	     /* nothing that the target says is kept */
 	uint64_t lease;	     /* ns that names are kept of which no change would be told */
+	enum behind_mode sync;
 	bool posix_numbers; /* remote descriptors have the lowest free numbers, too */
 	size_t cache_size;  /* bytes of remote files that are kept */
 	unsigned startup_ms; /* for an agent's first word */

@@ -388,6 +388,24 @@ void stop_exec_done(pid_t tid, pid_t old)
 		tell_program(tid);
 }
 
+void stop_put_result(pid_t tid)
+{
+	struct user_regs_struct r;
+	uint64_t args[6];
+
+	task_lock();
+	struct task *t = task_find(tid);
+	long result = t ? t->replace : 0;
+	if (result) {
+		t->replace = 0;
+		if (regs_read(tid, &r) == 0 && regs_call(&r, args) == t->replace_nr && args[0] == t->replace_arg && !regs_result(&r)) {
+			regs_set_result(&r, result);
+			regs_write(tid, &r);
+		}
+	}
+	task_unlock();
+}
+
 /* ---- signals ---- */
 
 void stop_signal(pid_t tid)

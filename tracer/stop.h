@@ -47,6 +47,9 @@ void stop_signal(pid_t tid);
 /* Task TID, which was OLD (the same but for an exec from a thread), has a new program. */
 void stop_exec_done(pid_t tid, pid_t old);
 
+/* Task TID stands at any stop: see stop_replace. */
+void stop_put_result(pid_t tid);
+
 /* Task TID is gone. */
 void stop_task_gone(pid_t tid);
 
@@ -69,6 +72,12 @@ bool stop_valid(const struct stop *s);
  * the kernel take a restart code as one. Waits for the ptrace thread.
  */
 void stop_interrupt(pid_t tid);
+
+/*
+ * TID, which waits in call NR with first argument ARG, gets RESULT when the kernel, which is about to be told to do the call,
+ * returns 0.
+ */
+void stop_replace(pid_t tid, int nr, uint64_t arg, long result);
 
 /* A number that no kernel has and the filter notifies: ADDFD needs a notification. */
 #define STOP_INSTALL_NR 4095

@@ -75,6 +75,20 @@ void stop_interrupt(pid_t tid)
 	task_unlock();
 }
 
+void stop_replace(pid_t tid, int nr, uint64_t arg, long result)
+{
+	task_lock();
+	struct task *t = task_find(tid);
+	if (t) {
+		t->replace_nr = nr;
+		t->replace_arg = arg;
+		t->replace = result;
+	}
+	task_unlock();
+	/* On its way back to the program it stops. */
+	stop_interrupt(tid);
+}
+
 /* What the program gets of a call that the kernel has done. */
 static long look_after(struct call *c, long result)
 {

@@ -18,6 +18,9 @@ struct task {
 	pid_t tid;
 	int interruptible;    /* the last notified call, if a signal may end it in the kernel's own way, else -1 … */
 	uint64_t interruptible_arg; /* … when its first argument is still this: a descriptor, mostly */
+	long replace;      /* stop_replace: the result of its call REPLACE_NR, of which REPLACE_ARG is the first argument; 0: none */
+	int replace_nr;
+	uint64_t replace_arg;
 	struct stop *stop; /* the call that is served at stops of the task, NULL when none */
 	uint64_t files;    /* task_files, 0: not asked yet */
 	bool files_left;   /* it may have left those it shared */

@@ -146,6 +146,11 @@ static void test_modes(void **state)
 	OK("--fd-numbering=posix", "--target=dir/srv", "true");
 	assert_true(o.posix_numbers);
 	OK("--fd-numbering", "high", "--target=dir/srv", "true");
+	assert_int_equal(o.sync, BEHIND_CLOSE);
+	OK("--sync=always", "--target=dir/srv", "true");
+	assert_int_equal(o.sync, BEHIND_NEVER);
+	OK("--sync", "fsync", "--target=dir/srv", "true");
+	assert_int_equal(o.sync, BEHIND_FSYNC);
 	assert_false(o.posix_numbers);
 	assert_false(o.no_cache);
 	assert_int_equal(o.lease, 0);
@@ -250,6 +255,7 @@ static void test_refusals(void **state)
 	REFUSED("\"ttl=1x\"", "--target", "dir/a", "--cache=ttl=1x", "true");
 	REFUSED("\"ttl=-1\"", "--target", "dir/a", "--cache=ttl=-1", "true");
 	REFUSED("\"ttl=nan\"", "--target", "dir/a", "--cache=ttl=nan", "true");
+	REFUSED("\"never\"", "--target", "dir/a", "--sync=never", "true");
 	REFUSED("\"low\"", "--target", "dir/a", "--fd-numbering=low", "true");
 	REFUSED("--cache-size \"\"", "--target", "dir/a", "--cache-size=", "true");
 	REFUSED("--cache-size \"-1\"", "--target", "dir/a", "--cache-size=-1", "true");
@@ -299,7 +305,7 @@ static void test_bad_settings(void **state)
 
 static void test_help(void **state)
 {
-	static const char *const words[] = {"--target", "--mount", "--mode", "--trap", "--fd-numbering", "--cache-size", "--stats", "-o FILE",
+	static const char *const words[] = {"--target", "--mount", "--mode", "--trap", "--fd-numbering", "--cache-size", "--sync", "--stats", "-o FILE",
 					    "-e",	"-ttt",	   "-r",     "-T",     "-y",	   "-s N",
 					    "-q",	"-c",	   "-v",     "--help", "--version"};
 

@@ -1,0 +1,201 @@
+/* behind HOW FILE: writes that are sent behind, and what is seen of them. Prints every result. */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static char block[65536];
+
+static void say(const char *what, long r)
+{
+	if (r < 0)
+		printf("%s: %s\n", what, strerror(errno));
+	else
+		printf("%s: %ld\n", what, r);
+	fflush(stdout);
+}
+
+static int make(const char *file, int flags)
+{
+	return open(file, flags | O_CREAT | O_TRUNC, 0644);
+}
+
+/* More than the 1 MiB that there is room for; too quickly for an error to be back meanwhile. */
+static int overfill(const char *file)
+{
+	int fd = make(file, O_WRONLY);
+
+	for (int i = 0; i < 20; i++)
+		if (write(fd, block, sizeof(block)) != sizeof(block))
+			printf("write %d: %s\n", i, strerror(errno));
+	return fd;
+}
+
+static void full_close(const char *file)
+{
+	int fd = overfill(file);
+
+	say("close", close(fd));
+	say("and again", close(fd));
+}
+
+static void full_fsync(const char *file)
+{
+	int fd = overfill(file);
+
+	say("fsync", fsync(fd));
+	say("and again", fsync(fd));
+	say("close", close(fd));
+}
+
+static void full_write(const char *file)
+{
+	int fd = overfill(file);
+
+	sleep(1);
+	say("write", write(fd, "x", 1));
+	say("ftruncate", ftruncate(fd, 0));
+	say("pwrite", pwrite(fd, "x", 1, 0));
+	say("fsync", fsync(fd));
+	say("close", close(fd));
+}
+
+/* Two descriptors of one description: whoever closes first is told. */
+static void full_dup(const char *file)
+{
+	int fd = overfill(file), other = fcntl(fd, F_DUPFD, 0);
+
+	say("close", close(fd));
+	say("close of the other", close(other));
+}
+
+static void full_exit(const char *file)
+{
+	overfill(file);
+	_exit(7);
+}
+
+static void full_kill(const char *file)
+{
+	overfill(file);
+	kill(getpid(), SIGTERM);
+}
+
+static void full_exec(const char *file)
+{
+	fcntl(overfill(file), F_SETFD, FD_CLOEXEC);
+	execlp("true", "true", NULL);
+}
+
+/* What another process sees by PATH. */
+static void look(const char *path, const char *what)
+{
+	pid_t pid = fork();
+	char buf[64] = "";
+	struct stat st;
+
+	if (pid) {
+		waitpid(pid, NULL, 0);
+		return;
+	}
+	say(what, stat(path, &st) < 0 ? -1 : (long)st.st_size);
+	int fd = open(path, O_RDONLY);
+	ssize_t n = read(fd, buf, sizeof(buf) - 1);
+	printf("reads %zd: %.10s\n", n, buf);
+	fflush(stdout);
+	_exit(0);
+}
+
+static void order(const char *file)
+{
+	char to[4096], buf[32] = "";
+	struct stat st;
+	int fd = make(file, O_RDWR), other;
+	struct iovec v[2] = { { "more", 4 }, { "data", 4 } };
+
+	snprintf(to, sizeof(to), "%s.moved", file);
+	memset(block, 'a', sizeof(block));
+	for (int i = 0; i < 40; i++)
+		write(fd, block, sizeof(block));
+	look(file, "after 40 writes");
+	pwrite(fd, "bcd", 3, 1);
+	look(file, "after a pwrite");
+	other = open(file, O_RDWR | O_APPEND);
+	write(other, "end", 3);
+	say("where an append ends", lseek(other, 0, SEEK_CUR));
+	say("what it made of the size", fstat(fd, &st) < 0 ? -1 : (long)st.st_size);
+	say("pread of the other", pread(fd, buf, 31, 40 * 65536));
+	printf("%s\n", buf);
+	writev(other, v, 2);
+	say("read behind an append", read(other, buf, sizeof(buf)));
+	write(fd, "gone", 4);
+	say("truncate", truncate(file, 5));
+	look(file, "after truncate");
+	pwrite(fd, "x", 1, 9);
+	say("rename", rename(file, to));
+	look(to, "after rename");
+	write(other, "unseen", 6);
+	say("unlink", unlink(to));
+	say("fstat", fstat(fd, &st) < 0 ? -1 : (long)st.st_size);
+	say("close", close(fd) | close(other));
+}
+
+static void change(const char *file)
+{
+	struct timespec t[2] = { { 1000, 5 }, { 2000, 7 } };
+	int fd = make(file, O_WRONLY);
+	struct stat st;
+
+	write(fd, "abc", 3);
+	say("futimens", futimens(fd, t));
+	say("fchown", fchown(fd, getuid(), getgid()));
+	say("fchmod", fchmod(fd, 0640));
+	stat(file, &st);
+	printf("%o, %ld bytes, %ld.%ld\n", st.st_mode, (long)st.st_size, (long)st.st_mtime, st.st_mtim.tv_nsec);
+	say("fchmod", fchmod(fd, 04711));
+	fstat(fd, &st);
+	printf("%o\n", st.st_mode);
+	write(fd, "d", 1);
+	fstat(fd, &st);
+	printf("%o, %ld bytes\n", st.st_mode, (long)st.st_size);
+	t[0].tv_nsec = 1000000000;
+	say("futimens", futimens(fd, t));
+	say("fchown", fchown(fd, (uid_t)-1, (gid_t)-1));
+	say("close", close(fd));
+}
+
+static void append(const char *file)
+{
+	int fd = make(file, O_WRONLY | O_APPEND);
+	struct stat st;
+
+	for (int i = 0; i < 50; i++)
+		write(fd, block, 100);
+	say("fsync", fsync(fd));
+	for (int i = 0; i < 50; i++)
+		fstat(fd, &st);
+	say("position", lseek(fd, 0, SEEK_CUR));
+	say("size", (long)st.st_size);
+	close(fd);
+}
+
+static const struct { const char *name; void (*run)(const char *file); } hows[] = {
+	{ "close", full_close }, { "fsync", full_fsync }, { "write", full_write }, { "dup", full_dup },	  { "exit", full_exit },
+	{ "kill", full_kill },	 { "exec", full_exec },	  { "order", order },	   { "change", change }, { "append", append },
+};
+
+int main(int argc, char **argv)
+{
+	for (size_t i = 0; argc > 2 && i < sizeof(hows) / sizeof(*hows); i++)
+		if (!strcmp(hows[i].name, argv[1])) {
+			hows[i].run(argv[2]);
+			return 0;
+		}
+	return 2;
+}
