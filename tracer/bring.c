@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "cache.h"
 #include "call.h"
 #include "frame.h"
 #include "image.h"
@@ -14,10 +15,13 @@
 #include "notify.h"
 #include "ofd.h"
 #include "remote.h"
+#include "rules.h"
 #include "state.h"
 #include "util.h"
 
 #define PAGE SYNC_PAGE
+/* As much of a flush is on its way at most. */
+#define BRINGING_MAX (8u << 20)
 #define NO_DIGEST 2 /* no page has this one */
 
 static uint64_t get_page(const struct sync *s, uint64_t off)
@@ -158,24 +162,130 @@ uint64_t sync_size(const struct image *i)
 	return i->sync->size;
 }
 
-/* LEN bytes, whole pages or up to the end of the file. */
-static int bring_pages(struct call *c, struct ofd *o, const uint8_t *data, size_t len, uint64_t off, bool append)
+/* LEN bytes to the end of the file, which should be at OFF. */
+static int bring_appended(struct call *c, struct ofd *o, const uint8_t *data, size_t len, uint64_t off)
 {
 	uint64_t end = off;
 
 	for (size_t done = 0; done < len;) {
-		long n = remote_store(c, o, data + done, len - done, off + done, append, 0, &end);
+		long n = remote_store(c, o, data + done, len - done, off + done, true, 0, &end);
 		if (n < 0)
 			return (int)n;
 		done += (size_t)n;
 	}
-	for (size_t at = 0, part; at < len && !append; at += part) {
+	if (end != off + len)
+		o->image->stale = true;
+	return 0;
+}
+
+/* ---- many at once ---- */
+
+/* What a flush has sent and is not answered yet. The image stays locked until all of it is. */
+struct bringing {
+	struct ofd *o;
+	size_t bytes;
+	int error; /* the first */
+	bool has_attr;
+	rfs_Attr attr;    /* as of the last reply … */
+	uint64_t version; /* … if the node is of this one still: when the last was sent */
+};
+
+struct sent { struct bringing *flight; uint64_t off; size_t len; };
+
+static pthread_cond_t arrived = PTHREAD_COND_INITIALIZER;
+
+/* The agent has not got LEN bytes at OFF of I, whatever was taken for granted. */
+static void not_brought(struct image *i, uint64_t off, size_t len)
+{
+	for (uint64_t at = off - off % PAGE; at < off + len; at += PAGE)
+		set_page(i->sync, at, NO_DIGEST);
+	if (i->sync->size > off)
+		i->sync->size = off;
+}
+
+static void conclude(struct sent *s, int rc)
+{
+	struct bringing *f = s->flight;
+
+	if (rc)
+		not_brought(f->o->image, s->off, s->len);
+	f->error = f->error ? f->error : rc;
+	f->bytes -= s->len;
+	f->o->node->writers--;
+	free(s);
+	pthread_cond_broadcast(&arrived);
+}
+
+static void take_answer(struct link_reply *rep, int rc, void *arg)
+{
+	struct sent *s = arg;
+	const rfs_WriteReply *w = &rep->msg.op.write;
+
+	if (!rc && (rep->msg.which_op != rfs_Reply_write_tag || w->written > s->len || w->stopped > EHWPOISON))
+		rc = -EPROTO;
+	else if (!rc && w->written < s->len)
+		rc = w->stopped ? -(int)w->stopped : -EIO;
+	s->flight->has_attr = !rc && w->has_attr;
+	if (s->flight->has_attr)
+		s->flight->attr = w->attr;
+	conclude(s, rc);
+}
+
+/* Waits until no more than ROOM bytes are on their way. */
+static void await_answers(struct call *c, struct bringing *f, size_t room)
+{
+	const struct mount *m = f->o->mount;
+
+	if (f->bytes <= room)
+		return;
+	link_count_wait(m->link);
+	if (c)
+		c->round_trips++;
+	mount_waits(m, 1);
+	while (f->bytes > room)
+		state_wait(&arrived);
+	mount_waits(m, -1);
+}
+
+/* Sends LEN bytes, whole pages or up to the end of the file. */
+static int send_pages(struct call *c, struct bringing *f, const uint8_t *data, size_t len, uint64_t off)
+{
+	struct ofd *o = f->o;
+	struct sent *s = xcalloc(1, sizeof(*s));
+	/* An agent that knows of no order gets one after the other. */
+	bool orders = link_agent(o->mount->link)->orders;
+	rfs_Request req = { .ordered = orders,
+			    .which_op = rfs_Request_write_tag,
+			    .op.write = { .handle = o->handle, .offset = off } };
+
+	await_answers(c, f, orders ? BRINGING_MAX - len : 0);
+	*s = (struct sent){ .flight = f, .off = off, .len = len };
+	f->bytes += len;
+	o->node->writers++;
+	int rc = call_start(c, o->mount, &req, data, len, take_answer, s);
+	o->node->own_version++;
+	node_changed(o->node);
+	cache_forget(o->mount, o->path, false);
+	f->version = o->node->version;
+	if (rc)
+		conclude(s, rc);
+	/* What is read from here on is read behind it; what was asked for before is known to be older by own_version. */
+	for (size_t at = 0, part; at < len && !f->error; at += part) {
 		part = len - at < PAGE ? len - at : PAGE;
 		sync_brought(o->image, data + at, part, off + at);
 	}
-	if (append && end != off + len)
-		o->image->stale = true;
-	return 0;
+	return rc;
+}
+
+/* All is answered: 0, or what went wrong first. */
+static int land(struct call *c, struct bringing *f)
+{
+	struct node *n = f->o->node;
+
+	await_answers(c, f, 0);
+	if (f->has_attr && n->version == f->version)
+		node_set_attr(n, &f->attr, f->o->coherent & rfs_Coherent_HANDLE);
+	return f->error;
 }
 
 /* One piece of an image, and which pages of it are not as the agent has them. */
@@ -218,7 +328,7 @@ static int look(struct image *i, struct piece *p, bool grown, uint64_t size)
 	return rc;
 }
 
-static int bring_piece(struct call *c, struct ofd *o, const struct piece *p)
+static int send_piece(struct call *c, struct bringing *f, const struct piece *p)
 {
 	int rc = 0;
 
@@ -229,7 +339,7 @@ static int bring_piece(struct call *c, struct ofd *o, const struct piece *p)
 		while (end < p->len && p->dirty[end / PAGE])
 			end += PAGE;
 		end = end < p->len ? end : p->len;
-		rc = bring_pages(c, o, p->data + at, end - at, p->off + at, false);
+		rc = send_pages(c, f, p->data + at, end - at, p->off + at);
 	}
 	return rc;
 }
@@ -237,14 +347,16 @@ static int bring_piece(struct call *c, struct ofd *o, const struct piece *p)
 static int bring_range(struct call *c, struct ofd *o, uint64_t from, uint64_t to, bool grown)
 {
 	CLEANUP_FREE struct piece *p = xcalloc(1, sizeof(*p));
-	int rc = 0;
+	struct bringing f = { .o = o };
+	int rc = 0, lost;
 
-	for (p->off = from - from % PAGE; p->off < to && !rc; p->off += FRAME_MAX_PAYLOAD) {
+	for (p->off = from - from % PAGE; p->off < to && !rc && !f.error; p->off += FRAME_MAX_PAYLOAD) {
 		p->len = to - p->off < FRAME_MAX_PAYLOAD ? (size_t)(to - p->off) : FRAME_MAX_PAYLOAD;
 		rc = look(o->image, p, grown, to);
-		rc = rc ? rc : bring_piece(c, o, p);
+		rc = rc ? rc : send_piece(c, &f, p);
 	}
-	return rc;
+	lost = land(c, &f);
+	return lost ? lost : rc;
 }
 
 /* Appended bytes go to the end of the file, wherever that is by now. */
@@ -259,7 +371,7 @@ static int bring_tail(struct call *c, struct ofd *o, uint64_t from, uint64_t to)
 		ssize_t n = pread(i->fd, buf, to - from < FRAME_MAX_PAYLOAD ? (size_t)(to - from) : FRAME_MAX_PAYLOAD, (off_t)from);
 		if (n <= 0)
 			return n ? -errno : 0;
-		rc = bring_pages(c, o, buf, (size_t)n, from, true);
+		rc = bring_appended(c, o, buf, (size_t)n, from);
 		for (uint64_t at = from - from % PAGE; i->filled && at < from + (uint64_t)n; at += PAGE) {
 			read_page(i, page, at);
 			set_page(i->sync, at, digest_page(page, PAGE));
