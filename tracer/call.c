@@ -165,6 +165,8 @@ int call_write(struct call *c, uint64_t addr, const void *buf, size_t len)
 
 void call_remote(struct call *c, const struct mount *m)
 {
+	if (!c)
+		return;
 	c->route = ROUTE_REMOTE;
 	c->mount = m;
 }

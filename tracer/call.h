@@ -119,7 +119,7 @@ long call_scratch(struct call *c, size_t size);
 int call_read(struct call *c, uint64_t addr, void *buf, size_t len);
 int call_write(struct call *c, uint64_t addr, const void *buf, size_t len);
 
-/* Marks C as answered from M. */
+/* Marks C, which may be NULL, as answered from M. */
 void call_remote(struct call *c, const struct mount *m);
 
 /* ENOSYS for what is not emulated on a remote object, saying so in the log. */

@@ -52,6 +52,24 @@ rewrites() {
 	grep -q "all new" "$work/out" || fail "$1: what it saw" "$(cat "$work/out")"
 }
 
+# A large mapped file is compared page by page when it changes, and what is a hole is stepped over, up to its end.
+sparse() {
+	truncate -s 200M "$T/sparse"
+	printf old | dd of="$T/sparse" conv=notrunc status=none
+	started "$PYTHON" -c '
+import mmap, sys, time
+m = mmap.mmap(open(sys.argv[1], "rb").fileno(), 0, prot=mmap.PROT_READ)
+print(m[:3].decode(), flush=True)
+until = time.monotonic() + 10
+while m[:3] != b"new" and time.monotonic() < until:
+    time.sleep(0.01)
+print(m[:3].decode(), m[100 << 20])' "$T/sparse"
+	printf new | dd of="$T/sparse" conv=notrunc status=none
+	ended_well "a sparse file changes under its mapping" 3000
+	equal "what it saw" "old new 0" "$(echo $(cat "$work/out"))"
+	rm "$T/sparse"
+}
+
 # Names too: what another process makes, renames and removes is seen by the next stat.
 names() {
 	started busybox sh -c "n=0; [ -e $T/later ] || echo waiting; while [ ! -e $T/later ] && [ \$n -lt 200 ]; do n=\$((n+1)); sleep 0.01; done
@@ -116,4 +134,5 @@ chmod u+w "$T/ro"
 rewrites ro
 rewrites sizes/s4097
 rewrites sizes/s131073
+sparse
 names
