@@ -299,6 +299,7 @@ static int allocate_image(struct image *i, int mode, off_t off, off_t len, uint6
 		return -errno;
 	if (off < st.st_size && (kind == FALLOC_FL_PUNCH_HOLE || kind == FALLOC_FL_ZERO_RANGE))
 		sync_before_write(i, NULL, (size_t)(len < st.st_size - off ? len : st.st_size - off), (uint64_t)off);
+	sync_change_begin(i);
 	if (kind == FALLOC_FL_PUNCH_HOLE || kind == FALLOC_FL_ZERO_RANGE)
 		rc = fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, off, len) < 0 ? -errno : 0;
 	else if (kind == FALLOC_FL_COLLAPSE_RANGE && off + len < st.st_size)
@@ -309,6 +310,7 @@ static int allocate_image(struct image *i, int mode, off_t off, off_t len, uint6
 		rc = -EOPNOTSUPP;
 	if (!rc && kind == FALLOC_FL_INSERT_RANGE)
 		rc = fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, off, len) < 0 ? -errno : 0;
+	sync_change_end(i);
 	return rc ? rc : image_resize(i, size);
 }
 
