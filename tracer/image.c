@@ -424,8 +424,11 @@ static int read_image(struct call *c, struct ofd *o, uint64_t handle, uint64_t o
 
 	if (fstat(o->node->image->fd, &st) < 0)
 		return -errno;
-	/* Our own changes are told of as well: a large file must not be read again for each of them. */
-	if (st.st_size > FRAME_MAX_PAYLOAD)
+	/*
+	 * Our own changes are told of as well: a large file must not be read again for each of them. And what has become large since its image
+	 * was made may be holes for the most part.
+	 */
+	if (st.st_size > FRAME_MAX_PAYLOAD || o->node->attr.size > FRAME_MAX_PAYLOAD)
 		return compare_rest(c, o, handle, off, end);
 	return read_rest(c, o, handle, off, o->node->attr.size, end);
 }
