@@ -81,8 +81,12 @@ long aim_change(struct call *c, const struct place *p, const rfs_Request *req, c
 		return 0;
 	int rc = call_rpc(c, p->mount, req, payload, len, &rep);
 
-	if (rc)
+	if (rc) {
+		/* A link that was followed, if to nothing, has another atime; and it may be in a listing that is on its way. */
+		if (*p->key)
+			cache_forget(p->mount, p->key, false);
 		return rc;
+	}
 	if (rep.msg.which_op == rfs_Reply_stat_tag && rep.msg.op.stat.has_attr)
 		forget(p, &rep.msg.op.stat.attr);
 	link_reply_free(&rep);

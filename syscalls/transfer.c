@@ -249,7 +249,7 @@ static ssize_t give_socket(struct call *c, struct end *out, const uint8_t *buf, 
 	return n >= 0 ? n : errno == EPIPE ? end_broken(c) : -errno;
 }
 
-static ssize_t give_local(struct call *c, struct end *out, const uint8_t *buf, size_t len, int64_t *to, int64_t at)
+static ssize_t give_local(struct call *c, struct end *out, const uint8_t *buf, size_t len, int64_t *to)
 {
 	int rc = S_ISREG(out->type) || out->flags & O_NONBLOCK ? 0 : end_wait(c, out, POLLOUT);
 	ssize_t n;
@@ -261,8 +261,6 @@ static ssize_t give_local(struct call *c, struct end *out, const uint8_t *buf, s
 	n = to ? pwrite(out->fd, buf, len, *to) : write(out->fd, buf, len);
 	n = n < 0 ? -errno : n;
 	state_lock();
-	if (n > 0 && out->o && S_ISREG(out->type))
-		sync_wrote(out->o->image, (uint64_t)at, (size_t)n);
 	return n;
 }
 
@@ -298,7 +296,7 @@ ssize_t end_give(struct call *c, struct end *out, const uint8_t *buf, size_t len
 	if (rc)
 		return rc;
 	if (!end_is_emulated(out))
-		return give_local(c, out, buf, len, to, at);
+		return give_local(c, out, buf, len, to);
 	if (late_may_write(c, out->o, (uint64_t)at, len))
 		return late_write_bytes(c, out->o, buf, len, (uint64_t)at);
 	return remote_write(c, out->o, buf, len, (uint64_t)at, false, 0, &end);

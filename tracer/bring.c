@@ -124,13 +124,53 @@ void sync_resized(struct image *i, uint64_t size, bool clean)
 	s->size = size;
 }
 
-void sync_wrote(struct image *i, uint64_t off, size_t len)
+/* ---- who has written ---- */
+
+/*
+ * The bytes that a task writes may be those that were there, and still the file has a new mtime then. No digest tells that, and inotify
+ * does not tell whose a change was. So after each of ours the image is given a time that no task's write leaves.
+ */
+static void stamp(struct image *i)
 {
-	if (!i || !i->sync)
-		return;
-	for (uint64_t at = off - off % PAGE; at < off + len; at += PAGE)
-		set_page(i->sync, at, NO_DIGEST);
-	i->sync->dirty = true;
+	static const struct timespec never[2]; /* both: mtime alone would be a change for inotify */
+	struct stat st;
+
+	futimens(i->fd, never);
+	if (fstat(i->fd, &st) == 0)
+		i->sync->stamp = st.st_mtim;
+}
+
+static void note_stores(struct image *i)
+{
+	struct sync *s = i->sync;
+	struct stat st;
+
+	if (fstat(i->fd, &st) == 0 && (st.st_mtim.tv_sec != s->stamp.tv_sec || st.st_mtim.tv_nsec != s->stamp.tv_nsec))
+		s->stored = true;
+}
+
+void sync_change_begin(struct image *i)
+{
+	if (i->sync)
+		note_stores(i);
+}
+
+void sync_change_end(struct image *i)
+{
+	if (i->sync)
+		stamp(i);
+}
+
+/* True when tasks have stored into I since this was asked last. */
+static bool take_stored(struct image *i)
+{
+	note_stores(i);
+	bool stored = i->sync->stored;
+
+	i->sync->stored = false;
+	if (stored)
+		stamp(i);
+	return stored;
 }
 
 int bring_snapshot(struct image *i)
@@ -139,6 +179,7 @@ int bring_snapshot(struct image *i)
 	uint8_t page[PAGE];
 	struct stat st;
 
+	stamp(i);
 	if (fstat(i->fd, &st) < 0)
 		return -errno;
 	s->size = (uint64_t)st.st_size;
@@ -171,6 +212,7 @@ static int bring_appended(struct call *c, struct ofd *o, const uint8_t *data, si
 		long n = remote_store(c, o, data + done, len - done, off + done, true, 0, &end);
 		if (n < 0)
 			return (int)n;
+		o->image->sync->brought = true;
 		done += (size_t)n;
 	}
 	if (end != off + len)
@@ -267,6 +309,7 @@ static int send_pages(struct call *c, struct bringing *f, const uint8_t *data, s
 	node_changed(o->node);
 	cache_forget(o->mount, o->path, false);
 	f->version = o->node->version;
+	o->image->sync->brought = true;
 	if (rc)
 		conclude(s, rc);
 	/* What is read from here on is read behind it; what was asked for before is known to be older by own_version. */
@@ -396,18 +439,33 @@ static int set_size(struct call *c, struct ofd *o, uint64_t size)
 	o->node->cuts++;
 	node_changed(o->node);
 	sync_resized(o->image, size, false);
+	o->image->sync->brought = true;
 	return rc;
+}
+
+/* What was stored is what was there: the file is written there as well, as little as may be. */
+static int bring_times(struct call *c, struct ofd *o)
+{
+	uint64_t end;
+	uint8_t byte;
+
+	if (pread(o->image->fd, &byte, 1, 0) != 1)
+		return 0;
+	long n = remote_store(c, o, &byte, 1, 0, false, 0, &end);
+	return n < 0 ? (int)n : 0;
 }
 
 int bring_changes(struct call *c, struct ofd *o, uint64_t off, uint64_t len, bool all)
 {
 	struct image *i = o->image;
 	struct sync *s = i->sync;
+	bool stored = take_stored(i), whole = i->filled && !off && len == UINT64_MAX;
 	struct stat st;
 	int rc = 0;
 
 	if (fstat(i->fd, &st) < 0)
 		return -errno;
+	s->brought = false;
 	uint64_t size = (uint64_t)st.st_size, to = size - off < len ? size : off + len;
 	if (size < s->size || s->size_unsure)
 		rc = set_size(c, o, size);
@@ -421,5 +479,9 @@ int bring_changes(struct call *c, struct ofd *o, uint64_t off, uint64_t len, boo
 		rc = rc ? rc : bring_range(c, o, off, end, grown && !tail);
 	if (tail)
 		rc = rc ? rc : bring_tail(c, o, s->size, size);
+	if (!rc && stored && whole && !s->brought)
+		rc = bring_times(c, o);
+	/* It may have been elsewhere than where was looked. */
+	s->stored |= stored && !s->brought && (rc || !whole);
 	return rc;
 }

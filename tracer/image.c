@@ -43,7 +43,9 @@ int image_write(struct image *i, const void *data, size_t len, uint64_t off)
 	int rc;
 
 	sync_before_write(i, data, len, off);
+	sync_change_begin(i);
 	rc = write_all(i->fd, data, len, off);
+	sync_change_end(i);
 	if (rc)
 		image_lost(i);
 	return rc;
@@ -62,9 +64,11 @@ int image_resize(struct image *i, uint64_t size)
 {
 	bool clean = i->sync && sync_end_is_clean(i, size);
 
+	sync_change_begin(i);
 	if (i->sync)
 		clear_behind_end(i->fd);
 	int rc = ftruncate(i->fd, (off_t)size) < 0 ? -errno : 0;
+	sync_change_end(i);
 	if (i->sync)
 		sync_resized(i, size, clean);
 	return rc;
@@ -75,7 +79,9 @@ static int grow(struct image *i, uint64_t size)
 {
 	if (!i->sync || !size)
 		return image_resize(i, size);
+	sync_change_begin(i);
 	int rc = fallocate(i->fd, 0, (off_t)size - 1, 1) < 0 ? -errno : 0;
+	sync_change_end(i);
 	sync_resized(i, size, true);
 	return rc;
 }
@@ -143,11 +149,13 @@ int image_merge(struct image *i, const uint8_t *data, size_t len, uint64_t off)
 	/* Zeros at its end are not written. */
 	if (!rc && (uint64_t)st.st_size < off + len)
 		rc = grow(i, off + len);
+	sync_change_begin(i);
 	for (size_t at = 0, part; at < len && !rc; at += part) {
 		part = SYNC_PAGE - (size_t)(off + at) % SYNC_PAGE;
 		part = part < len - at ? part : len - at;
 		rc = merge_page(i, data + at, part, off + at);
 	}
+	sync_change_end(i);
 	return rc;
 }
 
@@ -416,8 +424,11 @@ static int read_image(struct call *c, struct ofd *o, uint64_t handle, uint64_t o
 
 	if (fstat(o->node->image->fd, &st) < 0)
 		return -errno;
-	/* Our own changes are told of as well: a large file must not be read again for each of them. */
-	if (st.st_size > FRAME_MAX_PAYLOAD)
+	/*
+	 * Our own changes are told of as well: a large file must not be read again for each of them. And what has become large since its image
+	 * was made may be holes for the most part.
+	 */
+	if (st.st_size > FRAME_MAX_PAYLOAD || o->node->attr.size > FRAME_MAX_PAYLOAD)
 		return compare_rest(c, o, handle, off, end);
 	return read_rest(c, o, handle, off, o->node->attr.size, end);
 }

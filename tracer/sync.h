@@ -89,11 +89,9 @@ bool sync_end_is_clean(const struct image *i, uint64_t size);
 /* The file and I are SIZE bytes long now. CLEAN: what sync_end_is_clean said; if it is not, the page is brought. */
 void sync_resized(struct image *i, uint64_t size, bool clean);
 
-/*
- * A task's LEN bytes are in I at OFF, written by us through its own descriptor: the agent gets them even where they are what was there
- * before, which changes the file's times.
- */
-void sync_wrote(struct image *i, uint64_t off, size_t len);
+/* Around each change that we make in I: it is not to be taken for a task's. */
+void sync_change_begin(struct image *i);
+void sync_change_end(struct image *i);
 
 /* *DIGEST is that of the page at OFF of I as the agent has it; false when that is not known. */
 bool sync_known(const struct image *i, uint64_t off, uint64_t *digest);

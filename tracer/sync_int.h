@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <time.h>
 
 #include "sync.h"
 
@@ -18,6 +19,9 @@ struct sync {
 	bool dirty, closed;
 	bool anywhere;    /* not all writers have only appended: what is before the end may have changed */
 	bool whole;       /* look at all of it, not only at what was added */
+	bool stored;      /* tasks have stored into it since it was brought, whatever that was: see bring_stamp */
+	bool brought;     /* the flush under way has sent something */
+	struct timespec stamp; /* … and no task has while this is the image's mtime */
 	unsigned bringing; /* threads that bring what was told */
 	int error;        /* of an earlier flush, not yet returned by a call */
 	uint64_t due_ns;  /* when to look for stores next */

@@ -89,6 +89,11 @@ void keep_fd_at(int slot, long fd);
  * limits), so nothing is duplicated then.
  */
 bool has_record_locks(void);
+/*
+ * Whether this seed collapses ranges. What becomes of a page that was stored into by a private mapping, each file system decides by
+ * itself: ext4 throws it away, xfs leaves it. So nothing is stored into these then.
+ */
+bool has_collapses(void);
 /* True when calls on FD could wait: a pipe or a FIFO. */
 bool may_block(int fd);
 

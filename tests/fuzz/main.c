@@ -192,6 +192,11 @@ bool has_record_locks(void)
 	return families & FAM_LOCK && seed % 2 == 0;
 }
 
+bool has_collapses(void)
+{
+	return families & FAM_COPY && seed / 2 % 2 == 0;
+}
+
 static int play(void)
 {
 	int baton[2][2], status[2] = { 0 };

@@ -234,7 +234,10 @@ static void run_fallocate(void)
 	say(", ");
 	int64_t len = chance(500) ? (int64_t)PICK(0, 4096, 8192, 65536) : pick_offset();
 	say(" %lld)", (long long)len);
-	say_result(sys(fallocate, fd, mode, off, len));
+	if (mode == FALLOC_FL_COLLAPSE_RANGE && !has_collapses())
+		say(" nothing");
+	else
+		say_result(sys(fallocate, fd, mode, off, len));
 }
 
 static void run_fsync(void)

@@ -98,7 +98,7 @@ static void run_poke(void)
 	size_t at = (size_t)PICK(0, 1, 100, 4090, 5000), len = (size_t)PICK(1, 10, 100);
 	say(", %zu, %zu)", at, len);
 	/* How long what is stored behind the end stays in the page, is not specified (mmap(2)). */
-	if (!maps[i].at || !maps[i].writable || at >= maps[i].len || (maps[i].shared && at + len > bytes_behind(maps[i].file, maps[i].off))) {
+	if (!maps[i].at || !maps[i].writable || at >= maps[i].len || (!maps[i].shared && has_collapses()) || (maps[i].shared && at + len > bytes_behind(maps[i].file, maps[i].off))) {
 		say(" nothing");
 		return;
 	}

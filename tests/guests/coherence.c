@@ -71,6 +71,82 @@ static void from_children(const char *name)
 	close(reader);
 }
 
+/* Sets NAME's times back; the next look tells whether something was written since. */
+static void set_back(int fd)
+{
+	const struct timespec old[2] = { { 5, 0 }, { 5, 0 } };
+
+	sys(utimensat, fd, NULL, old, 0);
+}
+
+static void moved(const char *label, int fd)
+{
+	struct stat st;
+
+	sys(fstat, fd, &st);
+	printf("%s: mtime %s, size %lld\n", label, st.st_mtim.tv_sec == 5 ? "stays" : "moves", (long long)st.st_size);
+	set_back(fd);
+}
+
+/* FD is a low number, which the kernel may serve by itself; what is written is what the file has. */
+static void same_by(int fd, int other, int ends[2])
+{
+	long from = 90, to = 10;
+
+	SHOW(sys(pread64, fd, buf, 100, 0));
+	moved("read", fd);
+	SHOW(sys(pwrite64, fd, buf + 10, 1, 90));
+	buf[90] = buf[10];
+	set_back(fd);
+	SHOW(sys(pwrite64, fd, buf, 100, 0));
+	moved("pwrite", fd);
+	SHOW(sys(write, fd, buf, 1));
+	moved("write", fd);
+	SHOW(sys(write, fd, buf, 0));
+	moved("nothing", fd);
+	SHOW(sys(lseek, fd, 0, SEEK_SET));
+	SHOW(sys(lseek, other, 0, SEEK_SET));
+	SHOW(sys(sendfile, fd, other, NULL, 3));
+	moved("sendfile", fd);
+	SHOW(sys(copy_file_range, other, &from, fd, &to, 1, 0));
+	moved("copy_file_range", fd);
+	to = 20;
+	SHOW(sys(write, ends[1], buf + 20, 4));
+	SHOW(sys(splice, ends[0], NULL, fd, &to, 4, 0));
+	moved("splice", fd);
+}
+
+/* Bytes that are there already: the file is written all the same. */
+static void same_bytes(const char *name)
+{
+	int fd = sys(open, P(name), O_RDWR), reader = sys(open, P(name), O_RDONLY), copy, ends[2];
+
+	section("the same bytes: %s", name);
+	sys(pipe2, ends, 0);
+	copy = sys(dup2, reader, 71);
+	SHOW(sys(dup2, fd, 70));
+	set_back(70);
+	same_by(70, copy, ends);
+	/* What is not written through it moves nothing later. */
+	SHOW(sys(pwrite64, fd, "other bytes", 11, 3));
+	set_back(fd);
+	usleep(20000);
+	moved("later", 70);
+	SHOW(sys(ftruncate, 70, 200));
+	set_back(fd);
+	SHOW(sys(fallocate, fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, 10));
+	set_back(fd);
+	usleep(20000);
+	moved("later", 70);
+	close(fd);
+	close(70);
+	close(copy);
+	close(reader);
+	close(ends[0]);
+	close(ends[1]);
+	stat_path(name);
+}
+
 static void replaced(const char *name)
 {
 	int reader = sys(open, P(name), O_RDONLY), fd;
@@ -151,6 +227,8 @@ int main(int argc, char **argv)
 	readers("empty");
 	from_children("hello.txt");
 	from_children("sizes/s1048577");
+	same_bytes("sizes/s131073");
+	same_bytes("sizes/s65536");
 	replaced("ro");
 	replaced("sizes/s65536");
 	names();

@@ -146,6 +146,41 @@ static void posix(void)
 	close(fd);
 }
 
+static void show_piece(int fd, long at)
+{
+	char buf[16] = "";
+	long n = sys(pread64, fd, buf, sizeof(buf), at);
+
+	printf("at %ld: ", at);
+	show_data("data", buf, n);
+}
+
+/* A file that is holes for the most part is not to be copied byte by byte. The number is low, so that its bytes are here. */
+static void sparse(void)
+{
+	static const long at[] = { 0, 4000, 8190, 1 << 20, (1L << 30) + 5, (6L << 30) - 9, (6L << 30) + 4091 };
+	static const struct { int mode; long off, len; } moves[] = {
+		{ COLLAPSE, 4096, 4096 }, { INSERT, 8192, 4096 }, { COLLAPSE, 1 << 19, 1 << 20 }, { INSERT, 0, 4096 },
+	};
+	int fd = SHOWFD(sys(open, P("sparse"), O_CREAT | O_RDWR, 0600));
+
+	section("sparse");
+	for (size_t i = 0; i < COUNT(at); i++)
+		SHOW(sys(pwrite64, fd, "0123456789", 10, at[i]));
+	SHOW(sys(dup2, fd, 102));
+	for (size_t m = 0; m < COUNT(moves); m++) {
+		SHOW(sys(fallocate, 102, moves[m].mode, moves[m].off, moves[m].len));
+		size_of("moved", 102);
+		for (size_t i = 0; i < COUNT(at); i++)
+			for (long by = -(1L << 20); by <= 1L << 20; by += by < -4096 || by >= 4096 ? (1L << 20) - 4096 : 4096)
+				if (at[i] + by >= 0)
+					show_piece(102, at[i] + by);
+	}
+	close(102);
+	close(fd);
+	SHOW(sys(unlink, P("sparse")));
+}
+
 int main(int argc, char **argv)
 {
 	guest_init(argc, argv);
@@ -157,5 +192,6 @@ int main(int argc, char **argv)
 	steps_of("sizes/s65536", O_WRONLY, 101);
 	refused();
 	posix();
+	sparse();
 	return 0;
 }
