@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
@@ -40,6 +41,14 @@ struct listing {
 	pb_ostream_t out;
 };
 
+/* ZFS has ".zfs", which no listing shows. */
+static bool dir_hides(int fd)
+{
+	struct statfs fs;
+
+	return fstatfs(fd, &fs) || (unsigned long)fs.f_type == 0x2fc12fc1;
+}
+
 /* Attributes go along only if every way in which they may change is noticed: see stat_escapes. */
 static bool dir_entry_attr(struct listing *l, const char *name, rfs_Attr *attr)
 {
@@ -56,6 +65,9 @@ static bool dir_entry_attr(struct listing *l, const char *name, rfs_Attr *attr)
 		promise_child(w, path);
 	}
 	if (attr_get(l->h->fd, name, AT_SYMLINK_NOFOLLOW, attr))
+		return false;
+	/* Without attributes of its own a listing does not answer for names that it has not. */
+	if (self && dir_hides(l->h->fd))
 		return false;
 	if (self || !S_ISDIR(attr->mode))
 		return !stat_escapes(attr);

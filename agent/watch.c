@@ -3,12 +3,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/inotify.h>
+#include <sys/ioctl.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
@@ -60,12 +62,20 @@ int watch_start(struct watcher *w, void (*send)(void *arg, const struct notices 
 	return -pthread_create(&thread, NULL, event_main, w);
 }
 
+/* Where one file has names that look different, an event tells of only one of them. */
+static bool watch_folds_case(int fd)
+{
+	int flags = 0;
+
+	return ioctl(fd, FS_IOC_GETFLAGS, &flags) == 0 && flags & FS_CASEFOLD_FL;
+}
+
 /* inotify(7) sees only what goes through this kernel: network and pseudo file systems change behind it. */
 static bool watch_trusts(int fd)
 {
 	struct statfs fs;
 
-	if (fstatfs(fd, &fs))
+	if (fstatfs(fd, &fs) || watch_folds_case(fd))
 		return false;
 	switch ((unsigned long)fs.f_type) {
 	case EXT4_SUPER_MAGIC:
