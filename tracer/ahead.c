@@ -19,7 +19,7 @@
 
 #define READERS 64
 #define WINDOW_FIRST 16u
-#define WINDOW_MAX 256
+#define WINDOW_MAX 256u
 #define BYTES_MAX (8u << 20) /* of one stream: on their way, or unused */
 #define IN_FLIGHT_MAX 64     /* requests of all streams: what is really wanted waits behind them */
 #define TRUST_AT_ONCE 8      /* so much luck, and the first sign of a directory being read is enough … */
@@ -254,8 +254,9 @@ static void note_use(struct stream *s, enum kind kind, bool ahead, const rfs_Att
 
 	s->opened++;
 	/* Who opens more and more may go by another order than the listing's. */
-	if (s->window < WINDOW_FIRST << s->opened && s->window < WINDOW_MAX)
-		s->window = s->opened < 5 ? WINDOW_FIRST << s->opened : WINDOW_MAX;
+	unsigned window = s->opened < 4 ? WINDOW_FIRST << s->opened : WINDOW_MAX;
+	if (s->window < window)
+		s->window = window;
 	if (!ahead)
 		return;
 	s->used++;
