@@ -106,7 +106,9 @@ void promise_handle(struct watcher *w, struct promise *p, struct handle *h)
 	pthread_mutex_lock(&w->lock);
 	if (h->watch) {
 		p->handle = h->number;
-		h->told = false;
+		/* What the client has learnt by H it keeps for the file, and it may close H while it has others on that. */
+		for (struct handle *all = h->watch->handles; all; all = all->watch_next)
+			all->told = false;
 		promise_list(w, p);
 	}
 	pthread_mutex_unlock(&w->lock);
