@@ -92,6 +92,20 @@ long dir_seek(struct call *c, struct ofd *o, int64_t off, int whence)
 	return off;
 }
 
+/* What the agent has there is another directory, or none: what was known when it was opened is listed, from the cookie on. */
+static int list_known(struct ofd *o)
+{
+	rfs_Entry e = { 0 };
+
+	if (!o->list)
+		return -ENOENT;
+	o->list_at = 0;
+	for (size_t at = 0; e.cookie != o->list_cookie && listing_next(o->list, o->list_len, &at, &e) > 0;)
+		o->list_at = at;
+	o->list_known = o->list_complete = o->list_learned = true;
+	return 0;
+}
+
 static int fetch_list(struct call *c, struct ofd *o)
 {
 	rfs_Request req = { .which_op = rfs_Request_list_tag,
@@ -102,6 +116,11 @@ static int fetch_list(struct call *c, struct ofd *o)
 	if (o->mount->is_upper)
 		return overlay_list(c, o);
 	int rc = call_rpc(c, o->mount, &req, NULL, 0, &rep);
+	if (o->lost) {
+		if (!rc)
+			link_reply_free(&rep);
+		return list_known(o);
+	}
 	if (rc)
 		return rc;
 	free(o->list);

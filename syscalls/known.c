@@ -45,9 +45,11 @@ static const uint8_t *find_bytes(const struct place *p, int flags, rfs_Attr *att
 	return n && n->image && n->image->sync ? NULL : bytes;
 }
 
+/* Numbers are given out again at once. */
 static bool same_file(const rfs_Attr *a, const rfs_Attr *b)
 {
-	return a->ino == b->ino && a->dev_major == b->dev_major && a->dev_minor == b->dev_minor;
+	return a->ino == b->ino && a->dev_major == b->dev_major && a->dev_minor == b->dev_minor && a->btime_sec == b->btime_sec &&
+	       a->btime_nsec == b->btime_nsec;
 }
 
 static bool same_bytes(const rfs_Attr *a, const rfs_Attr *b)
@@ -75,6 +77,7 @@ static void opened(struct link_reply *rep, int rc, void *arg)
 			push_stale(o->node);
 			o->list_known = false;
 		}
+		node_distrust(o->node);
 	}
 	ofd_unref(o);
 	ofd_unrefp(&k->dir);

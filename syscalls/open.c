@@ -270,8 +270,8 @@ static int open_remotely(struct call *c, struct place *p, int flags, const rfs_R
 	return 0;
 }
 
-/* Opens P; *OUT gets its placeholder's reference, the result is a descriptor of that. */
-static int open_place(struct call *c, struct place *p, int flags, unsigned mode, uint64_t resolve, struct ofd **out)
+/* KNOWN: what is known may do. -ESTALE: it turned out not to be so any more, and the program does not have it yet. */
+static int open_once(struct call *c, struct place *p, int flags, unsigned mode, uint64_t resolve, bool known, struct ofd **out)
 {
 	rfs_Request req;
 
@@ -281,7 +281,7 @@ static int open_place(struct call *c, struct place *p, int flags, unsigned mode,
 	if (known_absent(p, flags))
 		return -ENOENT;
 	fill_open(c, p, flags, mode, resolve, &req);
-	struct ofd *o = known_open(c, p, flags, &req);
+	struct ofd *o = known ? known_open(c, p, flags, &req) : NULL;
 	int rc = o ? 0 : open_remotely(c, p, flags, &req, &o);
 	if (rc == -ENOENT && *p->key)
 		ahead_asked(p->mount, p->key);
@@ -295,9 +295,22 @@ static int open_place(struct call *c, struct place *p, int flags, unsigned mode,
 	src = src ? src : make_placeholder(c, o);
 	if (src < 0 && !o->image)
 		ofd_unref(o); /* no placeholder whose end would do it */
+	bool lost = o->lost;
 	ofd_unref(o);
 	*out = o;
-	return src;
+	if (!lost)
+		return src;
+	if (src >= 0)
+		close(src);
+	return -ESTALE;
+}
+
+/* Opens P; *OUT gets its placeholder's reference, the result is a descriptor of that. */
+static int open_place(struct call *c, struct place *p, int flags, unsigned mode, uint64_t resolve, struct ofd **out)
+{
+	int src = open_once(c, p, flags, mode, resolve, true, out);
+
+	return src == -ESTALE ? open_once(c, p, flags, mode, resolve, false, out) : src;
 }
 
 long remote_open(struct call *c, struct place *p, int flags, unsigned mode, uint64_t resolve)

@@ -182,8 +182,12 @@ static void ask_piece(struct flight *f, const struct node *n, uint64_t off, size
  * T into the image: how many bytes there were. -EAGAIN when we changed the file since they were asked for: our own write may
  * already be in the image and not in these bytes. The caller has the image's sync_lock.
  */
-static long land_piece(struct node *n, struct flight_taken *t)
+static long land_piece(const struct ofd *o, struct flight_taken *t)
 {
+	struct node *n = o->node;
+
+	if (o->lost)
+		t->got = -ESTALE; /* they are another file's */
 	if (t->got >= 0 && (n->writers || n->own_version != t->mark))
 		t->got = -EAGAIN;
 	if (t->got > 0) {
@@ -202,14 +206,14 @@ static long reread_piece(struct call *c, struct ofd *o, uint64_t handle, uint64_
 
 	ask_piece(&f, o->node, off, len);
 	flight_take(&f, &t);
-	return land_piece(o->node, &t);
+	return land_piece(o, &t);
 }
 
 static struct ofd *reader_of(const struct node *n)
 {
 	struct ofd *o = n->ofds;
 
-	while (o && !ofd_flags_read(o->flags))
+	while (o && (!ofd_flags_read(o->flags) || o->lost))
 		o = o->next_of_node;
 	return o;
 }
@@ -269,7 +273,7 @@ static long fill_piece(struct flight *f, struct ofd *o)
 
 	flight_take(f, &t);
 	sync_lock(i);
-	long len = land_piece(o->node, &t);
+	long len = land_piece(o, &t);
 	while (len == -EAGAIN)
 		len = reread_piece(f->c, o, f->handle, t.off, t.len);
 	sync_unlock(i);
@@ -460,6 +464,8 @@ static bool is_current(const struct ofd *o)
 	const struct image *i = o->node->image;
 
 	/* Without the agent's word nobody knows; while tasks write it, it is what the file will be. */
+	if (i->filled && o->lost)
+		return true; /* this is all there is */
 	return i->filled && !i->stale && (o->coherent & rfs_Coherent_HANDLE || i->sync);
 }
 

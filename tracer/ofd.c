@@ -103,8 +103,8 @@ static void node_put(struct node *n)
 
 	if (--n->refs)
 		return;
-	struct node **slot = node_slot(n->mount, &key);
-	*slot = n->next;
+	if (!n->apart)
+		*node_slot(n->mount, &key) = n->next;
 	if (n->image)
 		placeholder_free(n->image);
 	if (n->back_len)
@@ -119,10 +119,13 @@ void node_switch(struct node *n, const struct mount *m)
 {
 	rfs_Attr key = { .ino = n->ino, .dev_major = n->dev_major, .dev_minor = n->dev_minor };
 
-	*node_slot(n->mount, &key) = n->next;
+	if (!n->apart)
+		*node_slot(n->mount, &key) = n->next;
 	pages_drop_all(&n->pages);
 	n->whole = NULL;
 	n->mount = m;
+	if (n->apart)
+		return;
 	n->next = NULL;
 	*node_slot(m, &key) = n;
 }
@@ -242,6 +245,20 @@ static void ofd_forget_numbers(const struct ofd *o)
 			slots[i] = (struct slot){ .ofd = NULL };
 }
 
+void node_distrust(struct node *n)
+{
+	rfs_Attr key = { .ino = n->ino, .dev_major = n->dev_major, .dev_minor = n->dev_minor };
+	const struct ofd *o = n->ofds;
+
+	while (o && o->lost)
+		o = o->next_of_node;
+	if (o || !n->ofds || n->apart)
+		return;
+	*node_slot(n->mount, &key) = n->next;
+	n->next = NULL;
+	n->apart = true;
+}
+
 /*
  * O, which is not among its node's any more, takes the agent's word to tell of changes with it. Another handle's stands if
  * nothing was told by it that it was not read after.
@@ -253,7 +270,7 @@ static void end_promise(const struct ofd *o)
 
 	if (n->whole == o)
 		n->whole = NULL;
-	while (other && (other->told || !(other->coherent & rfs_Coherent_HANDLE)))
+	while (other && (other->told || other->lost || !(other->coherent & rfs_Coherent_HANDLE)))
 		other = other->next_of_node;
 	if (other || !n->ofds)
 		return;
@@ -274,6 +291,7 @@ static void ofd_end(struct ofd *o)
 		;
 	*p = o->next_of_node;
 	end_promise(o);
+	node_distrust(o->node);
 	if (o->numbered)
 		ofd_forget_numbers(o);
 	if (!o->mount->closing && !o->released)

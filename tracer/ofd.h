@@ -22,6 +22,7 @@ struct image;
 struct node {
 	struct node *next; /* hash chain */
 	int refs;          /* one per ofd */
+	bool apart;        /* all of them are lost: it is not found any more */
 	const struct mount *mount;
 	uint32_t dev_major, dev_minor;
 	uint64_t ino;
@@ -221,6 +222,11 @@ static inline bool ofd_flags_read(int flags)
 
 /* The node that ATTR describes, or NULL when no file of it is open. */
 struct node *node_find(const struct mount *m, const rfs_Attr *attr);
+
+/*
+ * One of N's ofds went, or is lost: where no handle is open on the file any more, another one may get its inode number.
+ */
+void node_distrust(struct node *n);
 
 /* N and what is open of it is on M from here on; see overlay_switch. */
 void node_switch(struct node *n, const struct mount *m);
