@@ -20,14 +20,19 @@
 #include "watch.h"
 
 #define MISSED 256
-/* Bringing a file up to date may take one part in this of the time. */
+/* Bringing a large file up to date may take one part in this of the time … */
 #define REFRESH_SHARE 4
-#define REFRESH_WAIT_US 2000
+/* … a small one, whose bytes take no time beside the way to the agent and back, may be asked for again after a moment. */
+#define REFRESH_SMALL (256u << 10)
+#define REFRESH_WAIT_NS UINT64_C(2000000)
+/* Each waits for the agent; files that change at the same time must not wait for each other. */
+#define REFRESH_THREADS 8
+#define REFRESH_STACK (256u << 10)
 
 static struct { const struct mount *mount; uint64_t handle; } missed[MISSED];
 static unsigned missed_at;
 static pthread_cond_t work = PTHREAD_COND_INITIALIZER;
-static bool any_work;
+static unsigned threads, idle;
 
 bool push_missed(const struct mount *m, uint64_t handle)
 {
@@ -42,7 +47,8 @@ void push_refresh(struct node *n)
 	if (n->refreshing || !image_follows(n->image))
 		return;
 	n->refreshing = true;
-	any_work = true;
+	if (!idle && threads < REFRESH_THREADS)
+		push_start();
 	pthread_cond_signal(&work);
 }
 
@@ -58,6 +64,8 @@ static void changed(const struct mount *m, uint64_t handle)
 {
 	struct ofd *o = ofd_by_handle(m, handle);
 
+	if (o && o->lost)
+		return; /* its handle is another file's */
 	if (!o) {
 		missed[missed_at % MISSED].mount = m;
 		missed[missed_at++ % MISSED].handle = handle;
@@ -124,59 +132,67 @@ void push_receive(struct link *l, const rfs_Push *push, void *arg)
 	state_unlock();
 }
 
+struct search { struct ofd *found; uint64_t now, wake; };
+
 static void find_refreshing(struct ofd *o, void *arg)
 {
-	struct ofd **found = arg;
+	struct search *s = arg;
+	const struct node *n = o->node;
 
-	if (!o->node->refreshing || o->node->refresh_ns > now_ns())
+	if (!n->refreshing || s->found || !ofd_flags_read(o->flags) || o->lost || !n->image)
 		return;
-	if (!*found && ofd_flags_read(o->flags))
-		*found = o;
+	uint64_t when = n->image->filling ? s->now + REFRESH_WAIT_NS : n->refresh_ns;
+	if (when <= s->now)
+		s->found = o;
+	else if (when < s->wake)
+		s->wake = when;
 }
 
-static void find_waiting(struct ofd *o, void *arg)
-{
-	*(bool *)arg |= o->node->refreshing && o->node->refresh_ns > now_ns();
-}
-
-/* A large file that changes all the time must not be looked at all the time. */
+/* A file that changes all the time must not be looked at all the time. */
 static void refresh(struct ofd *o)
 {
 	uint64_t start = now_ns();
+	struct node *n = o->node;
 
 	ofd_ref(o);
-	o->node->refreshing = false;
-	image_fill(NULL, o);
-	o->node->refresh_ns = now_ns() + (now_ns() - start) * REFRESH_SHARE;
+	n->refreshing = false;
+	if (image_fill(NULL, o) && o->lost)
+		push_refresh(n); /* by another one */
+	n->refresh_ns = now_ns() + (n->attr.size > REFRESH_SMALL ? (now_ns() - start) * REFRESH_SHARE : REFRESH_WAIT_NS);
 	ofd_unref(o);
+}
+
+static void wait_for_work(uint64_t until)
+{
+	struct timespec t = { (time_t)(until / 1000000000), (long)(until % 1000000000) };
+
+	idle++;
+	if (until == UINT64_MAX)
+		pthread_cond_wait(&work, &state_mutex);
+	else
+		pthread_cond_clockwait(&work, &state_mutex, CLOCK_MONOTONIC, &t);
+	idle--;
 }
 
 static void *refresh_thread(void *arg)
 {
 	state_lock();
 	for (;;) {
-		struct ofd *o = NULL;
-		bool waiting = false;
+		struct search s = { .now = now_ns(), .wake = UINT64_MAX };
 
-		while (!any_work)
-			pthread_cond_wait(&work, &state_mutex);
-		ofd_each(find_refreshing, &o);
-		if (o) {
-			refresh(o);
-			continue;
-		}
-		ofd_each(find_waiting, &waiting);
-		any_work = waiting;
-		state_unlock();
-		usleep(waiting ? REFRESH_WAIT_US : 0);
-		state_lock();
+		ofd_each(find_refreshing, &s);
+		if (s.found)
+			refresh(s.found);
+		else
+			wait_for_work(s.wake);
 	}
 	return arg;
 }
 
 int push_start(void)
 {
-	pthread_t thread;
+	int rc = thread_start(REFRESH_STACK, refresh_thread, NULL);
 
-	return -pthread_create(&thread, NULL, refresh_thread, NULL);
+	threads += !rc;
+	return rc;
 }

@@ -14,7 +14,7 @@ struct mount;
 struct node;
 struct ofd;
 
-/* Starts the refresh thread. 0 or a negative errno. */
+/* Starts a refresh thread. 0 or a negative errno. */
 int push_start(void);
 
 /* The link's push callback; ARG is the struct mount. Takes the state lock. */
