@@ -146,8 +146,9 @@ int image_merge(struct image *i, const uint8_t *data, size_t len, uint64_t off)
 	struct stat st;
 	int rc = fstat(i->fd, &st) < 0 ? -errno : 0;
 
-	/* Zeros at its end are not written. */
-	if (!rc && (uint64_t)st.st_size < off + len)
+	/* Zeros at its end are not written. Who reads meanwhile is not to see others, unless what tasks write has to be told apart. */
+	bool longer = !rc && (uint64_t)st.st_size < off + len;
+	if (longer && i->sync)
 		rc = grow(i, off + len);
 	sync_change_begin(i);
 	for (size_t at = 0, part; at < len && !rc; at += part) {
@@ -156,6 +157,8 @@ int image_merge(struct image *i, const uint8_t *data, size_t len, uint64_t off)
 		rc = merge_page(i, data + at, part, off + at);
 	}
 	sync_change_end(i);
+	if (longer && !i->sync && !rc)
+		rc = grow(i, off + len);
 	return rc;
 }
 
