@@ -60,6 +60,14 @@ $(G)/go/%: tests/guests/go/%.go tests/guests/go/common.go tests/guests/go/go.mod
 	@mkdir -p $(@D)
 	cd tests/guests/go && CGO_ENABLED=0 GOPROXY=off go build -trimpath -o $(abspath $@) $*.go common.go
 
+# Who changes a tree and who looks at it.
+coherent_sources := $(wildcard tests/coherent/*.c)
+guest_programs += $(G)/coherent
+
+$(G)/coherent: $(coherent_sources) tests/coherent/coherent.h
+	@mkdir -p $(@D)
+	$(CC) $(GUEST_CFLAGS) -static -o $@ $(coherent_sources)
+
 # The fuzzer is one program of several files.
 fuzz_sources := $(wildcard tests/fuzz/*.c)
 guest_programs += $(G)/fuzz
