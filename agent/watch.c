@@ -34,6 +34,7 @@ struct watcher *watch_new(const struct root *root)
 		return NULL;
 	pthread_mutex_init(&w->reading, NULL);
 	pthread_mutex_init(&w->lock, NULL);
+	TAILQ_INIT(&w->by_use);
 	w->root = root;
 	w->inotify = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
 	w->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
@@ -116,8 +117,10 @@ static struct dir_watch *watch_find_path(struct watcher *w, const char *path)
 
 	while (d && strcmp(d->path, path))
 		d = d->next_path;
-	if (d)
-		d->used = ++w->clock;
+	if (d) {
+		TAILQ_REMOVE(&w->by_use, d, by_use);
+		TAILQ_INSERT_TAIL(&w->by_use, d, by_use);
+	}
 	return d;
 }
 
@@ -175,6 +178,7 @@ static void watch_drop(struct watcher *w, struct dir_watch *d)
 	parent = watch_find_parent(w, d->path);
 	if (parent)
 		parent->children--;
+	TAILQ_REMOVE(&w->by_use, d, by_use);
 	w->dirs--;
 	inotify_rm_watch(w->inotify, d->wd);
 	free(d);
@@ -196,13 +200,10 @@ void watch_drop_tree(struct watcher *w, const char *path)
 /* Gives up the directory that has not been wanted for the longest time and has none below it. */
 static void watch_make_room(struct watcher *w)
 {
-	struct dir_watch *d, *oldest = NULL;
-	unsigned int i;
+	struct dir_watch *oldest = TAILQ_FIRST(&w->by_use);
 
-	for (i = 0; i < WATCH_BUCKETS; i++)
-		for (d = w->by_path[i]; d; d = d->next_path)
-			if (!d->children && (!oldest || d->used < oldest->used))
-				oldest = d;
+	while (oldest && oldest->children)
+		oldest = TAILQ_NEXT(oldest, by_use);
 	if (!oldest)
 		return;
 	notice_name(w, oldest->path, true);
@@ -247,7 +248,8 @@ static int watch_insert(struct watcher *w, const char *path, int fd)
 		inotify_rm_watch(w->inotify, wd);
 		return -ENOMEM;
 	}
-	*d = (struct dir_watch){ .wd = wd, .used = ++w->clock };
+	*d = (struct dir_watch){ .wd = wd };
+	TAILQ_INSERT_TAIL(&w->by_use, d, by_use);
 	memcpy(d->path, path, len);
 	if (parent)
 		parent->children++;

@@ -3,6 +3,7 @@
 #define AGENT_WATCH_INT_H
 
 #include <pthread.h>
+#include <sys/queue.h>
 
 #include "watch.h"
 
@@ -12,7 +13,7 @@
 struct dir_watch {
 	int wd;
 	unsigned int children; /* watches directly below */
-	uint64_t used;         /* the watcher's clock when it was last wanted */
+	TAILQ_ENTRY(dir_watch) by_use;
 	struct dir_watch *next_path, *next_wd;
 	char path[];
 };
@@ -30,7 +31,7 @@ struct watcher {
 	int inotify;     /* -1: nothing is ever promised */
 	int wake;        /* eventfd: there are notices to send */
 	int mounts;      /* /proc/self/mountinfo: a mount hides names without an inotify event */
-	uint64_t clock;
+	TAILQ_HEAD(, dir_watch) by_use; /* what has not been wanted for the longest time is the first */
 	uint64_t renames; /* counts events that may change which directory a path names */
 	unsigned int dirs;
 	struct dir_watch *by_path[WATCH_BUCKETS], *by_wd[WATCH_BUCKETS];

@@ -49,6 +49,8 @@ static struct entry *table[BUCKETS];
 static size_t count;
 /* How many entries have an inode number of this residue: most changes find none and need no search. */
 static uint32_t by_inode[4096];
+/* How many entries have a directory of this hash above them: most that are forgotten with all that is below have nothing there. */
+static uint32_t by_above[16384];
 static struct change changes[LOG_SIZE];
 static uint64_t change_seq;
 static bool off;
@@ -61,6 +63,23 @@ static uint32_t hash_path(const char *path)
 	for (; *path; path++)
 		h = (h ^ (uint8_t)*path) * 16777619u;
 	return h;
+}
+
+/* PATH is (BY 1), or is no more (-1), below the directories above it; the root's are all, and not counted. */
+static void count_above(const char *path, int by)
+{
+	uint32_t h = 2166136261u;
+
+	for (const char *at = path; *at; at++) {
+		if (*at == '/' && at > path)
+			by_above[h % (sizeof(by_above) / sizeof(*by_above))] += (uint32_t)by;
+		h = (h ^ (uint8_t)*at) * 16777619u;
+	}
+}
+
+static bool has_below(const char *path)
+{
+	return !path[1] || by_above[hash_path(path) % (sizeof(by_above) / sizeof(*by_above))];
 }
 
 static struct entry **find_slot(const struct mount *m, const char *path, uint32_t hash)
@@ -92,6 +111,7 @@ static void drop(struct entry **e)
 	*e = dead->next;
 	drop_bytes(dead);
 	TAILQ_REMOVE(&by_use, dead, used);
+	count_above(dead->path, -1);
 	if (!dead->absent)
 		by_inode[dead->attr.ino % 4096]--;
 	free(dead);
@@ -240,6 +260,7 @@ static struct entry *add(const struct mount *m, const char *path, uint32_t hash)
 	e->next = *slot;
 	*slot = e;
 	TAILQ_INSERT_TAIL(&by_use, e, used);
+	count_above(path, 1);
 	count++;
 	return e;
 }
@@ -362,7 +383,7 @@ void cache_forget(const struct mount *m, const char *path, bool subtree)
 	c->subtree = subtree;
 	if (*e)
 		drop(e);
-	if (subtree && !leaf)
+	if (subtree && !leaf && has_below(path))
 		drop_if(path[1] ? match_subtree : match_any, c);
 }
 
