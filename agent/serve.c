@@ -26,7 +26,11 @@
 
 #define SERVE_PROTOCOL 1
 #define SERVE_CAPABILITIES UINT64_C(1) /* ordered requests */
+#ifdef __SANITIZE_THREAD__
+#define SERVE_STACK (8u << 20) /* the sanitizer keeps what it knows of a thread there, too */
+#else
 #define SERVE_STACK (512u << 10)
+#endif
 
 static void *serve_thread(void *serve);
 
