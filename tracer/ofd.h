@@ -220,6 +220,16 @@ static inline bool ofd_flags_read(int flags)
 	return ((flags & O_ACCMODE) == O_RDONLY || (flags & O_ACCMODE) == O_RDWR) && !(flags & O_PATH);
 }
 
+/* The node that ATTR describes, with one more reference, for an ofd; and the end of that. */
+struct node *node_get(const struct mount *m, const rfs_Attr *attr);
+void node_put(struct node *n);
+
+/*
+ * O, which is not among its node's any more, takes the agent's word to tell of changes with it. Another handle's stands if
+ * nothing was told by it that it was not read after.
+ */
+void node_end_promise(const struct ofd *o);
+
 /* The node that ATTR describes, or NULL when no file of it is open. */
 struct node *node_find(const struct mount *m, const rfs_Attr *attr);
 
