@@ -57,6 +57,8 @@ static int make_native(struct call *c, struct ofd *o, int src)
 	if (rc == -ENOSPC)
 		log_error("%s: no room in /dev/shm for the whole file, which a low descriptor needs: free space there, or use --fd-numbering=posix",
 			  o->path);
+	else if (rc)
+		log_error("%s: what a low descriptor needs of the file could not be had: %s", o->path, strerror(-rc));
 	return rc;
 }
 

@@ -64,8 +64,8 @@ static int fill_unreadable(struct call *c, struct ofd *o)
 	rfs_Attr attr;
 	int rc = remote_attr(c, o, &attr);
 
-	/* With what tasks have appended, and was not brought yet, it is not empty any more. */
-	if (!rc && !attr.size && !o->image->sync)
+	/* With what tasks have appended, and was not brought yet, it is not empty any more; nor perhaps after a wait for who fills it now. */
+	if (!rc && !attr.size && !o->image->sync && !o->image->filling)
 		return image_fill_from(c, o, "", 0, true);
 	rc = rc ? rc : image_open_reader(c, o, &handle);
 	if (rc)
