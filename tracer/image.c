@@ -63,7 +63,12 @@ static void clear_behind_end(int fd)
 int image_resize(struct image *i, uint64_t size)
 {
 	bool clean = i->sync && sync_end_is_clean(i, size);
+	struct stat st;
 
+	if (i->sync && fstat(i->fd, &st) == 0 && (uint64_t)st.st_size == size) {
+		sync_resized(i, size, clean);
+		return 0;
+	}
 	sync_change_begin(i);
 	if (i->sync)
 		clear_behind_end(i->fd);
@@ -111,12 +116,17 @@ static int merge_written(struct image *i, const uint8_t *have, const uint8_t *wa
 {
 	int rc = 0;
 
-	if (sync_is_clean(i, have, len, off)) {
+	bool same = !memcmp(have, want, len);
+
+	/* Where nothing changes the image is left alone: a task's write meanwhile could not be told from ours. */
+	if (!same && !sync_is_clean(i, have, len, off))
+		return 0;
+	if (!same) {
+		sync_change_begin(i);
 		rc = write_differences(i->fd, have, want, len, off);
-		sync_brought(i, want, len, off);
-	} else if (!memcmp(have, want, len)) {
-		sync_brought(i, want, len, off);
+		sync_change_end(i);
 	}
+	sync_brought(i, want, len, off);
 	return rc;
 }
 
@@ -150,13 +160,11 @@ int image_merge(struct image *i, const uint8_t *data, size_t len, uint64_t off)
 	bool longer = !rc && (uint64_t)st.st_size < off + len;
 	if (longer && i->sync)
 		rc = grow(i, off + len);
-	sync_change_begin(i);
 	for (size_t at = 0, part; at < len && !rc; at += part) {
 		part = SYNC_PAGE - (size_t)(off + at) % SYNC_PAGE;
 		part = part < len - at ? part : len - at;
 		rc = merge_page(i, data + at, part, off + at);
 	}
-	sync_change_end(i);
 	if (longer && !i->sync && !rc)
 		rc = grow(i, off + len);
 	return rc;
