@@ -52,12 +52,6 @@ static bool same_file(const rfs_Attr *a, const rfs_Attr *b)
 	       a->btime_nsec == b->btime_nsec;
 }
 
-static bool same_bytes(const rfs_Attr *a, const rfs_Attr *b)
-{
-	return a->size == b->size && a->mtime_sec == b->mtime_sec && a->mtime_nsec == b->mtime_nsec && a->ctime_sec == b->ctime_sec &&
-	       a->ctime_nsec == b->ctime_nsec;
-}
-
 /* DIR is what the path begins at: it must not be closed before the agent has looked. */
 struct known { struct ofd *ofd, *dir; uint64_t handle; rfs_Attr attr; };
 
@@ -73,7 +67,7 @@ static void opened(struct link_reply *rep, int rc, void *arg)
 	if (o->handle == k->handle) { /* else it was copied up */
 		o->coherent = good ? r->coherent : 0;
 		o->lost = !good;
-		if (good && (o->doubted || !same_bytes(&r->attr, &k->attr))) {
+		if (good && (o->doubted || !cache_same(&r->attr, &k->attr))) {
 			push_stale(o->node);
 			o->list_known = false;
 		}
@@ -141,9 +135,8 @@ struct ofd *known_open(struct call *c, const struct place *p, int flags, rfs_Req
 bool known_keep(const struct place *p, int flags, const struct link_reply *rep, uint64_t since)
 {
 	const rfs_OpenReply *r = &rep->msg.op.open;
-	bool whole = r->complete || (S_ISREG(r->attr.mode) && rep->payload_len && rep->payload_len == r->attr.size);
 
-	if (!*p->key || !whole || !(r->coherent & rfs_Coherent_NAME) || watch_sees_use(p->mount) || p->mount->is_upper)
+	if (!*p->key || !ahead_is_whole(r, rep->payload_len) || !(r->coherent & rfs_Coherent_NAME) || watch_sees_use(p->mount) || p->mount->is_upper)
 		return false;
 	bool search = S_ISDIR(r->attr.mode) && listing_learn(p->mount, p->key, rep->payload, rep->payload_len, since);
 	cache_put_bytes(p->mount, p->key, &r->attr, copy_of(rep->payload, rep->payload_len), rep->payload_len);

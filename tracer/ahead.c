@@ -94,7 +94,7 @@ static struct reader *reader_of(const struct mount *m, const char *dir)
 
 static void go_on(struct reader *r, enum kind kind);
 
-static bool is_whole(const rfs_OpenReply *r, size_t len)
+bool ahead_is_whole(const rfs_OpenReply *r, size_t len)
 {
 	return S_ISDIR(r->attr.mode) ? r->complete : r->complete || (len && len == r->attr.size);
 }
@@ -106,7 +106,7 @@ static void keep(const struct fetch *f, struct link_reply *rep)
 	if (rep->msg.which_op != rfs_Reply_open_tag || !r->has_attr || !(r->coherent & rfs_Coherent_NAME))
 		return;
 	cache_put(f->mount, f->path, &r->attr, f->since);
-	if (!is_whole(r, rep->payload_len))
+	if (!ahead_is_whole(r, rep->payload_len))
 		return;
 	bool search = S_ISDIR(r->attr.mode) && listing_learn(f->mount, f->path, rep->payload, rep->payload_len, f->since);
 	uint8_t *bytes = rep->payload ? rep->payload : xcalloc(1, 1);
@@ -265,19 +265,6 @@ static void note_use(struct stream *s, enum kind kind, bool ahead, const rfs_Att
 	trust[kind] += trust[kind] < TRUST_MAX;
 }
 
-/* The directory that PATH is in; false for the root. */
-static bool parent_of(const char *path, char parent[PATH_MAX])
-{
-	const char *slash = strrchr(path, '/');
-	size_t n = slash == path ? 1 : (size_t)(slash - path);
-
-	if (!path[1] || n >= PATH_MAX)
-		return false;
-	memcpy(parent, path, n);
-	parent[n] = '\0';
-	return true;
-}
-
 static bool has_listing(const struct reader *r)
 {
 	rfs_Attr attr;
@@ -310,7 +297,7 @@ static void ask_in(const struct mount *m, const char *dir)
 			break;
 		r->asked++;
 		want_listing(r);
-		if (r->asked > 1 || !parent_of(at, above))
+		if (r->asked > 1 || !path_parent(at, above))
 			break;
 		strcpy(at, above);
 	} while (true);
@@ -330,7 +317,7 @@ static void use(const struct mount *m, const char *path, enum kind kind)
 	char dir[PATH_MAX];
 	rfs_Attr own = { 0 };
 
-	if (m->is_upper || !parent_of(path, dir))
+	if (m->is_upper || !path_parent(path, dir))
 		return;
 	struct reader *r = reader_of(m, dir);
 	struct stream *s = &r->stream[kind];
@@ -357,7 +344,7 @@ void ahead_looked(const struct mount *m, const char *path)
 {
 	char dir[PATH_MAX];
 
-	if (parent_of(path, dir) && cache_marked(m, dir, CACHE_AHEAD))
+	if (path_parent(path, dir) && cache_marked(m, dir, CACHE_AHEAD))
 		use(m, dir, DIRECTORIES);
 }
 
@@ -365,7 +352,7 @@ void ahead_asked(const struct mount *m, const char *path)
 {
 	char dir[PATH_MAX];
 
-	if (m->is_upper || !parent_of(path, dir))
+	if (m->is_upper || !path_parent(path, dir))
 		return;
 	if (!reader_of(m, dir)->asked)
 		use(m, dir, DIRECTORIES);
@@ -376,7 +363,7 @@ bool ahead_await_listing(struct call *c, const struct mount *m, const char *path
 {
 	char dir[PATH_MAX];
 
-	return parent_of(path, dir) && ahead_await(c, m, dir);
+	return path_parent(path, dir) && ahead_await(c, m, dir);
 }
 
 bool ahead_await(struct call *c, const struct mount *m, const char *path)

@@ -8,11 +8,16 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "remotefs.pb.h"
+
 struct call;
 struct mount;
 
 /* Files up to this size are fetched ahead, and as much of a listing. */
 #define AHEAD_SIZE (128u << 10)
+
+/* Whether LEN bytes that came with R are all of the file, or the whole listing. */
+bool ahead_is_whole(const rfs_OpenReply *r, size_t len);
 
 /* A program begins to read the listing of PATH (target's view, normalised) in M. */
 void ahead_listed(const struct mount *m, const char *path);

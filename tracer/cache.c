@@ -265,8 +265,7 @@ static struct entry *add(const struct mount *m, const char *path, uint32_t hash)
 	return e;
 }
 
-/* Whether the bytes of what was A are those of what is B. Access times do not count. */
-static bool is_same(const rfs_Attr *a, const rfs_Attr *b)
+bool cache_same(const rfs_Attr *a, const rfs_Attr *b)
 {
 	return a->ino == b->ino && a->dev_major == b->dev_major && a->dev_minor == b->dev_minor && a->size == b->size &&
 	       a->mtime_sec == b->mtime_sec && a->mtime_nsec == b->mtime_nsec && a->ctime_sec == b->ctime_sec &&
@@ -280,7 +279,7 @@ static void put(const struct mount *m, const char *path, const rfs_Attr *attr, u
 
 	if (!e)
 		e = add(m, path, hash);
-	if (e->absent || !attr || !is_same(&e->attr, attr))
+	if (e->absent || !attr || !cache_same(&e->attr, attr))
 		drop_bytes(e);
 	if (!e->absent)
 		by_inode[e->attr.ino % 4096]--;
@@ -290,7 +289,7 @@ static void put(const struct mount *m, const char *path, const rfs_Attr *attr, u
 	e->seq = change_seq;
 	if (attr) {
 		/* A listing tells of extended attributes, an open does not; they change with the change time. */
-		bool plain = attr->plain || (!was_absent && e->attr.plain && is_same(&e->attr, attr));
+		bool plain = attr->plain || (!was_absent && e->attr.plain && cache_same(&e->attr, attr));
 		e->attr = *attr;
 		e->attr.plain = plain;
 		by_inode[attr->ino % 4096]++;
@@ -324,7 +323,7 @@ void cache_put_bytes(const struct mount *m, const char *path, const rfs_Attr *at
 {
 	struct entry *e = find(m, path);
 
-	if (!e || e->absent || !is_same(&e->attr, attr) || len > bytes_limit / 4) {
+	if (!e || e->absent || !cache_same(&e->attr, attr) || len > bytes_limit / 4) {
 		free(bytes);
 		return;
 	}
@@ -390,16 +389,10 @@ void cache_forget(const struct mount *m, const char *path, bool subtree)
 void cache_forget_name(const struct mount *m, const char *path, bool subtree)
 {
 	char parent[PATH_MAX];
-	char *slash;
 
 	cache_forget(m, path, subtree);
-	if (strlen(path) >= sizeof(parent))
-		return;
-	strcpy(parent, path);
-	slash = strrchr(parent, '/');
-	if (slash)
-		slash[slash == parent] = '\0';
-	cache_forget(m, parent, false);
+	if (path_parent(path, parent))
+		cache_forget(m, parent, false);
 }
 
 void cache_forget_inode(const struct mount *m, uint32_t dev_major, uint32_t dev_minor, uint64_t ino)

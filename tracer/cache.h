@@ -53,6 +53,9 @@ void cache_put_bytes(const struct mount *m, const char *path, const rfs_Attr *at
 /* The bytes of PATH, *LEN of them, with ATTR; they stay the cache's, until its next change. NULL: not known. */
 const uint8_t *cache_bytes(const struct mount *m, const char *path, rfs_Attr *attr, size_t *len);
 
+/* Whether the bytes of what was A are those of what is B. Access times do not count. */
+bool cache_same(const rfs_Attr *a, const rfs_Attr *b);
+
 /* Marks that stay with an entry as long as it is known. */
 enum { CACHE_COMING = 1 /* its bytes were asked for */, CACHE_AHEAD = 2 /* they came before anybody wanted them */, CACHE_QUIET = 4 /* O_NOATIME is allowed */,
        CACHE_SEARCH = 8 /* of a listing: names in it may be looked for, so one that it has not is ENOENT */ };

@@ -75,3 +75,17 @@ int path_to_program(const struct mount *m, const char *path, char *out, size_t l
 {
 	return path_rebase(path, m->sub, m->at, out, len);
 }
+
+bool path_parent(const char *path, char parent[PATH_MAX])
+{
+	const char *slash = strrchr(path, '/');
+
+	if (!slash || !path[1])
+		return false;
+	size_t n = slash == path ? 1 : (size_t)(slash - path);
+	if (n >= PATH_MAX)
+		return false;
+	memcpy(parent, path, n);
+	parent[n] = '\0';
+	return true;
+}

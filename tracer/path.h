@@ -2,6 +2,7 @@
 #ifndef TRACER_PATH_H
 #define TRACER_PATH_H
 
+#include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -12,6 +13,9 @@ struct mount;
  * name before it along, no slash at the end. PATH must be absolute. 0 or -ENAMETOOLONG.
  */
 int path_normalise(const char *path, char *out, size_t len);
+
+/* The directory that PATH (absolute, normalised) is in; false for the root. */
+bool path_parent(const char *path, char parent[PATH_MAX]);
 
 /* Joins DIR (absolute) and REL with one slash. 0 or -ENAMETOOLONG. */
 int path_join(const char *dir, const char *rel, char *out, size_t len);
