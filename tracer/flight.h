@@ -13,7 +13,7 @@ struct call;
 struct mount;
 struct flight_piece;
 
-#define FLIGHT_PIECES 16
+#define FLIGHT_PIECES 28 /* at most: the agent begins no request behind 32 MiB of answers */
 
 /* Zeroed but for the first three at the beginning; flight_end at the end. */
 struct flight {
@@ -22,11 +22,13 @@ struct flight {
 	uint64_t handle;
 	struct flight_piece *piece[FLIGHT_PIECES];
 	unsigned first, count;
+	unsigned window;     /* how many pieces may be on their way; 0 before the first is asked for */
+	uint64_t least_ns;   /* what a piece took at least */
 };
 
 static inline bool flight_is_full(const struct flight *f)
 {
-	return f->count == FLIGHT_PIECES;
+	return f->window && f->count >= f->window;
 }
 
 /* Asks for up to LEN (at most FRAME_MAX_PAYLOAD) bytes from OFF; F is not full. MARK is the caller's own. */

@@ -139,9 +139,6 @@ static bool is_zero(const uint8_t *data, size_t len)
 static int merge_page(struct image *i, const uint8_t *want, size_t len, uint64_t off)
 {
 	uint8_t have[SYNC_PAGE];
-
-	if (i->fresh)
-		return is_zero(want, len) ? 0 : write_all(i->fd, want, len, off);
 	ssize_t n = pread(i->fd, have, len, (off_t)off);
 	if (n < 0)
 		return -errno;
@@ -149,6 +146,39 @@ static int merge_page(struct image *i, const uint8_t *want, size_t len, uint64_t
 	if (i->sync)
 		return merge_written(i, have, want, len, off);
 	return memcmp(have, want, len) ? write_all(i->fd, want, len, off) : 0;
+}
+
+/* How much of LEN bytes at OFF is in their first page. */
+static size_t page_part(size_t len, uint64_t off)
+{
+	size_t part = SYNC_PAGE - (size_t)off % SYNC_PAGE;
+
+	return part < len ? part : len;
+}
+
+/* Into an image that is all holes, which pages of zeros stay. */
+static int write_fresh(int fd, const uint8_t *want, size_t len, uint64_t off)
+{
+	int rc = 0;
+
+	for (size_t at = 0, end = 0, part; end < len && !rc; at = end + part, end = at) {
+		for (part = page_part(len - end, off + end); part && !is_zero(want + end, part); part = page_part(len - end, off + end))
+			end += part;
+		if (end > at)
+			rc = write_all(fd, want + at, end - at, off + at);
+	}
+	return rc;
+}
+
+static int merge_pages(struct image *i, const uint8_t *want, size_t len, uint64_t off)
+{
+	int rc = 0;
+
+	for (size_t at = 0, part; at < len && !rc; at += part) {
+		part = page_part(len - at, off + at);
+		rc = merge_page(i, want + at, part, off + at);
+	}
+	return rc;
 }
 
 int image_merge(struct image *i, const uint8_t *data, size_t len, uint64_t off)
@@ -160,11 +190,8 @@ int image_merge(struct image *i, const uint8_t *data, size_t len, uint64_t off)
 	bool longer = !rc && (uint64_t)st.st_size < off + len;
 	if (longer && i->sync)
 		rc = grow(i, off + len);
-	for (size_t at = 0, part; at < len && !rc; at += part) {
-		part = SYNC_PAGE - (size_t)(off + at) % SYNC_PAGE;
-		part = part < len - at ? part : len - at;
-		rc = merge_page(i, data + at, part, off + at);
-	}
+	if (!rc)
+		rc = i->fresh ? write_fresh(i->fd, data, len, off) : merge_pages(i, data, len, off);
 	if (longer && !i->sync && !rc)
 		rc = grow(i, off + len);
 	return rc;
@@ -433,19 +460,24 @@ static int compare_rest(struct call *c, struct ofd *o, uint64_t handle, uint64_t
 	return 0;
 }
 
+/* Whether N's file takes less room than it is long: it may be holes for the most part. */
+static bool is_sparse(const struct node *n)
+{
+	return n->attr.blocks * 512 < n->attr.size;
+}
+
 static int read_image(struct call *c, struct ofd *o, uint64_t handle, uint64_t off, uint64_t *end)
 {
+	const struct node *n = o->node;
 	struct stat st;
 
-	if (fstat(o->node->image->fd, &st) < 0)
+	if (fstat(n->image->fd, &st) < 0)
 		return -errno;
-	/*
-	 * Our own changes are told of as well: a large file must not be read again for each of them. And what has become large since its image
-	 * was made may be holes for the most part.
-	 */
-	if (st.st_size > FRAME_MAX_PAYLOAD || o->node->attr.size > FRAME_MAX_PAYLOAD)
+	bool large = st.st_size > FRAME_MAX_PAYLOAD || n->attr.size > FRAME_MAX_PAYLOAD;
+	/* Our own changes are told of as well: a large file must not be read again for each of them. */
+	if (large && (!n->image->fresh || is_sparse(n)))
 		return compare_rest(c, o, handle, off, end);
-	return read_rest(c, o, handle, off, o->node->attr.size, end);
+	return read_rest(c, o, handle, off, n->attr.size, end);
 }
 
 static int fill_rest(struct call *c, struct ofd *o, uint64_t handle, uint64_t off)

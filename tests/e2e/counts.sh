@@ -102,6 +102,14 @@ read_ahead() {
 	at_most "sha1sum of 64 MiB: round trips" 80 "$(trips)"
 	counted busybox sh -c "busybox sha1sum <$T/large"
 	equal "sha1sum of 64 MiB on a low descriptor prints it" "$(busybox sha1sum <"$T/large")" "$(cat "$work/out")"
+	# Greeting, goodbye, open, close, and the pieces of 1 MiB: nothing is asked for that these do not tell.
+	at_most "sha1sum of 64 MiB on a low descriptor: requests" 67 "$(stat_of "$stats" requests)"
+	truncate -s 1G "$T/holes"
+	printf end >>"$T/holes"
+	counted busybox sh -c "busybox tail -c 6 <$T/holes"
+	equal "the end of 1 GiB of holes on a low descriptor" "000e" "$(head -c 4 "$work/out" | od -An -c | tr -d ' \\')"
+	at_most "1 GiB of holes on a low descriptor: bytes from the target" 1000000 "$(stat_of "$stats" bytes_in)"
+	rm "$T/holes"
 	counted "$PYTHON" -c 'import os, sys
 fd = os.open(sys.argv[1], os.O_RDONLY)
 for i in range(4000):
