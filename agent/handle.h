@@ -26,7 +26,7 @@ struct handle {
 	atomic_bool locked; /* a lock was asked for through it */
 	struct channel *channel; /* FIFOs, devices, sockets; NULL for what has a size */
 	bool lent, own_locks; /* its description holds an owner's locks, its own; guarded by the locks' lock */
-	pthread_mutex_t position; /* the descriptor's file position: listings, appends */
+	pthread_mutex_t position; /* the descriptor's file position, which lseek moves as well: whoever uses it holds this */
 
 	/* guarded by the watcher's lock */
 	struct file_watch *watch;

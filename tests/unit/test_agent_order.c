@@ -3,7 +3,10 @@
 
 #include <sys/uio.h>
 
+#include "digest.h"
+
 #define ROUNDS 20
+#define DIGEST_BYTES ((size_t)DIGEST_MAX / 2 * DIGEST_PAGE)
 
 static char base[64];
 static struct client c;
@@ -79,6 +82,55 @@ static void test_changes_then_rename(void **state)
 	assert_int_equal(st.st_mode & 07777, 0421);
 }
 
+/* In both, DIGESTS counts the replies to others. */
+static void append_one(uint64_t h, uint64_t size, unsigned *digests)
+{
+	rfs_Request w = { .which_op = rfs_Request_write_tag, .op.write = { .handle = h, .append = true } };
+
+	reply_to(client_send(&c, &w, "a", 1), digests);
+	assert_int_equal(c.reply.error, 0);
+	assert_int_equal(c.reply.op.write.offset, size);
+}
+
+/* A byte from the beginning to TO. */
+static void copy_one(uint64_t h, uint64_t to, unsigned *digests)
+{
+	rfs_Request w = { .which_op = rfs_Request_copy_range_tag,
+			  .op.copy_range = { .from = h, .to = h, .to_offset = to, .length = 1, .splice = true } };
+
+	reply_to(client_send(&c, &w, NULL, 0), digests);
+	assert_int_equal(c.reply.error, 0);
+}
+
+/* Looking for holes moves the position of the descriptor, which appends and sendfile(2) have to themselves. */
+static void test_digest_beside_writes(void **state)
+{
+	uint64_t h = client_must_open(&c, "d", O_CREAT | O_RDWR, 0), size = DIGEST_BYTES;
+	char *data = malloc(DIGEST_BYTES), byte;
+	int fd = open("d", O_RDWR | O_CLOEXEC);
+	unsigned digests = 0;
+
+	memset(data, 'd', DIGEST_BYTES);
+	assert_int_equal(pwrite(fd, data, DIGEST_BYTES, 0), DIGEST_BYTES);
+	for (unsigned i = 0; i < ROUNDS; i++) {
+		rfs_Request q = { .which_op = rfs_Request_digest_tag, .op.digest = { .handle = h, .pages = DIGEST_MAX } };
+
+		client_send(&c, &q, NULL, 0);
+		for (unsigned n = 0; n < ROUNDS; n++) {
+			append_one(h, ++size, &digests);
+			copy_one(h, size - 1, &digests);
+		}
+		assert_int_equal(pread(fd, data, 2 * ROUNDS, (off_t)size - ROUNDS), ROUNDS);
+		for (unsigned n = 0; n < ROUNDS; n++)
+			assert_int_equal(data[n], 'd');
+		while (digests <= i)
+			digests += client_frame(&c) != 0;
+	}
+	assert_int_equal(pread(fd, &byte, 1, (off_t)size), 0);
+	close(fd);
+	free(data);
+}
+
 static void test_hello_tells(void **state)
 {
 	struct client other;
@@ -97,6 +149,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_write_then_stat, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_changes_then_rename, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_digest_beside_writes, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_hello_tells, setup, teardown),
 	};
 
