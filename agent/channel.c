@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "handle.h"
+#include "keep.h"
 
 #define CHANNEL_OPENERS 1024 /* opens that wait at once, each on a thread of its own */
 #define CHANNEL_STACK (128u << 10) /* PTHREAD_STACK_MIN of aarch64 */
@@ -42,7 +43,6 @@ struct channels {
 	pthread_mutex_t lock;
 	pthread_cond_t changed; /* an opener has ended */
 	unsigned int openers;
-	uint64_t serial;
 	bool restless; /* an opener is to be interrupted, and may have been just short of the system call */
 	struct channel *watched;
 	void (*send)(void *arg, const rfs_Ready *r);
@@ -70,6 +70,11 @@ int channel_make(struct handle *h, bool pending)
 	h->channel->handle = h;
 	h->channel->pending = pending;
 	return 0;
+}
+
+unsigned int channel_kept(const struct handle *h)
+{
+	return !h->channel ? 0 : KEEP_CHANNEL | (h->channel->pending ? KEEP_PENDING : 0);
 }
 
 void channel_free(struct handle *h)
@@ -108,6 +113,11 @@ int channel_open(int path_fd, int flags)
 
 /* ---- who is told; the lock is held ---- */
 
+static uint64_t channel_serial(void)
+{
+	return atomic_fetch_add(&keep_one()->ready, 1) + 1;
+}
+
 static uint32_t channel_poll(const struct handle *h)
 {
 	struct pollfd p = { .fd = h->fd, .events = CHANNEL_POLL };
@@ -121,7 +131,7 @@ static void channel_push(struct channels *cs, struct handle *h, int error)
 
 	h->channel->told = error ? 0 : channel_poll(h);
 	r.ready = h->channel->told;
-	r.serial = ++cs->serial;
+	r.serial = channel_serial();
 	cs->send(cs->send_arg, &r);
 }
 
@@ -208,7 +218,7 @@ void channel_settle(struct channels *cs, struct handle *h, rfs_ChannelReply *rep
 		channel_sharers(cs, h);
 	if (reply) {
 		reply->ready = h->channel->told = channel_poll(h);
-		reply->serial = ++cs->serial;
+		reply->serial = channel_serial();
 	}
 	pthread_mutex_unlock(&cs->lock);
 }
@@ -258,19 +268,25 @@ struct opener {
 	struct handle *handle;
 };
 
+/* H waits no longer if FD, which its other end has been there for, is not an errno. FD or an errno. The lock is held. */
+static int opener_take(struct handle *h, int fd)
+{
+	if (fd >= 0 && fd != h->fd && dup3(fd, h->fd, O_CLOEXEC) < 0)
+		fd = -errno;
+	if (fd >= 0)
+		fcntl(h->fd, F_SETFL, O_NONBLOCK);
+	h->channel->pending = fd < 0;
+	keep_bit(h->kept, KEEP_PENDING, h->channel->pending);
+	return fd;
+}
+
 /* The other end is there (FD), or will not be: FD is an errno. The lock is held. */
 static void opener_done(struct channels *cs, struct handle *h, int fd)
 {
 	struct channel *ch = h->channel;
 
 	channel_unwatch(cs, h);
-	if (ch->came && fd < 0)
-		fd = h->fd;
-	else if (fd >= 0 && dup3(fd, h->fd, O_CLOEXEC) < 0)
-		fd = -errno;
-	ch->pending = fd < 0;
-	if (fd >= 0)
-		fcntl(h->fd, F_SETFL, O_NONBLOCK);
+	fd = opener_take(h, ch->came && fd < 0 ? h->fd : fd);
 	channel_events(cs);
 	channel_sharers(cs, h);
 	if (!ch->cancelled)
@@ -338,19 +354,28 @@ static int opener_start(struct channels *cs, struct handle *h)
 	return 0;
 }
 
+/* The lock is held. */
+static int channel_begin(struct channels *cs, struct handle *h)
+{
+	int r = h->channel->pending ? opener_start(cs, h) : 0;
+
+	/* O_PATH, of a writer, cannot be watched, and need not. */
+	if (!r && (!h->channel->pending || (h->flags & O_ACCMODE) == O_RDONLY))
+		r = channel_watch(cs, h);
+	return r;
+}
+
 int channel_start(struct channels *cs, struct handle *h, rfs_ChannelReply *reply)
 {
 	int r;
 
 	pthread_mutex_lock(&cs->lock);
-	r = h->channel->pending ? opener_start(cs, h) : 0;
-	/* O_PATH, of a writer, cannot be watched, and need not. */
-	if (!r && (!h->channel->pending || (h->flags & O_ACCMODE) == O_RDONLY))
-		r = channel_watch(cs, h);
+	keep_bit(h->kept, KEEP_STARTED, true);
+	r = channel_begin(cs, h);
 	reply->pending = h->channel->pending;
 	if (!r && !reply->pending) {
 		reply->ready = h->channel->told = channel_poll(h);
-		reply->serial = ++cs->serial;
+		reply->serial = channel_serial();
 	}
 	pthread_mutex_unlock(&cs->lock);
 	return r;
@@ -395,4 +420,48 @@ void channel_cancel(struct channels *cs, struct handle *h)
 	opener_stop(cs, h);
 	channel_unwatch(cs, h);
 	pthread_mutex_unlock(&cs->lock);
+}
+
+/* ---- after another process ---- */
+
+/*
+ * It may have died between its open and the journal. A reader that it has let go on is still there, and its descriptor, which
+ * nobody knows, is still open: it finds no end if another one is opened before that is closed.
+ */
+static void channel_find_end(void *unused, struct handle *h)
+{
+	int fd;
+
+	if (!h->channel || !h->channel->pending || (h->flags & O_ACCMODE) == O_RDONLY)
+		return;
+	fd = fcntl(h->fd, F_GETFL) & O_PATH ? channel_open(h->fd, (h->flags & O_ACCMODE) | O_NONBLOCK) : h->fd;
+	if (fd < 0)
+		return;
+	opener_take(h, fd);
+	if (fd != h->fd)
+		close(fd);
+}
+
+void channels_find_ends(struct channels *cs)
+{
+	handles_visit(cs->handles, channel_find_end, NULL);
+}
+
+static void channel_restore(void *channels, struct handle *h)
+{
+	struct channels *cs = channels;
+	int r;
+
+	if (!h->channel || !h->kept || !(atomic_load(&h->kept->bits) & KEEP_STARTED))
+		return;
+	pthread_mutex_lock(&cs->lock);
+	r = channel_begin(cs, h);
+	if (r || !h->channel->pending)
+		channel_push(cs, h, r);
+	pthread_mutex_unlock(&cs->lock);
+}
+
+void channels_restore(struct channels *cs)
+{
+	handles_visit(cs->handles, channel_restore, cs);
 }

@@ -37,6 +37,9 @@ int channel_open(int path_fd, int flags);
 /* Whether a device of this number is served: null, zero, full, random, urandom. */
 bool channel_serves(mode_t type, dev_t rdev);
 
+/* What the journal (keep.h) tells of H as a channel: bits. */
+unsigned int channel_kept(const struct handle *h);
+
 /* Frees what channel_make made: H is closed. */
 void channel_free(struct handle *h);
 
@@ -51,6 +54,15 @@ void channel_cancel(struct channels *cs, struct handle *h);
  * those who share the FIFO that H is, if H is not NULL. With REPLY, puts into it what poll(2) says of H now.
  */
 void channel_settle(struct channels *cs, struct handle *h, rfs_ChannelReply *reply);
+
+/* Other ends that have come, of which the journal does not know: for who took over, before what is not in it is closed. */
+void channels_find_ends(struct channels *cs);
+
+/*
+ * Goes on with what the journal says was begun, waits for an other end among it; the client is told what is ready there now, as
+ * it may have missed what it was told last. For who took over, after channels_start.
+ */
+void channels_restore(struct channels *cs);
 
 /* Begins to watch H, or to wait for the other end of it. 0 or a negative errno. */
 int channel_start(struct channels *cs, struct handle *h, rfs_ChannelReply *reply);

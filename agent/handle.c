@@ -1,10 +1,14 @@
 #include "handle.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "channel.h"
+#include "keep.h"
+#include "resolve.h"
 
 #define HANDLE_BUCKETS 4096
 #define HANDLE_MAX 65536
@@ -42,6 +46,7 @@ static void handle_free(struct handle *h)
 {
 	if (h->fd >= 0)
 		close(h->fd);
+	keep_drop(KEEP_HANDLE, h->kept);
 	pthread_mutex_destroy(&h->position);
 	free(h->path);
 	channel_free(h);
@@ -90,11 +95,24 @@ static bool handle_unlink(struct handles *t, struct handle *h)
 		return false;
 	*slot = h->next;
 	t->count--;
+	keep_end(h->kept);
 	return true;
+}
+
+/* From here on H outlives this process. */
+static void handle_keep(struct handle *h)
+{
+	struct keep_handle k = { .number = h->number, .dev = h->dev, .ino = h->ino, .path = keep_digest(h->path),
+				 .fd = h->fd, .flags = h->flags, .type = h->type };
+
+	k.bits = channel_kept(h) | (h->watch ? KEEP_PROMISED : 0);
+	h->kept = keep_put(KEEP_HANDLE, &k);
 }
 
 void handle_ready(struct handles *t, struct handle *h, bool failed)
 {
+	if (!failed && keep_on())
+		handle_keep(h);
 	pthread_mutex_lock(&t->lock);
 	h->ready = true;
 	if (failed && handle_unlink(t, h))
@@ -196,4 +214,58 @@ int handle_remove(struct handles *t, uint64_t number, struct handle **out)
 		handle_put(t, h);
 	*out = mine ? h : NULL;
 	return mine ? 0 : -EBADF;
+}
+
+void handle_note_lock(struct handle *h)
+{
+	keep_bit(h->kept, KEEP_LOCKED, true);
+	atomic_store(&h->locked, true);
+}
+
+void handles_visit(struct handles *t, void (*each)(void *arg, struct handle *h), void *arg)
+{
+	for (unsigned int i = 0; i < HANDLE_BUCKETS; i++)
+		for (struct handle *h = t->bucket[i]; h; h = h->next)
+			each(arg, h);
+}
+
+/* What was promised of names in a directory is about the path that the client knows. */
+static char *handle_same_path(const struct root *root, const struct handle *h)
+{
+	char path[PATH_MAX];
+
+	if (!h->kept->path || resolve_path_of(root, h->fd, path) || keep_digest(path) != h->kept->path)
+		return NULL;
+	return strdup(path);
+}
+
+int handles_restore(struct handles *t, const struct root *root)
+{
+	struct keep_handle *k = NULL;
+	struct handle *h;
+	unsigned int bits;
+	int r;
+
+	while ((k = keep_next(KEEP_HANDLE, k))) {
+		r = handle_reserve(t, k->number, &h);
+		if (r)
+			return r;
+		bits = atomic_load(&k->bits);
+		h->kept = k;
+		h->fd = k->fd;
+		h->flags = k->flags;
+		h->type = k->type;
+		h->dev = k->dev;
+		h->ino = k->ino;
+		h->path = handle_same_path(root, h);
+		h->locked = bits & KEEP_LOCKED;
+		h->own_locks = bits & KEEP_OWN_LOCKS;
+		h->ready = true;
+		if (bits & KEEP_CHANNEL)
+			r = channel_make(h, bits & KEEP_PENDING);
+		handle_put(t, h);
+		if (r)
+			return r;
+	}
+	return 0;
 }

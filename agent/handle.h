@@ -10,6 +10,8 @@
 
 struct channel;
 struct file_watch;
+struct keep_handle;
+struct root;
 
 struct handle {
 	uint64_t number;
@@ -22,6 +24,7 @@ struct handle {
 	char *path;        /* directories: below the root, as told to the client */
 	bool ready;        /* guarded by the table's lock */
 	int refs;          /* guarded by the table's lock */
+	struct keep_handle *kept; /* in the journal, from ready on; NULL: there is none */
 	struct handle *next;
 	atomic_bool locked; /* a lock was asked for through it */
 	struct channel *channel; /* FIFOs, devices, sockets; NULL for what has a size */
@@ -41,6 +44,18 @@ bool handle_is_locked(struct handles *t, uint64_t number);
 
 /* A new empty table, or NULL. */
 struct handles *handles_new(void);
+
+/*
+ * Puts the handles of the journal into the empty table: those that another process had, whose descriptors are ours. Directories
+ * have their path only if it is still the one that the client was told. 0 or -ENOMEM.
+ */
+int handles_restore(struct handles *t, const struct root *root);
+
+/* Every handle of T to DO, which may not call back. For who has no other thread yet. */
+void handles_visit(struct handles *t, void (*each)(void *arg, struct handle *h), void *arg);
+
+/* A lock is about to be asked for through H. */
+void handle_note_lock(struct handle *h);
 
 /*
  * Reserves NUMBER for an Open that follows. Requests that name it wait until handle_ready. The caller

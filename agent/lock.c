@@ -63,6 +63,11 @@ static struct lock_owner **lock_find(struct locks *l, const struct handle *h, ui
 	return p;
 }
 
+struct lock_owner *lock_owner_of(struct locks *l, const struct handle *h, uint64_t owner)
+{
+	return *lock_find(l, h, owner);
+}
+
 static void lock_drop(struct agent *a, struct lock_owner **p)
 {
 	struct flock all = { .l_type = F_UNLCK, .l_whence = SEEK_SET };
@@ -70,16 +75,20 @@ static void lock_drop(struct agent *a, struct lock_owner **p)
 
 	fcntl(o->fd, F_OFD_SETLK, &all);
 	o->handles = 0;
+	if (o->kept)
+		atomic_store(&o->kept->handles, 0);
 	if (o->waiters) /* what they wait for must not conflict with what the owner locks next */
 		return;
 	*p = o->next;
 	a->locks->count--;
+	keep_end(o->kept);
 	if (o->lender) {
 		o->lender->lent = false;
 		handle_put(a->handles, o->lender);
 	} else {
 		close(o->fd);
 	}
+	keep_drop(KEEP_OWNER, o->kept);
 	free(o);
 }
 
@@ -93,8 +102,21 @@ static int lock_note(struct lock_owner *o, const struct handle *h)
 			return 0;
 	if (o->handles == LOCK_HANDLES)
 		return -ENOLCK;
-	o->handle[o->handles++] = h->number;
+	o->handle[o->handles] = h->number;
+	if (o->kept)
+		atomic_store(&o->kept->handle[o->handles], h->number);
+	o->handles++;
+	if (o->kept)
+		atomic_store(&o->kept->handles, o->handles);
 	return 0;
+}
+
+static void lock_keep(struct lock_owner *o)
+{
+	struct keep_owner k = { .owner = o->owner, .dev = o->dev, .ino = o->ino, .lender = o->lender ? o->lender->number : 0,
+				.fd = o->fd, .mode = o->mode };
+
+	o->kept = keep_put(KEEP_OWNER, &k);
 }
 
 static int lock_owner_get(struct agent *a, struct handle *h, uint64_t owner, struct lock_owner **out)
@@ -118,6 +140,7 @@ static int lock_owner_get(struct agent *a, struct handle *h, uint64_t owner, str
 		free(o);
 		return r;
 	}
+	lock_keep(o);
 	lock_note(o, h);
 	l->owners = o;
 	l->count++;
@@ -177,6 +200,7 @@ static int lock_as_file(const rfs_Lock *req, struct handle *h, struct flock *f)
 	if (h->lent)
 		return -ENOLCK;
 	h->own_locks = true;
+	keep_bit(h->kept, KEEP_OWN_LOCKS, true);
 	return lock_fcntl(req, h->fd, f);
 }
 
@@ -203,7 +227,7 @@ int lock_handle(struct agent *a, const rfs_Lock *req, struct handle **h)
 	r = handle_get(a->handles, req->handle, h);
 	if (r)
 		return r;
-	atomic_store(&(*h)->locked, true);
+	handle_note_lock(*h);
 	r = lock_check(*h, req->command, req->type);
 	if (r)
 		handle_put(a->handles, *h);
@@ -227,6 +251,34 @@ int op_lock(struct op *op)
 	op->reply->op.lock = (rfs_LockReply){ .type = f.l_type, .start = f.l_start, .length = f.l_len,
 					      .pid = req->command == F_OFD_GETLK && f.l_pid > 0 ? f.l_pid : 0 };
 	return 0;
+}
+
+/* Its lender's slot may have gone first: then the descriptor is the owner's. */
+static int lock_restore(struct agent *a, struct keep_owner *k)
+{
+	struct lock_owner *o = calloc(1, sizeof(*o));
+
+	if (!o)
+		return -ENOMEM;
+	*o = (struct lock_owner){ .owner = k->owner, .dev = k->dev, .ino = k->ino, .fd = k->fd, .mode = k->mode, .kept = k,
+				  .handles = atomic_load(&k->handles), .next = a->locks->owners };
+	for (unsigned int i = 0; i < o->handles; i++)
+		o->handle[i] = atomic_load(&k->handle[i]);
+	if (k->lender && !handle_get(a->handles, k->lender, &o->lender))
+		o->lender->lent = true;
+	a->locks->owners = o;
+	a->locks->count++;
+	return 0;
+}
+
+int locks_restore(struct agent *a)
+{
+	struct keep_owner *k = NULL;
+	int r = 0;
+
+	while (!r && (k = keep_next(KEEP_OWNER, k)))
+		r = lock_restore(a, k);
+	return r;
 }
 
 void locks_forget(struct agent *a, const struct handle *h)
@@ -281,7 +333,7 @@ int lock_flock_handle(struct agent *a, const rfs_Flock *req, struct handle **h)
 
 	r = r ? r : handle_get(a->handles, req->handle, h);
 	if (!r)
-		atomic_store(&(*h)->locked, true);
+		handle_note_lock(*h);
 	return r;
 }
 

@@ -6,9 +6,10 @@
 #include <pthread.h>
 
 #include "handle.h"
+#include "keep.h"
 #include "ops.h"
 
-#define LOCK_HANDLES 64 /* handles that one owner locked one inode through */
+#define LOCK_HANDLES KEEP_OWNER_HANDLES /* that one owner locked one inode through */
 
 struct lock_owner {
 	uint64_t owner;
@@ -20,6 +21,7 @@ struct lock_owner {
 	unsigned int waiters; /* waits that go on on FD, which must stay open for them */
 	unsigned int handles;
 	uint64_t handle[LOCK_HANDLES];
+	struct keep_owner *kept; /* in the journal; NULL: there is none */
 	struct lock_owner *next;
 };
 
@@ -39,6 +41,9 @@ struct locks {
 
 /* Readies L for waits. */
 void lock_wait_init(struct locks *l);
+
+/* OWNER's entry for the inode that H is, or NULL. The lock is held. */
+struct lock_owner *lock_owner_of(struct locks *l, const struct handle *h, uint64_t owner);
 
 /*
  * Does REQ through H without waiting; F is what fcntl(2) made of it. 0 or a negative errno: -EAGAIN when somebody

@@ -25,6 +25,7 @@ struct lock_wait {
 	int operation;
 	pthread_t thread;
 	bool cancelled;           /* guarded by the locks' lock */
+	struct keep_wait *kept;   /* in the journal; NULL: there is none */
 	struct lock_wait *next;
 };
 
@@ -83,6 +84,15 @@ static bool lock_cancelled(struct lock_wait *w)
 	return cancelled;
 }
 
+/* From here on who takes over does not wait again, but tells: the client may know already, and have unlocked. */
+static void lock_wait_over(struct keep_wait *k, int error)
+{
+	if (!k)
+		return;
+	k->error = error;
+	atomic_store(&k->over, true);
+}
+
 static void *lock_wait_thread(void *arg)
 {
 	struct lock_wait *w = arg;
@@ -92,6 +102,7 @@ static void *lock_wait_thread(void *arg)
 
 	while (r == -EINTR && !lock_cancelled(w))
 		r = lock_block(w);
+	lock_wait_over(w->kept, -r);
 	/* Told before it is forgotten: the answer to a cancellation that finds nothing stands behind it. */
 	l->end(l->end_arg, w->ticket, -r);
 	pthread_mutex_lock(&l->lock);
@@ -105,8 +116,19 @@ static void *lock_wait_thread(void *arg)
 	handle_put(w->agent->handles, w->handle);
 	pthread_cond_broadcast(&l->ended);
 	pthread_mutex_unlock(&l->lock);
+	keep_drop(KEEP_WAIT, w->kept);
 	free(w);
 	return NULL;
+}
+
+static void lock_wait_keep(struct lock_wait *w)
+{
+	struct keep_wait k = { .ticket = w->ticket, .handle = w->handle->number, .owner = w->owner ? w->owner->owner : 0,
+			       .whole = w->whole, .type = (int)w->lock.type, .operation = w->operation,
+			       .start = w->lock.start, .length = w->lock.length };
+
+	if (!w->kept)
+		w->kept = keep_put(KEEP_WAIT, &k);
 }
 
 /* Starts W, which is taken over. The reply's error, negated. */
@@ -122,7 +144,9 @@ static int lock_wait_start(struct lock_wait *w)
 	pthread_mutex_lock(&l->lock);
 	if (*lock_wait_slot(l, w->ticket))
 		r = -EEXIST;
-	else if (l->waits >= LOCK_WAITS || pthread_create(&w->thread, &attr, lock_wait_thread, w))
+	else
+		lock_wait_keep(w);
+	if (!r && (l->waits >= LOCK_WAITS || pthread_create(&w->thread, &attr, lock_wait_thread, w)))
 		r = -ENOLCK;
 	if (!r) {
 		w->next = l->waiting;
@@ -134,6 +158,7 @@ static int lock_wait_start(struct lock_wait *w)
 	pthread_mutex_unlock(&l->lock);
 	pthread_attr_destroy(&attr);
 	if (r) {
+		keep_drop(KEEP_WAIT, w->kept);
 		handle_put(w->agent->handles, w->handle);
 		free(w);
 	}
@@ -206,4 +231,51 @@ int op_lock_cancel(struct op *op)
 	}
 	pthread_mutex_unlock(&l->lock);
 	return 0;
+}
+
+/* ---- after another process ---- */
+
+/* The wait of K again, or NULL: what it was for is closed. */
+static struct lock_wait *lock_wait_of(struct agent *a, struct keep_wait *k)
+{
+	struct lock_wait *w = calloc(1, sizeof(*w));
+
+	if (!w || handle_get(a->handles, k->handle, &w->handle)) {
+		free(w);
+		return NULL;
+	}
+	w->agent = a;
+	w->kept = k;
+	w->ticket = k->ticket;
+	w->whole = k->whole;
+	w->operation = k->operation;
+	w->lock = (rfs_Lock){ .handle = k->handle, .owner = k->owner, .type = k->type, .start = k->start, .length = k->length };
+	w->owner = k->owner ? lock_owner_of(a->locks, w->handle, k->owner) : NULL;
+	if (w->owner)
+		w->owner->waiters++;
+	if (!k->owner || w->owner)
+		return w;
+	handle_put(a->handles, w->handle);
+	free(w);
+	return NULL;
+}
+
+void lock_waits_restore(struct agent *a)
+{
+	struct keep_wait *k = NULL;
+	struct lock_wait *w;
+
+	while ((k = keep_next(KEEP_WAIT, k))) {
+		uint64_t ticket = k->ticket;
+		bool over = atomic_load(&k->over);
+		int error = over ? k->error : EBADF;
+
+		w = over ? NULL : lock_wait_of(a, k);
+		if (w)
+			error = -lock_wait_start(w);
+		else
+			keep_drop(KEEP_WAIT, k);
+		if (!w || error)
+			a->locks->end(a->locks->end_arg, ticket, error);
+	}
 }

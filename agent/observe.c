@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "keep.h"
 #include "ops.h"
 #include "resolve.h"
 
@@ -20,11 +21,14 @@
 #define OBSERVE_EVENT_MAX (sizeof(struct inotify_event) + NAME_MAX + 1)
 /* Between its two events a rename does next to nothing; it can be preempted there. */
 #define OBSERVE_PAIR_MS 2
+#define OBSERVE_MAX 4096 /* instances */
 
 struct instance {
 	struct instance *next;
 	uint64_t number;
 	int fd;
+	bool lost; /* events may have been, with the process before us */
+	struct keep_instance *kept; /* in the journal; NULL: there is none */
 };
 
 struct observer {
@@ -105,36 +109,63 @@ static void instance_end(struct observer *o, struct instance **at)
 	struct instance *i = *at;
 
 	*at = i->next;
+	keep_end(i->kept);
 	close(i->fd); /* which takes it out of the epoll set */
+	keep_drop(KEEP_INSTANCE, i->kept);
 	free(i);
 	atomic_fetch_sub(&o->count, 1);
 }
 
-static int instance_new(struct observer *o, uint64_t number)
+/* Takes FD over, also if it fails. */
+static int instance_add(struct observer *o, uint64_t number, int fd, struct keep_instance *kept)
 {
-	struct epoll_event ev = { .events = EPOLLIN };
-	struct instance *i;
-	int r = observe_begin(o);
+	struct instance *i = calloc(1, sizeof(*i));
+	struct epoll_event ev = { .events = EPOLLIN, .data.ptr = i };
+	struct keep_instance k = { .number = number, .fd = fd };
 
-	if (r)
-		return r;
-	i = calloc(1, sizeof(*i));
-	if (!i)
-		return -ENOMEM;
-	i->fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-	ev.data.ptr = i;
-	if (i->fd < 0 || epoll_ctl(o->epoll, EPOLL_CTL_ADD, i->fd, &ev)) {
-		r = -errno;
-		if (i->fd >= 0)
-			close(i->fd);
+	if (!i || epoll_ctl(o->epoll, EPOLL_CTL_ADD, fd, &ev)) {
+		int r = i ? -errno : -ENOMEM;
+
+		close(fd);
 		free(i);
 		return r;
 	}
 	i->number = number;
+	i->fd = fd;
+	i->kept = kept ? kept : keep_put(KEEP_INSTANCE, &k);
 	i->next = o->instances;
 	o->instances = i;
 	atomic_fetch_add(&o->count, 1);
 	return 0;
+}
+
+static int instance_new(struct observer *o, uint64_t number)
+{
+	int fd, r = observe_begin(o);
+
+	if (r)
+		return r;
+	if (atomic_load(&o->count) >= OBSERVE_MAX)
+		return -EMFILE;
+	fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+	return fd < 0 ? -errno : instance_add(o, number, fd, NULL);
+}
+
+int observe_restore(struct observer *o)
+{
+	struct keep_instance *k = NULL;
+	int r = 0;
+
+	pthread_mutex_lock(&o->lock);
+	while (!r && (k = keep_next(KEEP_INSTANCE, k))) {
+		r = observe_begin(o);
+		if (!r)
+			r = instance_add(o, k->number, k->fd, k);
+		if (!r)
+			o->instances->lost = atomic_load(&k->taking);
+	}
+	pthread_mutex_unlock(&o->lock);
+	return r;
 }
 
 /* Reads behind what is in the buffer. False: there is nothing. */
@@ -191,6 +222,8 @@ static void observe_drain(struct observer *o, const struct instance *i,
 	size_t at;
 
 	o->filled = 0;
+	if (i->kept)
+		atomic_store(&i->kept->taking, true);
 	observe_read(o, i);
 	for (at = 0; at < o->filled; at = observe_next(o, at)) {
 		struct inotify_event *e = observe_at(o, at), *to = NULL;
@@ -207,6 +240,20 @@ static void observe_drain(struct observer *o, const struct instance *i,
 		}
 		emit(arg, &out);
 	}
+	if (i->kept)
+		atomic_store(&i->kept->taking, false);
+}
+
+/* Whether the last that it took was ever told. */
+static void observe_tell_lost(struct observer *o, void (*emit)(void *arg, const struct observed *e), void *arg)
+{
+	for (struct instance *i = o->instances; i; i = i->next) {
+		if (i->lost)
+			emit(arg, &(struct observed){ .instance = i->number, .wd = -1, .mask = IN_Q_OVERFLOW, .name = "", .to_name = "" });
+		if (i->lost && i->kept)
+			atomic_store(&i->kept->taking, false);
+		i->lost = false;
+	}
 }
 
 bool observe_any(const struct observer *o)
@@ -222,6 +269,7 @@ void observe_take(struct observer *o, void (*emit)(void *arg, const struct obser
 	if (!observe_any(o))
 		return;
 	pthread_mutex_lock(&o->lock);
+	observe_tell_lost(o, emit, arg);
 	while ((n = epoll_wait(o->epoll, ready, 16, 0)) > 0)
 		for (i = 0; i < n; i++)
 			observe_drain(o, ready[i].data.ptr, emit, arg);

@@ -33,8 +33,14 @@ bool observe_any(const struct observer *o);
 void observe_start(struct observer *o, void (*ready)(void *arg), void *arg);
 
 /*
+ * Goes on with the instances of the journal, another process's, in an observer without any; after observe_start. Where that
+ * process may have taken events without telling, IN_Q_OVERFLOW is the first event. 0 or a negative errno.
+ */
+int observe_restore(struct observer *o);
+
+/*
  * Hands every event that is waiting to EMIT, in order. What a system call changed before the call of
- * observe_take is among them: inotify queues an event before the call that caused it returns. One caller at a time.
+ * observe_take is among them: inotify queues an event before the call that caused it returns. One caller at a time. What EMIT was handed is told: it keeps it.
  */
 void observe_take(struct observer *o, void (*emit)(void *arg, const struct observed *e), void *arg);
 

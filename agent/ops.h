@@ -133,6 +133,9 @@ int op_flock(struct op *op);
 int op_lock_release(struct op *op);
 struct locks *locks_new(void);
 
+/* Puts the owners of the journal, another process's, into A's empty locks; its handles are there. 0 or -ENOMEM. */
+int locks_restore(struct agent *a);
+
 /* Drops the locks of every owner that locked through H, which is being closed. */
 void locks_forget(struct agent *a, const struct handle *h);
 
@@ -145,6 +148,9 @@ typedef void lock_end_fn(void *arg, uint64_t ticket, int error);
 
 /* END is called with ARG for every wait from now on. */
 void locks_start(struct locks *l, lock_end_fn *end, void *arg);
+
+/* Goes on with the waits of the journal, after locks_restore and locks_start. */
+void lock_waits_restore(struct agent *a);
 
 /* umask.c: the calling thread's umask for one creation; MODE as it is to be given to the system call. */
 mode_t umask_for(uint32_t mode, uint32_t umask);

@@ -18,6 +18,7 @@
 
 #include "agent.h"
 #include "handle.h"
+#include "keep.h"
 #include "resolve.h"
 #include "watch_int.h"
 
@@ -25,6 +26,19 @@
 			IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR)
 #define WATCH_FILE_MASK (IN_MODIFY | IN_ATTRIB)
 #define WATCH_RACES 8
+
+/* That of the process before us, if there was one: what it watches already cannot be refused for want of watches. */
+static int watch_inotify(void)
+{
+	int fd = atomic_load(&keep_one()->inotify) - 1;
+
+	if (fd >= 0)
+		return fd;
+	fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+	if (fd >= 0 && keep_on())
+		atomic_store(&keep_one()->inotify, fd + 1);
+	return fd;
+}
 
 struct watcher *watch_new(const struct root *root)
 {
@@ -36,7 +50,7 @@ struct watcher *watch_new(const struct root *root)
 	pthread_mutex_init(&w->lock, NULL);
 	TAILQ_INIT(&w->by_use);
 	w->root = root;
-	w->inotify = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+	w->inotify = watch_inotify();
 	w->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	w->mounts = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
 	w->promised = calloc(1u << 17, sizeof(*w->promised));
@@ -385,4 +399,45 @@ void watch_forget(struct watcher *w, struct handle *h)
 		free(f);
 	}
 	pthread_mutex_unlock(&w->lock);
+}
+
+/* ---- after another process ---- */
+
+struct watch_again {
+	struct watcher *w;
+	int error;
+};
+
+static void watch_file_again(void *again, struct handle *h)
+{
+	struct watch_again *a = again;
+
+	if (h->kept && atomic_load(&h->kept->bits) & KEEP_PROMISED && !watch_file(a->w, h))
+		a->error = -ENOMEM;
+}
+
+/* The directories, of which nobody knows any more: proc_pid_fdinfo(5). */
+static void watch_drop_unknown(struct watcher *w)
+{
+	char path[64], line[512];
+	unsigned int wd;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", w->inotify);
+	f = fopen(path, "re");
+	while (f && fgets(line, sizeof(line), f))
+		if (sscanf(line, "inotify wd:%x", &wd) == 1 && !watch_find_file(w, (int)wd))
+			inotify_rm_watch(w->inotify, (int)wd);
+	if (f)
+		fclose(f);
+}
+
+int watch_restore(struct watcher *w, struct handles *t)
+{
+	struct watch_again again = { w, 0 };
+
+	handles_visit(t, watch_file_again, &again);
+	if (w->inotify >= 0)
+		watch_drop_unknown(w);
+	return again.error;
 }

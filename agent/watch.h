@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 struct handle;
+struct handles;
 struct root;
 struct watcher;
 
@@ -53,6 +54,12 @@ enum watch_state {
 
 /* A watcher of the tree below ROOT; where inotify is refused, one that never promises anything. NULL: ENOMEM. */
 struct watcher *watch_new(const struct root *root);
+
+/*
+ * Watches again what the client was promised to be told of, by the journal, of the handles of T; names it was promised are not, and
+ * nobody knows what was pushed last. Before watch_start. 0; -ENOMEM: a change would go unnoticed.
+ */
+int watch_restore(struct watcher *w, struct handles *t);
 
 /*
  * Starts the thread that hands pushes to SEND. SEND must not keep N; it is never called with a lock of
