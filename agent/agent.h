@@ -30,6 +30,7 @@ struct agent {
 	struct locks *locks;
 	struct observer *observer;
 	struct channels *channels;
+	bool tickets;      /* the client wants them, see reopen.c */
 	unsigned int patience; /* seconds that the client may say nothing; 0: as long as it likes */
 	int environ; /* readable: of the process that it runs beside; -1: there is none */
 };

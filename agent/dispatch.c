@@ -79,6 +79,7 @@ static const struct handler handlers[] = {
 	[rfs_Request_ioctl_tag] = { "ioctl", false, true, op_ioctl, NULL },
 	[rfs_Request_environment_tag] = { "environment", false, false, op_environment, NULL },
 	[rfs_Request_fetch_tag] = { "fetch", false, false, op_fetch, NULL },
+	[rfs_Request_reopen_tag] = { "reopen", false, false, op_reopen, NULL },
 	[rfs_Request_ioctl_set_tag] = { "ioctl_set", true, true, op_ioctl_set, op_meta_refuse },
 };
 
@@ -157,6 +158,8 @@ static uint64_t dispatch_makes(const rfs_Request *req, bool *makes)
 	switch (req->which_op) {
 	case rfs_Request_open_tag:
 		return req->op.open.handle;
+	case rfs_Request_reopen_tag:
+		return req->op.reopen.handle;
 	case rfs_Request_connect_tag:
 		return req->op.connect.handle;
 	case rfs_Request_bind_tag:

@@ -4,7 +4,6 @@
 #include <linux/limits.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "handle.h"
@@ -48,25 +47,6 @@ int op_name_to_handle(struct op *op)
 	return 0;
 }
 
-/*
- * The path below the root of what FD is into OUT. A handle may stand for anything on the file system, so FD is only
- * believed to be below the root when that path, walked there, ends at the same file.
- */
-static int fhandle_path(const struct root *root, int fd, char *out)
-{
-	struct stat a, b;
-	int there, r = resolve_path_of(root, fd, out);
-
-	if (r)
-		return r;
-	there = resolve_exact(root, out, O_NOFOLLOW);
-	if (there < 0)
-		return there;
-	r = fstat(fd, &a) || fstat(there, &b) || a.st_ino != b.st_ino || a.st_dev != b.st_dev ? -ESTALE : 0;
-	close(there);
-	return r;
-}
-
 int op_handle_to_name(struct op *op)
 {
 	const rfs_HandleToName *req = &op->req->op.handle_to_name;
@@ -92,7 +72,7 @@ int op_handle_to_name(struct op *op)
 		close(fd);
 		return -ENOMEM;
 	}
-	r = fhandle_path(&op->agent->root, fd, (char *)op->out);
+	r = resolve_below(&op->agent->root, fd, (char *)op->out);
 	close(fd);
 	op->out_len = r ? 0 : strlen((char *)op->out);
 	return r ? -EXDEV : 0;

@@ -136,12 +136,14 @@ int handle_get_before(struct handles *t, const struct handle *opening, uint64_t 
 			pthread_cond_wait(&t->opened, &t->lock);
 	}
 	pthread_mutex_unlock(&t->lock);
-	if (h && h->fd < 0) {
+	if (!h)
+		r = -EBADF;
+	else if (h->fd < 0)
+		r = h->dead ? -ESTALE : -EBADF;
+	if (h && r) {
 		handle_put(t, h);
 		h = NULL;
 	}
-	if (!h)
-		r = -EBADF;
 	*out = h;
 	return r;
 }
@@ -253,6 +255,7 @@ int handles_restore(struct handles *t, const struct root *root)
 		bits = atomic_load(&k->bits);
 		h->kept = k;
 		h->fd = k->fd;
+		h->dead = h->fd < 0;
 		h->flags = k->flags;
 		h->type = k->type;
 		h->dev = k->dev;

@@ -22,6 +22,7 @@ struct handle {
 	dev_t dev;
 	ino_t ino;
 	char *path;        /* directories: below the root, as told to the client */
+	bool dead;         /* its file is lost: all that names it is ESTALE */
 	bool ready;        /* guarded by the table's lock */
 	int refs;          /* guarded by the table's lock */
 	struct keep_handle *kept; /* in the journal, from ready on; NULL: there is none */
@@ -66,7 +67,7 @@ int handle_reserve(struct handles *t, uint64_t number, struct handle **out);
 /* Ends the wait: with the descriptor that was put into H, or (FAILED) taking H out of the table again. */
 void handle_ready(struct handles *t, struct handle *h, bool failed);
 
-/* The open file NUMBER with a new reference; waits while it is being opened. 0 or -EBADF. */
+/* The open file NUMBER with a new reference; waits while it is being opened. 0, -EBADF, or -ESTALE for one that is dead. */
 int handle_get(struct handles *t, uint64_t number, struct handle **out);
 
 /*

@@ -13,6 +13,7 @@
 #include "handle.h"
 #include "ops.h"
 #include "resolve.h"
+#include "ticket.h"
 
 /* The wire has x86-64's numbers; these four differ between architectures (asm/fcntl.h). wire.c has those that do not. */
 #define WIRE_DIRECT 040000
@@ -28,7 +29,7 @@
  * O_APPEND is each write's own, and O_DIRECT and O_ASYNC make no sense from afar. O_NONBLOCK keeps an open
  * of a FIFO or device from waiting.
  */
-static int open_flags(uint32_t wire)
+int open_flags(uint32_t wire)
 {
 	int flags = wire & OPEN_SAME;
 
@@ -245,6 +246,17 @@ static int open_describe(struct op *op, struct handle *h)
 	return 0;
 }
 
+/* The path that was promised is where the file is: there is no link in it. */
+static void open_ticket(struct op *op, const struct handle *h)
+{
+	rfs_OpenReply *reply = &op->reply->op.open;
+	const char *path = h->path ? h->path : reply->coherent & rfs_Coherent_NAME ? op->promise.path : NULL;
+	rfs_Ticket t;
+
+	ticket_make(&op->agent->root, h->fd, &reply->attr, path, &t);
+	ticket_encode(&t, &reply->ticket);
+}
+
 static int open_file(struct op *op, const struct place *p, int flags, bool *pending)
 {
 	const rfs_Open *req = &op->req->op.open;
@@ -259,11 +271,30 @@ static int open_file(struct op *op, const struct place *p, int flags, bool *pend
 	return fd;
 }
 
+int open_take(struct op *op, int fd, int flags, const struct stat *st, bool pending)
+{
+	rfs_OpenReply *reply = &op->reply->op.open;
+	struct handle *h = op->opening;
+	int r = 0;
+
+	h->fd = fd;
+	h->flags = flags;
+	h->type = st->st_mode & S_IFMT;
+	h->dev = st->st_dev;
+	h->ino = st->st_ino;
+	reply->pending = pending;
+	if (!(flags & O_PATH) && !S_ISREG(h->type) && !S_ISDIR(h->type))
+		r = channel_make(h, pending);
+	if (!r)
+		r = open_describe(op, h);
+	if (!r && op->agent->tickets)
+		open_ticket(op, h);
+	return r;
+}
+
 static int open_place(struct op *op, const struct place *p)
 {
 	const rfs_Open *req = &op->req->op.open;
-	rfs_OpenReply *reply = &op->reply->op.open;
-	struct handle *h = op->opening;
 	int fd, r, flags = open_flags(req->flags);
 	bool pending = false;
 	struct stat st;
@@ -277,24 +308,15 @@ static int open_place(struct op *op, const struct place *p)
 	r = open_check_type(fd, flags, &st);
 	if (r > 0 && req->no_fifo && S_ISFIFO(st.st_mode))
 		r = -EDEADLK;
-	if (r > 0) {
-		/* To read, it was opened at once: that is what a writer waits for. */
-		pending |= req->wait && S_ISFIFO(st.st_mode) && (flags & O_ACCMODE) == O_RDONLY;
-		r = channel_make(h, pending);
-	}
-	if (r) {
+	if (r < 0) {
 		close(fd);
 		return r;
 	}
-	reply->pending = pending;
-	h->fd = fd;
-	h->flags = flags;
-	h->type = st.st_mode & S_IFMT;
-	h->dev = st.st_dev;
-	h->ino = st.st_ino;
-	r = open_describe(op, h);
+	/* To read, it was opened at once: that is what a writer waits for. */
+	pending |= r && req->wait && S_ISFIFO(st.st_mode) && (flags & O_ACCMODE) == O_RDONLY;
+	r = open_take(op, fd, flags, &st, pending);
 	if (!r)
-		open_prefetch(op, h, req->prefetch);
+		open_prefetch(op, op->opening, req->prefetch);
 	return r;
 }
 
@@ -308,6 +330,25 @@ static void open_absent(struct op *op)
 	op->reply->op.stat.coherent = coherent & rfs_Coherent_NAME;
 }
 
+void open_undo(struct op *op, struct handle *h)
+{
+	watch_forget(op->agent->watcher, h);
+	if (h->fd >= 0)
+		close(h->fd);
+	h->fd = -1;
+}
+
+void open_done(struct op *op, bool failed)
+{
+	struct handle *h = op->opening;
+
+	if (!failed && h->channel)
+		channel_settle(op->agent->channels, h, NULL); /* the other end notices */
+	handle_ready(op->agent->handles, h, failed);
+	handle_put(op->agent->handles, h);
+	op->opening = NULL;
+}
+
 int op_open(struct op *op)
 {
 	struct handle *h = op->opening;
@@ -318,19 +359,11 @@ int op_open(struct op *op)
 	if (!r)
 		r = open_place(op, &p);
 	place_put(&p);
-	if (r) {
-		watch_forget(op->agent->watcher, h);
-		if (h->fd >= 0)
-			close(h->fd);
-		h->fd = -1;
-	}
+	if (r)
+		open_undo(op, h);
 	if (r == -ENOENT)
 		open_absent(op);
-	if (!r && h->channel)
-		channel_settle(op->agent->channels, h, NULL); /* the other end notices */
-	handle_ready(op->agent->handles, h, r);
-	handle_put(op->agent->handles, h);
-	op->opening = NULL;
+	open_done(op, r);
 	return r;
 }
 

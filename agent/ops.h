@@ -9,12 +9,31 @@
 
 struct handle;
 struct place;
+struct stat;
 
 /* open.c */
 int op_open(struct op *op);
 int op_close(struct op *op);
 int op_release(struct op *op);
 int op_fetch(struct op *op);
+
+/* open(2)'s flags of the wire as the agent uses them. */
+int open_flags(uint32_t wire);
+
+/*
+ * FD, opened with FLAGS, is the file of op->opening from here on, whatever the result; ST is its. op->reply, an OpenReply,
+ * tells of it. PENDING: a FIFO whose other end is to be waited for. 0 or a negative errno.
+ */
+int open_take(struct op *op, int fd, int flags, const struct stat *st, bool pending);
+
+/* H is to have no file after all. */
+void open_undo(struct op *op, struct handle *h);
+
+/* Ends the wait of those who name op->opening, which is gone if its open FAILED. */
+void open_done(struct op *op, bool failed);
+
+/* reopen.c */
+int op_reopen(struct op *op);
 
 /* file.c */
 int op_read(struct op *op);

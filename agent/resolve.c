@@ -348,6 +348,21 @@ int resolve_path_of(const struct root *root, int fd, char *out)
 	return r ? r : resolve_not_deleted(root, fd, out);
 }
 
+int resolve_below(const struct root *root, int fd, char *out)
+{
+	struct stat a, b;
+	int there, r = resolve_path_of(root, fd, out);
+
+	if (r)
+		return r;
+	there = resolve_exact(root, out, O_NOFOLLOW);
+	if (there < 0)
+		return there;
+	r = fstat(fd, &a) || fstat(there, &b) || a.st_ino != b.st_ino || a.st_dev != b.st_dev ? -ESTALE : 0;
+	close(there);
+	return r;
+}
+
 int resolve_exact(const struct root *root, const char *path, int flags)
 {
 	return resolve_call(root, root->fd, path, flags | O_PATH, 0,

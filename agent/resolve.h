@@ -60,6 +60,13 @@ int resolve_path_of(const struct root *root, int fd, char *out);
 /* The same, but what is deleted has its last path and " (deleted)" behind it, as the kernel writes it. */
 int resolve_text_of(const struct root *root, int fd, char *out);
 
+/*
+ * The path below the root of what FD is into OUT (PATH_MAX bytes). FD may stand for anything on its file system, as what
+ * a file handle opens does: it is only believed to be below the root when that path, walked there, ends at the same
+ * file. 0, -ESTALE, or a negative errno.
+ */
+int resolve_below(const struct root *root, int fd, char *out);
+
 /* Opens PATH below the root, following no symbolic link, as O_PATH. A descriptor or a negative errno. */
 int resolve_exact(const struct root *root, const char *path, int flags);
 

@@ -25,7 +25,9 @@
 #include "serve_int.h"
 
 #define SERVE_PROTOCOL 1
-#define SERVE_CAPABILITIES UINT64_C(1) /* ordered requests */
+#define SERVE_ORDERS UINT64_C(1)
+#define SERVE_TICKETS UINT64_C(2)
+#define SERVE_CAPABILITIES (SERVE_ORDERS | SERVE_TICKETS)
 #ifdef __SANITIZE_THREAD__
 #define SERVE_STACK (8u << 20) /* the sanitizer keeps what it knows of a thread there, too */
 #else
@@ -237,6 +239,7 @@ static void serve_hello(struct serve *s, struct job *job)
 	job->reply.which_op = rfs_Reply_hello_tag;
 	reply->version = SERVE_PROTOCOL;
 	reply->capabilities = hello->capabilities & SERVE_CAPABILITIES;
+	s->agent->tickets = reply->capabilities & SERVE_TICKETS;
 	reply->max_payload = FRAME_MAX_PAYLOAD;
 	reply->uid = geteuid();
 	rights_over_files(&reply->owns_all, &reply->gives_away);

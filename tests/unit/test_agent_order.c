@@ -138,7 +138,7 @@ static void test_hello_tells(void **state)
 
 	client_start(&other, base, NULL);
 	assert_int_equal(client_call(&other, &q), 0);
-	assert_int_equal(other.reply.op.hello.capabilities, 1);
+	assert_int_equal(other.reply.op.hello.capabilities, 3);
 	assert_int_equal(other.reply.op.hello.uid, geteuid());
 	assert_true(geteuid() == 0 || !other.reply.op.hello.owns_all);
 	client_stop(&other);

@@ -1,0 +1,13 @@
+/* Finding again, by its ticket, a file that no descriptor is open on any more. */
+#ifndef AGENT_REOPEN_H
+#define AGENT_REOPEN_H
+
+#include "agent.h"
+
+/*
+ * The file that T was made for, opened with O_PATH: by its handle on the mounts below ROOT, or else by its path. Never another
+ * file, and never one outside of ROOT, whatever T says. A descriptor, -ESTALE when it is not to be found, or a negative errno.
+ */
+int reopen_find(const struct root *root, const rfs_Ticket *t);
+
+#endif
