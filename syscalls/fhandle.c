@@ -121,7 +121,7 @@ static long find_in_layer(struct call *c, const struct mount *m, const struct fi
 		return rc;
 	link_reply_free(&rep);
 	rc = find_name(c, m, req.op.open.handle, h, p);
-	link_send(m->link, &closing);
+	call_send(m, &closing);
 	/* What an overlay has beside its tree is no file of the program's. */
 	return !rc && !path_within(p->path, m->sub) ? -ESTALE : rc;
 }

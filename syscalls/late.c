@@ -98,6 +98,5 @@ bool late_change(struct call *c, const struct place *p, const rfs_Request *req)
 
 	if (!o || !behind_may(o) || !is_foretold(o, req))
 		return false;
-	rfs_Request copy = *req;
-	return behind_send(c, o, &copy, NULL, 0, false) == 0;
+	return behind_send(c, o, req, NULL, 0, false) == 0;
 }

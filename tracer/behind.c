@@ -21,6 +21,11 @@
 /* As much is on its way on a link at most. A request costs memory also without a payload. */
 #define BEHIND_MAX (16u << 20)
 #define REQUEST_COST (4u << 10)
+/* A write of up to so much may wait for the next ones, and they go together; for so long, and while they come to so much. */
+#define HOLD_EACH (16u << 10)
+#define HOLD_MAX LINK_SMALL
+#define HOLD_NS UINT64_C(1000000)
+#define HOLD_STACK (256u << 10)
 /* At the end of the run an agent may be silent for so long. */
 #define SILENCE_NS UINT64_C(30000000000)
 
@@ -37,6 +42,9 @@ struct late {
 	bool has_end, has_attr;
 	uint64_t end;
 	rfs_Attr attr;
+	rfs_Request req;
+	uint8_t *data; /* of one that was held … */
+	uint64_t held_ns; /* … since then */
 };
 
 static enum behind_mode mode;
@@ -91,18 +99,19 @@ static void wait_some(const struct mount *m)
 	mount_waits(m, -1);
 }
 
-static size_t *on_way(const struct mount *m)
+/* A mount is constant to its users, but for what is ours. */
+static struct mount *own(const struct mount *m)
 {
-	return &((struct mount *)m)->behind; /* a mount is constant to its users, but for this */
+	return (struct mount *)m;
 }
 
 static void make_room(struct call *c, const struct mount *m, size_t cost)
 {
-	bool full = *on_way(m) && *on_way(m) + cost > BEHIND_MAX;
-
-	if (full)
+	if (m->behind && m->behind + cost > BEHIND_MAX) {
+		behind_release(m);
 		count_wait(c, m);
-	while (*on_way(m) && *on_way(m) + cost > BEHIND_MAX)
+	}
+	while (m->behind && m->behind + cost > BEHIND_MAX)
 		wait_some(m);
 }
 
@@ -128,7 +137,7 @@ static void conclude(struct late *l)
 
 	o->behind--;
 	o->behind_moves -= l->moves;
-	*on_way(l->mount) -= l->cost;
+	own(l->mount)->behind -= l->cost;
 	if (l->error)
 		note_error(o, l->error, l->lost);
 	if (l->moves && l->has_end)
@@ -138,6 +147,7 @@ static void conclude(struct late *l)
 		take_attr(o->node, l);
 	}
 	ofd_unref(o);
+	free(l->data);
 	free(l);
 	pthread_cond_broadcast(&concluded);
 }
@@ -176,15 +186,17 @@ static void take_reply(struct link_reply *rep, int rc, void *arg)
 
 /* ---- requests ---- */
 
-static struct late *late_new(struct ofd *o, size_t len, bool moves)
+static struct late *late_new(struct ofd *o, const rfs_Request *req, size_t len, bool moves)
 {
 	struct late *l = xcalloc(1, sizeof(*l));
 
-	*l = (struct late){ .o = ofd_ref(o), .mount = o->mount, .len = len, .cost = len + REQUEST_COST, .moves = moves };
+	*l = (struct late){ .o = ofd_ref(o), .mount = o->mount, .req = *req, .len = len, .cost = len + REQUEST_COST, .moves = moves };
+	l->reply = req->which_op == rfs_Request_write_tag ? rfs_Reply_write_tag : rfs_Reply_stat_tag;
+	l->req.ordered = true;
 	o->behind++;
 	o->node->behind++;
 	o->behind_moves += moves;
-	*on_way(l->mount) += l->cost;
+	own(l->mount)->behind += l->cost;
 	return l;
 }
 
@@ -199,18 +211,141 @@ static void outdate(struct ofd *o)
 	n->behind_version = n->version;
 }
 
-int behind_send(struct call *c, struct ofd *o, rfs_Request *req, const void *data, size_t len, bool moves)
+/* 0, or a negative errno, and then L's reply will not come. */
+static int send_late(struct call *c, struct late *l, const void *data)
 {
-	make_room(c, o->mount, len + REQUEST_COST);
-	struct late *l = late_new(o, len, moves);
+	struct node *n = l->o->node;
 
-	l->reply = req->which_op == rfs_Request_write_tag ? rfs_Reply_write_tag : rfs_Reply_stat_tag;
-	req->ordered = true;
-	o->node->writers++;
-	int rc = call_start(c, o->mount, req, data, len, take_reply, l);
-	o->node->writers--;
-	outdate(o);
+	own(l->mount)->behind_ns = now_ns();
+	n->writers++;
+	int rc = call_start(c, l->mount, &l->req, data, l->len, take_reply, l);
+	n->writers--;
 	l->sent = true;
+	return rc;
+}
+
+/* ---- small writes that go together ---- */
+
+static pthread_cond_t holding = PTHREAD_COND_INITIALIZER;
+
+void behind_release(const struct mount *m)
+{
+	struct late *l = m->held;
+
+	if (!l)
+		return;
+	own(m)->held = NULL;
+	int rc = send_late(NULL, l, l->data);
+	if (rc) {
+		l->error = rc;
+		l->lost = l->len;
+	}
+	if (rc || l->answered)
+		conclude(l);
+}
+
+/* Sends what has been held for long enough; when the next of it has. */
+static uint64_t release_due(uint64_t now)
+{
+	uint64_t next = UINT64_MAX;
+	size_t count;
+	struct mount *const *mounts = rules_mounts(&count);
+
+	for (size_t i = 0; i < count; i++) {
+		const struct late *l = mounts[i]->held;
+
+		if (l && l->held_ns + HOLD_NS <= now)
+			behind_release(mounts[i]);
+		else if (l && l->held_ns + HOLD_NS < next)
+			next = l->held_ns + HOLD_NS;
+	}
+	return next;
+}
+
+static void *release_thread(void *arg)
+{
+	state_lock();
+	for (;;) {
+		uint64_t next = release_due(now_ns());
+		struct timespec t = { (time_t)(next / 1000000000), (long)(next % 1000000000) };
+
+		if (next == UINT64_MAX)
+			pthread_cond_wait(&holding, &state_mutex);
+		else
+			pthread_cond_clockwait(&holding, &state_mutex, CLOCK_MONOTONIC, &t);
+	}
+	return arg;
+}
+
+static bool releases(void)
+{
+	static bool started;
+
+	started = started || thread_start(HOLD_STACK, release_thread, NULL) == 0;
+	return started;
+}
+
+/* Only one that comes right behind another: who writes now and then is not to be late. */
+static bool may_hold(const struct late *l)
+{
+	return l->reply == rfs_Reply_write_tag && l->len <= HOLD_EACH && now_ns() - l->mount->behind_ns < HOLD_NS && releases();
+}
+
+static void hold(struct late *l, const void *data)
+{
+	behind_release(l->mount);
+	l->data = xcalloc(1, HOLD_MAX);
+	memcpy(l->data, data, l->len);
+	l->held_ns = now_ns();
+	own(l->mount)->held = l;
+	pthread_cond_signal(&holding);
+}
+
+/* Whether REQ, a write of LEN bytes of O, goes on where the one that is held ends. */
+static bool goes_on(const struct late *held, const struct ofd *o, const rfs_Request *req, size_t len, bool moves)
+{
+	const rfs_Write *w = &req->op.write, *before = &held->req.op.write;
+
+	return held->o == o && req->which_op == rfs_Request_write_tag && held->moves == moves && w->append == before->append &&
+	       (w->append || w->offset == before->offset + held->len) && held->len + len <= HOLD_MAX;
+}
+
+static bool join(struct ofd *o, const rfs_Request *req, const void *data, size_t len, bool moves)
+{
+	struct mount *m = own(o->mount);
+	struct late *l = m->held;
+
+	if (!l || !goes_on(l, o, req, len, moves) || m->behind + len > BEHIND_MAX)
+		return false;
+	memcpy(l->data + l->len, data, len);
+	l->len += len;
+	l->cost += len;
+	m->behind += len;
+	return true;
+}
+
+/* What C wrote goes with what is held, or is held from now on. */
+static void kept(struct call *c, struct ofd *o, size_t len)
+{
+	c->bytes_out += len;
+	outdate(o);
+}
+
+int behind_send(struct call *c, struct ofd *o, const rfs_Request *req, const void *data, size_t len, bool moves)
+{
+	if (join(o, req, data, len, moves)) {
+		kept(c, o, len);
+		return 0;
+	}
+	make_room(c, o->mount, len + REQUEST_COST);
+	struct late *l = late_new(o, req, len, moves);
+	if (may_hold(l)) {
+		hold(l, data);
+		kept(c, o, len);
+		return 0;
+	}
+	int rc = send_late(c, l, data);
+	outdate(o);
 	if (rc || l->answered)
 		conclude(l);
 	return rc;
@@ -220,6 +355,7 @@ int behind_send(struct call *c, struct ofd *o, rfs_Request *req, const void *dat
 
 void behind_settle_pos(struct call *c, struct ofd *o)
 {
+	behind_release(o->mount);
 	if (o->behind_moves)
 		count_wait(c, o->mount);
 	while (o->behind_moves)
@@ -228,6 +364,7 @@ void behind_settle_pos(struct call *c, struct ofd *o)
 
 static void settle(struct call *c, struct ofd *o)
 {
+	behind_release(o->mount);
 	if (o->behind)
 		count_wait(c, o->mount);
 	while (o->behind)
@@ -289,6 +426,7 @@ static void await_all(const struct mount *m)
 {
 	uint64_t since = now_ns();
 
+	behind_release(m);
 	for (size_t seen = m->behind; m->behind && now_ns() - since < SILENCE_NS; seen = m->behind) {
 		state_wait_ms(&concluded, 100);
 		since = m->behind == seen ? since : now_ns();

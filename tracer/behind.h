@@ -13,6 +13,7 @@
 #include "remotefs.pb.h"
 
 struct call;
+struct mount;
 struct ofd;
 
 enum behind_mode {
@@ -34,7 +35,10 @@ bool behind_may(const struct ofd *o);
  * Sends REQ, a change of O with LEN bytes of DATA, in the mode that behind_may allowed. MOVES: a write at O's position, which its
  * reply tells. Waits when too much is on its way. 0; or a negative errno, then nothing is.
  */
-int behind_send(struct call *c, struct ofd *o, rfs_Request *req, const void *data, size_t len, bool moves);
+int behind_send(struct call *c, struct ofd *o, const rfs_Request *req, const void *data, size_t len, bool moves);
+
+/* Sends what is held on M, before anything else that is to be sent there. */
+void behind_release(const struct mount *m);
 
 /* Waits until O's position is known. */
 void behind_settle_pos(struct call *c, struct ofd *o);

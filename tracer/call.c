@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "behalf.h"
+#include "behind.h"
 #include "channel.h"
 #include "drain.h"
 #include "filter.h"
@@ -333,6 +334,7 @@ int call_rpc(struct call *c, const struct mount *m, const rfs_Request *req, cons
 	memset(rep, 0, sizeof(*rep));
 	if (m->closing)
 		return -EIO;
+	behind_release(m);
 	state_unlock();
 	notify_promote();
 	mount_waits(m, 1);
@@ -363,18 +365,21 @@ static void started_done(struct link_reply *rep, int rc, void *arg)
 int call_start(struct call *c, const struct mount *m, const rfs_Request *req, const void *payload, size_t payload_len,
 	       call_then *then, void *arg)
 {
+	bool waits = payload_len > LINK_SMALL;
+
 	if (m->closing)
 		return -EIO;
+	behind_release(m);
 	struct started *s = xcalloc(1, sizeof(*s));
 
 	*s = (struct started){ .mount = m, .then = then, .arg = arg };
-	if (payload_len) {
+	if (waits) {
 		state_unlock();
 		notify_promote();
 		mount_waits(m, 1); /* an agent that is stuck takes nothing */
 	}
 	int rc = link_start(m->link, req, payload, payload_len, started_done, s);
-	if (payload_len) {
+	if (waits) {
 		mount_waits(m, -1);
 		state_lock();
 	}
@@ -383,4 +388,12 @@ int call_start(struct call *c, const struct mount *m, const rfs_Request *req, co
 	else if (c)
 		c->bytes_out += payload_len;
 	return rc;
+}
+
+int call_send(const struct mount *m, const rfs_Request *req)
+{
+	if (m->closing)
+		return -EIO;
+	behind_release(m);
+	return link_send(m->link, req);
 }

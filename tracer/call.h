@@ -176,10 +176,12 @@ typedef void call_then(struct link_reply *rep, int rc, void *arg);
 
 /*
  * As call_rpc, but does not wait for the reply: THEN gets it, with ARG. 0 or a negative errno (-EIO, -ENOBUFS); then THEN is not
- * called. With a payload the state lock is released until the stream has taken that. C may be NULL.
+ * called. With a payload that is not small (LINK_SMALL) the state lock is released until the stream has taken that. C may be NULL.
  */
 int call_start(struct call *c, const struct mount *m, const rfs_Request *req, const void *payload, size_t payload_len,
 	       call_then *then, void *arg);
 
+/* Sends REQ, which gets no reply, to M, in order with this thread's other requests; never waits. 0 or a negative errno, as link_send. */
+int call_send(const struct mount *m, const rfs_Request *req);
 
 #endif

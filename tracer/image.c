@@ -273,8 +273,7 @@ void image_close_reader(const struct ofd *o, uint64_t handle)
 {
 	rfs_Request end = { .which_op = rfs_Request_close_tag, .op.close.handle = handle };
 
-	if (!o->mount->closing)
-		link_send(o->mount->link, &end);
+	call_send(o->mount, &end);
 }
 
 int image_reread(struct call *c, struct node *n, uint64_t off, uint64_t len)

@@ -303,7 +303,7 @@ static struct link_pending *pending_new(link_done *then, void *arg)
 	return NULL;
 }
 
-/* Queues O, which has no payload, for C. 0, -EIO, or why it did not go out: then C is not pending. */
+/* Queues O for C. 0, -EIO, or why it did not go out: then C is not pending. */
 static int pending_queue(struct link *l, struct link_pending *c, struct stream_request *o)
 {
 	struct iovec iov[2];
@@ -316,7 +316,7 @@ static int pending_queue(struct link *l, struct link_pending *c, struct stream_r
 		return -EIO;
 	uint32_t id = c->id; /* C itself is the reader's, who may end it if the stream ends now */
 	stream_fill_iov(o, id, iov);
-	int err = sender_queue(&l->sender, o->bytes, iov[0].iov_len);
+	int err = sender_queue(&l->sender, iov);
 	if (!err)
 		return 0;
 	pthread_mutex_lock(&l->lock);
@@ -335,7 +335,7 @@ int link_start(struct link *l, const rfs_Request *req, const void *payload, size
 	if (!c)
 		return err ? err : -ENOMEM;
 	atomic_fetch_add(&l->inside, 1);
-	if (payload_len) {
+	if (payload_len > LINK_SMALL) {
 		sender_begin(&l->sender);
 		err = link_start_call(l, c, &o, 0);
 		sender_end(&l->sender);
@@ -369,7 +369,7 @@ int link_send(struct link *l, const rfs_Request *req)
 	pthread_mutex_lock(&l->lock);
 	bool ended = l->ended;
 	pthread_mutex_unlock(&l->lock);
-	err = ended ? -EIO : sender_queue(&l->sender, o.bytes, iov[0].iov_len);
+	err = ended ? -EIO : sender_queue(&l->sender, iov);
 	if (!err)
 		atomic_fetch_add_explicit(&l->requests, 1, memory_order_relaxed);
 	atomic_fetch_sub(&l->inside, 1);

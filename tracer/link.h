@@ -73,14 +73,17 @@ int link_call(struct link *l, const rfs_Request *req, const void *payload, size_
 /*
  * A request of link_start is done: RC is link_call's result, REP as there, and what is left in it is freed afterwards.
  * Called in stream order with pushes and other replies, on whichever thread reads. Must not call link_call, nor link_start
- * with a payload.
+ * with a payload that is not small.
  */
 typedef void link_done(struct link_reply *rep, int rc, void *arg);
 
+/* Up to so many bytes of payload are queued at once, whether or not the stream takes them now. */
+#define LINK_SMALL (64u << 10)
+
 /*
  * As link_call, but does not wait for the reply: THEN is called with it and ARG. In order with this thread's calls. 0, or a
- * negative errno as link_send; then THEN is not called. With a payload it waits until the stream has taken that, so no lock may
- * be held that a callback of the link's wants. Counts no round trip: see link_count_wait.
+ * negative errno as link_send; then THEN is not called. With a payload of more than LINK_SMALL it waits until the stream has
+ * taken that, so no lock may be held that a callback of the link's wants. Counts no round trip: see link_count_wait.
  */
 int link_start(struct link *l, const rfs_Request *req, const void *payload, size_t payload_len, link_done *then, void *arg);
 

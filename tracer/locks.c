@@ -10,7 +10,6 @@
 #include <unistd.h>
 
 #include "call.h"
-#include "link.h"
 #include "ranges.h"
 #include "rules.h"
 #include "state.h"
@@ -93,8 +92,8 @@ static void hold_release(struct hold **p)
 			    .op.lock_release = { .owner = (*p)->owner, .handle = n->ofds->handle } };
 
 	/* An open file's go with its handle. */
-	if (!n->mount->closing && !locks_is_file((*p)->owner))
-		link_send(n->mount->link, &req);
+	if (!locks_is_file((*p)->owner))
+		call_send(n->mount, &req);
 	hold_free(p);
 }
 

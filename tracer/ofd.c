@@ -10,9 +10,9 @@
 #include <sys/stat.h>
 
 #include "behind.h"
+#include "call.h"
 #include "channel.h"
 #include "image.h"
-#include "link.h"
 #include "locks.h"
 #include "overlay.h"
 #include "placeholder.h"
@@ -134,10 +134,10 @@ static void ofd_end(struct ofd *o)
 	node_distrust(o->node);
 	if (o->numbered)
 		ofd_forget_numbers(o);
-	if (!o->mount->closing && !o->released)
-		link_send(o->mount->link, &req);
-	if (o->lower_handle && !o->mount->overlay->lower->closing)
-		link_send(o->mount->overlay->lower->link, &lower);
+	if (!o->released)
+		call_send(o->mount, &req);
+	if (o->lower_handle)
+		call_send(o->mount->overlay->lower, &lower);
 	sync_drop(o);
 	if (o->image && o->image->sole)
 		placeholder_free(o->image);

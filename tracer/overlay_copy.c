@@ -121,7 +121,7 @@ static int copy_data(struct call *c, struct overlay *ov, const char *lower, cons
 	link_reply_free(&rep);
 	if (!rc && !whole)
 		rc = sparse ? copy_sparse(c, ov, handle, fd, a->size) : copy_range(c, ov, handle, fd, have, a->size);
-	link_send(ov->lower->link, &close_req);
+	call_send(ov->lower, &close_req);
 	return rc ? rc : ftruncate(fd, (off_t)a->size) < 0 ? -errno : 0;
 }
 

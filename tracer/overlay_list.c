@@ -95,7 +95,7 @@ static int fetch_path(struct call *c, const struct mount *m, const char *path, s
 	link_reply_free(&rep);
 	rc = fetch(c, m, req.op.open.handle, all);
 	const rfs_Request closing = { .which_op = rfs_Request_close_tag, .op.close.handle = req.op.open.handle };
-	link_send(m->link, &closing);
+	call_send(m, &closing);
 	return rc;
 }
 

@@ -46,8 +46,7 @@ void relay_free(struct relay *r)
 	while (*p != r)
 		p = &(*p)->next;
 	*p = r->next;
-	if (!r->mount->closing)
-		link_send(r->mount->link, &req);
+	call_send(r->mount, &req);
 	channel_unref(r->channel);
 	close_fd(&r->fd);
 	free(r);

@@ -30,7 +30,10 @@ struct mount {
 	struct mount *twin; /* the same tree, writable if this one is not; there only for the rules that demand it */
 	bool is_twin;
 	bool closing; /* the goodbye is being said: nothing is sent any more; under the state lock */
-	size_t behind; /* behind.h: what its changes on their way come to; under the state lock */
+	/* behind.h, under the state lock: what its changes on their way come to, one that waits for more of its kind, and when the last was sent */
+	size_t behind;
+	struct late *held;
+	uint64_t behind_ns;
 	/* Requests on their way, and when the last of them was answered or the first one sent (now_ns). */
 	atomic_uint waiting;
 	atomic_uint_fast64_t progress;

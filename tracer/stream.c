@@ -21,8 +21,8 @@
 
 #define PROTOCOL_VERSION 1
 #define FATE_WAIT_MS 200
-/* What is queued are the closes of open files, some 20 bytes each. */
-#define QUEUE_MAX (4u << 20)
+/* What is queued are requests with no payload or a small one. The largest part of it is what behind.c allows itself. */
+#define QUEUE_MAX (32u << 20)
 #define MAX_ERRNO 4095 /* include/linux/err.h */
 
 int64_t stream_now_ms(void)
@@ -472,11 +472,11 @@ int sender_finish(struct sender *s, struct msghdr *msg, int64_t deadline_ms)
 	}
 }
 
-int sender_queue(struct sender *s, const uint8_t *frame, size_t len)
+int sender_queue(struct sender *s, const struct iovec iov[2])
 {
 	int err = 0;
 	pthread_mutex_lock(&s->lock);
-	size_t need = s->len + len;
+	size_t need = s->len + iov[0].iov_len + iov[1].iov_len;
 	if (need > s->room) {
 		size_t room = need * 2;
 		uint8_t *queue = need > QUEUE_MAX ? NULL : realloc(s->queue, room);
@@ -485,7 +485,9 @@ int sender_queue(struct sender *s, const uint8_t *frame, size_t len)
 		s->room = queue ? room : s->room;
 	}
 	if (!err) {
-		memcpy(s->queue + s->len, frame, len);
+		memcpy(s->queue + s->len, iov[0].iov_base, iov[0].iov_len);
+		if (iov[1].iov_len)
+			memcpy(s->queue + s->len + iov[0].iov_len, iov[1].iov_base, iov[1].iov_len);
 		atomic_store(&s->len, need);
 	}
 	pthread_mutex_unlock(&s->lock);

@@ -112,8 +112,8 @@ int sender_try(struct sender *s, struct msghdr *msg);
 /* Sends the rest. 0, or a negative errno: stream_wait_out's too. */
 int sender_finish(struct sender *s, struct msghdr *msg, int64_t deadline_ms);
 
-/* Sends LEN bytes, a whole frame, now or as soon as possible, but never waits. 0, -ENOBUFS or -ENOMEM. */
-int sender_queue(struct sender *s, const uint8_t *frame, size_t len);
+/* Sends what IOV has, a whole frame, now or as soon as possible, but never waits. 0, -ENOBUFS or -ENOMEM. */
+int sender_queue(struct sender *s, const struct iovec iov[2]);
 
 /* The writing end takes bytes again. */
 void sender_ready(struct sender *s);

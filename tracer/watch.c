@@ -50,8 +50,7 @@ static void unwatch_all(const struct instance *i)
 	struct mount *const *mounts = rules_mounts(&count);
 
 	for (size_t n = 0; n < count; n++)
-		if (!mounts[n]->closing)
-			link_send(mounts[n]->link, &req);
+		call_send(mounts[n], &req);
 }
 
 static void drop_early(struct instance *i)

@@ -52,8 +52,7 @@ static void unwatch(const struct mount *m, uint64_t number, int wd)
 {
 	rfs_Request req = { .which_op = rfs_Request_unwatch_tag, .op.unwatch = { .instance = number, .wd = wd } };
 
-	if (!m->closing)
-		link_send(m->link, &req);
+	call_send(m, &req);
 }
 
 void below_listen(struct call *c, struct watch *w, uint64_t number, const struct place *p)

@@ -37,6 +37,16 @@ static int overfill(const char *file)
 	return fd;
 }
 
+/* The same by small writes. */
+static void full_small(const char *file)
+{
+	int fd = make(file, O_WRONLY);
+
+	for (int i = 0; i < 400; i++)
+		if (write(fd, block, 4000) != 4000)
+			printf("write %d: %s\n", i, strerror(errno));
+}
+
 static void full_close(const char *file)
 {
 	int fd = overfill(file);
@@ -146,6 +156,90 @@ static void order(const char *file)
 	say("close", close(fd) | close(other));
 }
 
+/* Small writes right behind each other, at once followed by something that must find all of them done. */
+static int small_writes(const char *file, int flags)
+{
+	int fd = make(file, flags);
+
+	for (int i = 0; i < 8; i++)
+		dprintf(fd, "line %d\n", i);
+	return fd;
+}
+
+static void show(const char *file, const char *what, int fd)
+{
+	close(fd);
+	look(file, what);
+}
+
+static void small_others(const char *file)
+{
+	char to[4096], buf[32] = "";
+	int fd = small_writes(file, O_WRONLY), other = open(file, O_RDWR | O_APPEND);
+
+	snprintf(to, sizeof(to), "%s.moved", file);
+	look(file, "another process");
+	dprintf(fd, "small\n");
+	say("another descriptor reads", pread(other, buf, 31, 40));
+	printf("%s\n", buf);
+	dprintf(fd, "a");
+	dprintf(fd, "b");
+	dprintf(other, "c");
+	dprintf(fd, "d");
+	show(file, "two write in turn", other);
+	for (int i = 0; i < 10; i++)
+		pwrite(fd, "xyz", 3, i % 3 * 2);
+	show(file, "one over the other", fd);
+	fd = small_writes(file, O_WRONLY | O_APPEND);
+	say("position", lseek(fd, 0, SEEK_CUR));
+	for (int i = 0; i < 5; i++)
+		dprintf(fd, "more");
+	rename(file, to);
+	show(to, "another name", fd);
+}
+
+static void small_changes(const char *file)
+{
+	struct flock lock = { .l_type = F_WRLCK };
+	int fd = small_writes(file, O_RDWR | O_APPEND);
+
+	say("ftruncate", ftruncate(fd, 13));
+	for (int i = 0; i < 5; i++)
+		dprintf(fd, "z");
+	say("fchmod", fchmod(fd, 0600));
+	show(file, "shorter", fd);
+	fd = small_writes(file, O_RDWR);
+	fcntl(fd, F_SETLK, &lock);
+	for (int i = 0; i < 5; i++)
+		dprintf(fd, "locked");
+	pid_t pid = fork();
+	if (!pid) {
+		struct stat st;
+
+		fcntl(fd, F_SETLKW, &lock);
+		say("behind the lock", stat(file, &st) < 0 ? -1 : (long)st.st_size);
+		_exit(0);
+	}
+	usleep(50000);
+	for (int i = 0; i < 5; i++)
+		dprintf(fd, "still");
+	lock.l_type = F_UNLCK;
+	fcntl(fd, F_SETLK, &lock);
+	waitpid(pid, NULL, 0);
+	for (int i = 0; i < 5; i++)
+		dprintf(fd, "here");
+	dup2(fd, 7);
+	dprintf(7, "there");
+	show(file, "a low number", fd);
+	close(7);
+}
+
+static void small(const char *file)
+{
+	small_others(file);
+	small_changes(file);
+}
+
 static void change(const char *file)
 {
 	struct timespec t[2] = { { 1000, 5 }, { 2000, 7 } };
@@ -170,12 +264,12 @@ static void change(const char *file)
 	say("close", close(fd));
 }
 
-static void append(const char *file)
+static void append(const char *file, int count)
 {
 	int fd = make(file, O_WRONLY | O_APPEND);
 	struct stat st;
 
-	for (int i = 0; i < 50; i++)
+	for (int i = 0; i < count; i++)
 		write(fd, block, 100);
 	say("fsync", fsync(fd));
 	for (int i = 0; i < 50; i++)
@@ -185,9 +279,20 @@ static void append(const char *file)
 	close(fd);
 }
 
+static void append_some(const char *file)
+{
+	append(file, 50);
+}
+
+static void append_many(const char *file)
+{
+	append(file, 2000);
+}
+
 static const struct { const char *name; void (*run)(const char *file); } hows[] = {
 	{ "close", full_close }, { "fsync", full_fsync }, { "write", full_write }, { "dup", full_dup },	  { "exit", full_exit },
-	{ "kill", full_kill },	 { "exec", full_exec },	  { "order", order },	   { "change", change }, { "append", append },
+	{ "kill", full_kill },	 { "exec", full_exec },	  { "order", order },	   { "change", change }, { "some", append_some },
+	{ "many", append_many }, { "small", small },	 { "small writes", full_small },
 };
 
 int main(int argc, char **argv)
