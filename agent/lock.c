@@ -303,6 +303,14 @@ void locks_forget(struct agent *a, const struct handle *h)
 	pthread_mutex_unlock(&l->lock);
 }
 
+void lock_release_file(const struct handle *h)
+{
+	struct flock all = { .l_type = F_UNLCK, .l_whence = SEEK_SET };
+
+	flock(h->fd, LOCK_UN);
+	fcntl(h->fd, F_OFD_SETLK, &all);
+}
+
 int op_lock_release(struct op *op)
 {
 	const rfs_LockRelease *req = &op->req->op.lock_release;
@@ -313,6 +321,8 @@ int op_lock_release(struct op *op)
 
 	if (r)
 		return r;
+	if (h && !req->owner)
+		lock_release_file(h);
 	pthread_mutex_lock(&l->lock);
 	for (p = &l->owners; *p;) {
 		struct lock_owner *o = *p;

@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -423,15 +422,6 @@ int op_fetch(struct op *op)
 
 /* ---- close ---- */
 
-/* A read that the client has asked for ahead, and is under way, keeps the description: its locks must not wait for that. */
-static void close_locks(const struct handle *h)
-{
-	struct flock all = { .l_type = F_UNLCK, .l_whence = SEEK_SET };
-
-	flock(h->fd, LOCK_UN);
-	fcntl(h->fd, F_OFD_SETLK, &all);
-}
-
 static int close_handle(struct agent *a, uint64_t number)
 {
 	struct handle *h;
@@ -441,8 +431,9 @@ static int close_handle(struct agent *a, uint64_t number)
 		return r;
 	watch_forget(a->watcher, h);
 	locks_forget(a, h);
+	/* A read that the client has asked for ahead, and is under way, keeps the description: its locks must not wait for that. */
 	if (atomic_load(&h->locked))
-		close_locks(h);
+		lock_release_file(h);
 	channel_cancel(a->channels, h);
 	bool noticed = h->channel;
 	handle_put(a->handles, h);

@@ -158,6 +158,9 @@ int locks_restore(struct agent *a);
 /* Drops the locks of every owner that locked through H, which is being closed. */
 void locks_forget(struct agent *a, const struct handle *h);
 
+/* Unlocks what H's own open file has locked, in any way. */
+void lock_release_file(const struct handle *h);
+
 /* lock_wait.c */
 int op_lock_wait(struct op *op);
 int op_lock_cancel(struct op *op);

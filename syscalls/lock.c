@@ -224,11 +224,11 @@ long sys_flock(struct call *c)
 	call_remote(c, o->mount);
 	if (o->flags & O_PATH)
 		return -EBADF;
-	ofd_ref(o);
+	locks_begin(o);
 	own_file(c, o);
 	locks_expel(o->node);
 	int rc = flock_ask(c, o, kind, kind != LOCK_UN && !(operation & LOCK_NB));
-	ofd_unref(o);
+	locks_end(o);
 	return rc;
 }
 
@@ -292,7 +292,7 @@ long lock_fcntl(struct call *c, struct ofd *o, int command)
 		return -EFAULT;
 	if (command == F_GETLK && l.l_type != F_RDLCK && l.l_type != F_WRLCK)
 		return -EINVAL;
-	ofd_ref(o);
+	locks_begin(o);
 	own_file(c, o);
 	int rc = lock_range(c, o, &l, &want);
 	if (!rc && !get && !lock_allowed(o, l.l_type))
@@ -306,6 +306,6 @@ long lock_fcntl(struct call *c, struct ofd *o, int command)
 		rc = get ? lock_get(c, o, &want, &l)
 			 : lock_set(c, o, &want, command == F_SETLKW || command == F_OFD_SETLKW);
 	}
-	ofd_unref(o);
+	locks_end(o);
 	return rc;
 }

@@ -65,7 +65,7 @@ static void tell_bypass(struct image *i, bool wrote)
 static void sole_gone(struct image *i)
 {
 	i->wd = -1;
-	ofd_unref(i->sole);
+	ofd_closed(i->sole);
 }
 
 /* Whether nothing tells of a close but what is looked at: the end of other placeholders is the end of their name. */
@@ -181,7 +181,7 @@ static void drain_images(struct call *c, bool all)
 		struct ofd *o = gone;
 
 		gone = o->next_gone;
-		ofd_unref(o);
+		ofd_closed(o);
 	}
 }
 

@@ -343,6 +343,36 @@ void locks_ofd_gone(const struct ofd *o)
 	}
 }
 
+void locks_begin(struct ofd *o)
+{
+	ofd_ref(o);
+	o->locked = true;
+	o->lock_calls++;
+}
+
+void locks_end(struct ofd *o)
+{
+	o->lock_calls--;
+	if (o->gone)
+		locks_leave(o);
+	ofd_unref(o);
+}
+
+void locks_leave(struct ofd *o)
+{
+	rfs_Request req = { .which_op = rfs_Request_lock_release_tag, .op.lock_release.handle = o->handle };
+	bool ends = o->refs == (int)o->behind + 1; /* with its handle, and that with its locks */
+
+	/* A call that waits for a lock keeps the open file, for the kernel as well. */
+	if (!o->locked || o->lock_calls || ends || o->released || o->mount->closing)
+		return;
+	link_send(o->mount->link, &req);
+	o->locked = false;
+	struct hold **slot = hold_slot(o->node, locks_file_owner(o));
+	if (*slot)
+		hold_free(slot);
+}
+
 void locks_opened(pid_t tid, const struct ofd *o, int fd)
 {
 	struct hold *h = holds ? *hold_slot(o->node, locks_owner(tid)) : NULL;

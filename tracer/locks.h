@@ -70,6 +70,16 @@ void locks_unshare(pid_t tid);
 /* O's last descriptor is closed; its handle is not yet. */
 void locks_ofd_gone(const struct ofd *o);
 
+/* Around a call that may lock through O, which it refers to meanwhile. */
+void locks_begin(struct ofd *o);
+void locks_end(struct ofd *o);
+
+/*
+ * O is gone, or a call that locked through it has ended; the caller is about to drop its reference. When only our own work
+ * (a file is brought up to date) keeps O, what it has locked as an open file does not wait for that.
+ */
+void locks_leave(struct ofd *o);
+
 /* TID got FD, of O, in the range that is not trapped. */
 void locks_opened(pid_t tid, const struct ofd *o, int fd);
 

@@ -169,6 +169,13 @@ void ofd_unref(struct ofd *o)
 		ofd_free(o);
 }
 
+void ofd_closed(struct ofd *o)
+{
+	o->gone = true;
+	locks_leave(o);
+	ofd_unref(o);
+}
+
 static int take_number(struct ofd *o)
 {
 	for (int tried = 0; tried < FD_TOP - FD_BASE; tried++) {

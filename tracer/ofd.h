@@ -85,7 +85,9 @@ struct ofd {
 	struct image *image; /* what its placeholder is a description of; NULL before there is one */
 	uint64_t tag;        /* which of the image's descriptions: see placeholder.h */
 	struct ofd *next_gone; /* among those whose last copy is gone */
-	bool gone;
+	bool gone;           /* its last copy is */
+	bool locked;         /* calls have locked through it, or tried to, … */
+	unsigned lock_calls; /* … and so many are at it */
 	bool writes;         /* tasks write it natively: a low descriptor … */
 	bool mapped;         /* … or shared mappings of it, which may still be there */
 
@@ -145,6 +147,12 @@ struct ofd *ofd_ref(struct ofd *o);
  * node any more; the very last one frees the ofd.
  */
 void ofd_unref(struct ofd *o);
+
+/*
+ * The last copy of O is gone: drops the reference for the placeholder's life. What was locked through O is free from here on, though
+ * others may work with its handle still.
+ */
+void ofd_closed(struct ofd *o);
 
 /* O's path may be another one now; it is PATH, as the agent says. */
 void ofd_moved(struct ofd *o);

@@ -144,6 +144,34 @@ static void test_lock_wait_of_owner(void **state)
 	assert_int_equal(client_lock(&c, h1, 7, F_OFD_SETLK, F_RDLCK, 9, 1), 0);
 }
 
+static int try_flock(uint64_t handle, int operation)
+{
+	REQUEST(flock);
+
+	q.op.flock.handle = handle;
+	q.op.flock.operation = operation;
+	return client_call(&c, &q);
+}
+
+/* What an open file has locked goes before its handle does, and nothing else. */
+static void test_release_of_file(void **state)
+{
+	uint64_t h1 = client_must_open(&c, "a/f", O_RDWR, 0), h2 = client_must_open(&c, "a/f", O_RDWR, 0);
+
+	assert_int_equal(try_flock(h1, LOCK_SH), 0);
+	assert_int_equal(client_lock(&c, h1, 0, F_OFD_SETLK, F_RDLCK, 0, 10), 0);
+	assert_int_equal(client_lock(&c, h1, 7, F_OFD_SETLK, F_WRLCK, 20, 10), 0);
+	assert_int_equal(try_flock(h2, LOCK_EX), EAGAIN);
+	assert_int_equal(client_lock(&c, h2, 0, F_OFD_SETLK, F_WRLCK, 0, 10), EAGAIN);
+	lock_release(0, h1);
+	assert_int_equal(try_flock(h2, LOCK_EX), 0);
+	assert_int_equal(client_lock(&c, h2, 0, F_OFD_SETLK, F_WRLCK, 0, 10), 0);
+	assert_int_equal(client_lock(&c, h2, 0, F_OFD_SETLK, F_WRLCK, 20, 10), EAGAIN);
+	assert_int_equal(client_read(&c, h1, 0, 10), 0);
+	lock_release(0, 0);
+	assert_int_equal(try_flock(h1, LOCK_SH), EAGAIN);
+}
+
 static void test_flock_waits(void **state)
 {
 	uint64_t h1 = client_must_open(&c, "a/f", O_RDWR, 0), h2 = client_must_open(&c, "a/f", O_RDWR, 0);
@@ -166,6 +194,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_locks, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_lock_waits, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_lock_wait_of_owner, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_release_of_file, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_flock_waits, setup, teardown),
 	};
 
