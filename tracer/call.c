@@ -276,6 +276,13 @@ pid_t call_parent_of(pid_t pid)
 	return parent;
 }
 
+bool call_has_fds(pid_t tid)
+{
+	int size = 0;
+
+	return status_read(tid, &(struct status_field){ "FDSize: %d", &size }, 1) && size;
+}
+
 bool call_interrupted(const struct call *c)
 {
 	const unsigned long long by_default = 1ull << (SIGCHLD - 1) | 1ull << (SIGURG - 1) | 1ull << (SIGWINCH - 1) |

@@ -147,6 +147,9 @@ pid_t call_process(const struct call *c);
 /* The parent of process PID, 0 when it has none that is known. */
 pid_t call_parent_of(pid_t pid);
 
+/* Whether task TID has descriptors still: one that is on its way out has not even a table of them. */
+bool call_has_fds(pid_t tid);
+
 /*
  * Whether a signal is pending that C's task does not block, or the task is gone: a call that waits answers
  * -ERESTARTSYS then. No signal wakes a task whose call we answer, so whoever waits long looks now and then.

@@ -252,7 +252,7 @@ void locks_closing_range(pid_t tid, unsigned first, unsigned last)
 		each_fd(tid, close_one, &range);
 }
 
-struct search { const struct hold *hold; size_t seen; bool gone; };
+struct search { const struct hold *hold; bool seen, gone; };
 
 /* Looks at the hold's descriptors through T, if that is one of its owner's tasks. */
 static void search_task(const struct task *t, void *arg)
@@ -262,17 +262,17 @@ static void search_task(const struct task *t, void *arg)
 
 	if (t->files != h->owner || s->seen || (t->files_left && task_files(t->tid) != h->owner))
 		return;
-	for (size_t i = 0; i < h->fd_count; i++) {
+	for (size_t i = 0; i < h->fd_count && !s->gone; i++) {
 		char fd[16];
 		bool there;
 
 		snprintf(fd, sizeof(fd), "%d", h->fds[i].fd);
 		const struct ofd *o = look(t->tid, fd, &there);
-		s->seen += there;
-		s->gone |= there && (!o || o->handle != h->fds[i].handle);
+		s->gone = !there || !o || o->handle != h->fds[i].handle;
 	}
-	/* A thread that is on its way out has no descriptors at all; the next one may. */
-	s->gone |= s->seen && s->seen < h->fd_count;
+	/* One that is on its way out may have lost its table in the middle of this; the next one has it. */
+	s->seen = !s->gone || call_has_fds(t->tid);
+	s->gone &= s->seen;
 }
 
 static bool hold_stands(const struct hold *h)
