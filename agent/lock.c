@@ -1,7 +1,8 @@
 /*
  * Record locks. Owner 0 locks on the handle's own open file (F_OFD_SETLK). Every other owner has, per
  * inode, one open file of its own here, so that its handles share locks as POSIX wants it and other owners
- * conflict. Closing that file releases all its locks at once.
+ * conflict. Closing that file releases all its locks at once. Which close of the owner's does that, only the client
+ * knows: a handle may live on in another process.
  */
 #include "lock_int.h"
 
@@ -92,7 +93,7 @@ static void lock_drop(struct agent *a, struct lock_owner **p)
 	free(o);
 }
 
-/* Notes that H is one of those whose close releases O's locks. */
+/* Notes that H is one of those whose closes, when all are closed, release O's locks. */
 static int lock_note(struct lock_owner *o, const struct handle *h)
 {
 	unsigned int i;
@@ -281,21 +282,36 @@ int locks_restore(struct agent *a)
 	return r;
 }
 
+/* Its journal may name a handle twice, if its writer was killed in the middle of this. */
+static bool lock_unnote(struct lock_owner *o, const struct handle *h)
+{
+	bool noted = false;
+
+	for (unsigned int i = 0; i < o->handles;) {
+		if (o->handle[i] != h->number) {
+			i++;
+			continue;
+		}
+		noted = true;
+		o->handle[i] = o->handle[--o->handles];
+		if (o->kept) {
+			atomic_store(&o->kept->handle[i], o->handle[i]);
+			atomic_store(&o->kept->handles, o->handles);
+		}
+	}
+	return noted;
+}
+
 void locks_forget(struct agent *a, const struct handle *h)
 {
 	struct locks *l = a->locks;
 	struct lock_owner **p;
-	unsigned int i;
-	bool mine;
 
 	pthread_mutex_lock(&l->lock);
 	for (p = &l->owners; *p;) {
 		struct lock_owner *o = *p;
 
-		mine = false;
-		for (i = 0; i < o->handles && !mine; i++)
-			mine = o->handle[i] == h->number;
-		if (mine)
+		if (lock_unnote(o, h) && !o->handles)
 			lock_drop(a, p);
 		if (*p == o)
 			p = &o->next;
@@ -303,12 +319,15 @@ void locks_forget(struct agent *a, const struct handle *h)
 	pthread_mutex_unlock(&l->lock);
 }
 
-void lock_release_file(const struct handle *h)
+void lock_release_file(struct agent *a, const struct handle *h)
 {
 	struct flock all = { .l_type = F_UNLCK, .l_whence = SEEK_SET };
 
 	flock(h->fd, LOCK_UN);
-	fcntl(h->fd, F_OFD_SETLK, &all);
+	pthread_mutex_lock(&a->locks->lock);
+	if (!h->lent)
+		fcntl(h->fd, F_OFD_SETLK, &all);
+	pthread_mutex_unlock(&a->locks->lock);
 }
 
 int op_lock_release(struct op *op)
@@ -322,7 +341,7 @@ int op_lock_release(struct op *op)
 	if (r)
 		return r;
 	if (h && !req->owner)
-		lock_release_file(h);
+		lock_release_file(op->agent, h);
 	pthread_mutex_lock(&l->lock);
 	for (p = &l->owners; *p;) {
 		struct lock_owner *o = *p;

@@ -433,7 +433,7 @@ static int close_handle(struct agent *a, uint64_t number)
 	locks_forget(a, h);
 	/* A read that the client has asked for ahead, and is under way, keeps the description: its locks must not wait for that. */
 	if (atomic_load(&h->locked))
-		lock_release_file(h);
+		lock_release_file(a, h);
 	channel_cancel(a->channels, h);
 	bool noticed = h->channel;
 	handle_put(a->handles, h);

@@ -155,11 +155,11 @@ struct locks *locks_new(void);
 /* Puts the owners of the journal, another process's, into A's empty locks; its handles are there. 0 or -ENOMEM. */
 int locks_restore(struct agent *a);
 
-/* Drops the locks of every owner that locked through H, which is being closed. */
+/* H is being closed: drops the locks of every owner that has locked through H, and through no other handle that is still open. */
 void locks_forget(struct agent *a, const struct handle *h);
 
 /* Unlocks what H's own open file has locked, in any way. */
-void lock_release_file(const struct handle *h);
+void lock_release_file(struct agent *a, const struct handle *h);
 
 /* lock_wait.c */
 int op_lock_wait(struct op *op);

@@ -279,6 +279,32 @@ static void forks(void)
 	wait_child("child", pid);
 }
 
+/* A descriptor through which something was locked, and unlocked, and which only a child has when something is locked again. */
+static void left_to_child(void)
+{
+	int fd = open(P("lines.txt"), O_RDWR), other = open(P("lines.txt"), O_RDWR), hold[2];
+
+	section("left to a child");
+	SHOW(lock(other, F_WRLCK, 0, 1));
+	SHOW(lock(other, F_UNLCK, 0, 1));
+	SHOW(pipe(hold));
+	pid_t pid = fork_clean();
+	if (!pid) {
+		char c;
+
+		close(hold[1]);
+		_exit(read(hold[0], &c, 1) != 0);
+	}
+	close(hold[0]);
+	close(other);
+	SHOW(lock(fd, F_WRLCK, 0, 1));
+	SEEN();
+	close(hold[1]);
+	wait_child("child", pid);
+	SEEN();
+	close(fd);
+}
+
 static void ranges_of_closes(void)
 {
 	int fd = open(P("lines.txt"), O_RDWR), other = open(P("lines.txt"), O_RDWR);
@@ -379,6 +405,7 @@ int main(int argc, char **argv)
 	clones(0);
 	clones(CLONE_FILES);
 	forks();
+	left_to_child();
 	ranges_of_closes();
 	copies_of_low();
 	execs(argv, 0, 0);

@@ -235,6 +235,7 @@ static void test_owners(void **state)
 	a = agent_new();
 	done(&a, opened(&a, 1, "f", O_RDWR));
 	done(&a, opened(&a, 2, "f", O_RDWR));
+	done(&a, opened(&a, 3, "f", O_RDWR));
 	assert_int_equal(lock(&a, 1, 7, F_WRLCK, 0), 0);
 	assert_int_equal(lock(&a, 2, 7, F_WRLCK, 5), 0);
 	assert_int_equal(lock(&a, 2, 8, F_RDLCK, 9), 0);
@@ -245,15 +246,18 @@ static void test_owners(void **state)
 	assert_int_equal(handles_restore(b.handles, &b.root), 0);
 	assert_int_equal(locks_restore(&b), 0);
 	assert_int_equal(lock(&b, 1, 7, F_RDLCK, 5), 0); /* its own */
-	assert_int_equal(lock(&b, 1, 8, F_RDLCK, 0), -EAGAIN);
-	assert_int_equal(lock(&b, 1, 8, F_WRLCK, 20), -EAGAIN);
+	assert_int_equal(lock(&b, 2, 8, F_RDLCK, 0), -EAGAIN);
+	assert_int_equal(lock(&b, 2, 8, F_WRLCK, 20), -EAGAIN);
 	assert_int_equal(lock(&b, 1, 0, F_WRLCK, 20), 0);
-	/* Handle 2 is one of owner 7's: its close is the end of his locks, and of owner 8's. */
+	/* Handle 2 is the only one of owner 8's: its close is the end of his locks; owner 7 has another one. */
 	assert_int_equal(handle_remove(b.handles, 2, &h), 0);
 	locks_forget(&b, h);
-	assert_int_equal(lock(&b, 1, 9, F_WRLCK, 0), 0);
-	assert_int_equal(lock(&b, 1, 9, F_WRLCK, 9), 0);
-	assert_int_equal(lock(&b, 1, 9, F_WRLCK, 20), -EAGAIN);
+	assert_int_equal(lock(&b, 3, 9, F_WRLCK, 0), -EAGAIN);
+	assert_int_equal(lock(&b, 3, 9, F_WRLCK, 9), 0);
+	assert_int_equal(lock(&b, 3, 9, F_WRLCK, 20), -EAGAIN);
+	assert_int_equal(handle_remove(b.handles, 1, &h), 0);
+	locks_forget(&b, h);
+	assert_int_equal(lock(&b, 3, 9, F_WRLCK, 0), 0);
 }
 
 static unsigned int overflows;

@@ -86,15 +86,17 @@ static void test_locks(void **state)
 	assert_int_equal(c.reply.op.lock.length, 10);
 	assert_int_equal(client_lock(&c, ro, 0, F_OFD_SETLK, F_WRLCK, 50, 1), EBADF);
 	assert_int_equal(client_lock(&c, h1, 0, F_OFD_SETLK, F_UNLCK, 0, 0), 0);
-	/* Two handles of one owner share; another owner conflicts; a close releases. */
+	/* Two handles of one owner share; another owner conflicts; the last close releases. */
 	assert_int_equal(client_lock(&c, h1, 7, F_OFD_SETLK, F_WRLCK, 0, 10), 0);
 	assert_int_equal(client_lock(&c, h2, 7, F_OFD_SETLK, F_WRLCK, 5, 10), 0);
 	assert_int_equal(client_lock(&c, ro, 8, F_OFD_SETLK, F_RDLCK, 0, 0), EAGAIN);
 	assert_int_equal(client_lock(&c, ro, 8, F_OFD_GETLK, F_RDLCK, 0, 0), 0);
 	assert_int_equal(c.reply.op.lock.type, F_WRLCK);
 	client_close(&c, h2);
-	usleep(20000);
+	assert_int_equal(client_lock(&c, ro, 8, F_OFD_SETLK, F_RDLCK, 0, 0), EAGAIN);
+	client_close(&c, h1);
 	assert_int_equal(client_lock(&c, ro, 8, F_OFD_SETLK, F_RDLCK, 0, 0), 0);
+	h1 = client_must_open(&c, "a/f", O_RDWR, 0);
 	assert_int_equal(client_lock(&c, h1, 7, F_OFD_SETLK, F_WRLCK, 0, 1), EAGAIN);
 	assert_int_equal(client_lock(&c, ro, 8, F_OFD_SETLK, F_UNLCK, 0, 0), 0);
 	assert_int_equal(client_lock(&c, h1, 7, F_OFD_SETLK, F_WRLCK, 0, 1), 0);
