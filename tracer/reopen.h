@@ -1,0 +1,81 @@
+/*
+ * What a link's agent has open for us and what we hold through it, kept in case that it ends with all of it: then another agent
+ * is asked to open the same files again, and the same locks are taken. Everything here may be called from any thread, but for
+ * what says otherwise.
+ */
+#ifndef TRACER_REOPEN_H
+#define TRACER_REOPEN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "remotefs.pb.h"
+
+struct reopen;
+
+/* What a request means for this, kept until it is answered: a few of the request's fields. */
+struct reopen_note {
+	unsigned op;      /* rfs_Request_*_tag; 0: nothing */
+	uint64_t handle;  /* that it makes, ends or is about; 0: every one */
+	uint32_t flags;   /* Open's, Flock's operation */
+	uint64_t ticket;  /* LockWait's, LockCancel's */
+	uint64_t owner;   /* of a record lock … */
+	uint32_t type;    /* … F_RDLCK, F_WRLCK, F_UNLCK … */
+	uint64_t from, to; /* … and its bytes, both within */
+};
+
+/* A request of what is to be restored: reopen_request makes it when it is sent. */
+struct reopen_step {
+	struct reopen_note note;
+	bool reopens; /* a Reopen; else NOTE's op */
+};
+
+/* Nothing is open. */
+struct reopen *reopen_new(void);
+void reopen_free(struct reopen *r);
+
+/* What REQ means, in NOTE. */
+void reopen_note(const rfs_Request *req, struct reopen_note *note);
+
+/* A request with NOTE is about to be sent. */
+void reopen_sent(struct reopen *r, const struct reopen_note *note);
+
+/* It was done: REP is the reply, or NULL for a request that has none. By the reader, in the order of the stream. */
+void reopen_done(struct reopen *r, const struct reopen_note *note, const rfs_Reply *rep);
+
+/* PUSH came. By the reader, in the order of the stream. */
+void reopen_push(struct reopen *r, const rfs_Push *push);
+
+/*
+ * What another agent has to be asked for, in this order: *STEPS is the caller's to free. The second list, which wants the replies to
+ * the first, restores what is held through the handles that are still there. Their number.
+ */
+size_t reopen_files(struct reopen *r, struct reopen_step **steps);
+size_t reopen_locks(struct reopen *r, struct reopen_step **steps);
+
+/* The request of STEP in REQ. */
+void reopen_request(struct reopen *r, const struct reopen_step *step, rfs_Request *req);
+
+/* REP is the reply to STEP. By the reader. */
+void reopen_answered(struct reopen *r, const struct reopen_step *step, const rfs_Reply *rep);
+
+/* A handle that could not be restored, with the errno of why: its file's, or -EAGAIN when a lock of it was not to be had. */
+struct reopen_lost {
+	uint64_t handle;
+	int why;
+};
+
+/*
+ * The handles that were lost since the last call, in *LOST, which the caller frees. Their number. What lost only its lock is still
+ * open at the agent: the caller sends its Close and, as it will be ESTALE, its Reopen.
+ */
+size_t reopen_lost(struct reopen *r, struct reopen_lost **lost);
+
+/* Whether REQ, of which nobody knows whether it was done, may be done (again). */
+bool reopen_repeats(const rfs_Request *req);
+
+/* How many handles there are. */
+size_t reopen_count(struct reopen *r);
+
+#endif
