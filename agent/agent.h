@@ -11,6 +11,7 @@
 #include "watch.h"
 
 struct channels;
+struct doubt_note;
 struct handles;
 struct locks;
 struct observer;
@@ -44,7 +45,10 @@ struct op {
 	rfs_Reply *reply;    /* zeroed before the handler runs; error is set from the handler's result */
 	uint8_t *out;        /* the reply's payload: malloc'ed by the handler, freed by serve.c */
 	size_t out_len;
+	struct doubt_note *note;        /* what OP notes for who may have to do it again; NULL: there is no session */
+	const struct doubt_note *doubt; /* what a process that was killed doing the same noted; NULL: nothing, or none was */
 	struct handle *opening; /* Open: the reserved handle, see handle_reserve */
+	struct handle *opened;  /* … or, if a process that was killed has opened it, that; a reference */
 	struct promise promise; /* what the reply says about later pushes */
 };
 

@@ -365,13 +365,15 @@ static int channel_begin(struct channels *cs, struct handle *h)
 	return r;
 }
 
-int channel_start(struct channels *cs, struct handle *h, rfs_ChannelReply *reply)
+int channel_start(struct channels *cs, struct handle *h, rfs_ChannelReply *reply, bool again)
 {
 	int r;
 
 	pthread_mutex_lock(&cs->lock);
 	keep_bit(h->kept, KEEP_STARTED, true);
 	r = channel_begin(cs, h);
+	if (r == -EALREADY && again)
+		r = 0;
 	reply->pending = h->channel->pending;
 	if (!r && !reply->pending) {
 		reply->ready = h->channel->told = channel_poll(h);

@@ -64,7 +64,7 @@ void channels_find_ends(struct channels *cs);
  */
 void channels_restore(struct channels *cs);
 
-/* Begins to watch H, or to wait for the other end of it. 0 or a negative errno. */
-int channel_start(struct channels *cs, struct handle *h, rfs_ChannelReply *reply);
+/* Begins to watch H, or to wait for the other end of it, which with AGAIN may have been begun already. 0 or a negative errno. */
+int channel_start(struct channels *cs, struct handle *h, rfs_ChannelReply *reply, bool again);
 
 #endif

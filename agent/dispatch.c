@@ -90,6 +90,13 @@ static const struct handler *dispatch_find(const rfs_Request *req)
 	return &handlers[req->which_op];
 }
 
+const char *dispatch_name(const rfs_Request *req)
+{
+	const struct handler *h = dispatch_find(req);
+
+	return h ? h->name : "a request";
+}
+
 size_t dispatch_cost(const rfs_Request *req)
 {
 	size_t size = PATH_MAX;
@@ -177,6 +184,8 @@ void dispatch_prepare(struct op *op)
 	uint64_t number = dispatch_makes(op->req, &makes);
 	int r = makes ? handle_reserve(op->agent->handles, number, &op->opening) : 0;
 
+	if (r == -EEXIST && op->doubt)
+		r = handle_get(op->agent->handles, number, &op->opened);
 	if (r)
 		op->reply->error = -r;
 }
@@ -201,6 +210,7 @@ void dispatch_run(struct op *op)
 	if (op->reply->error)
 		return;
 	r = dispatch_call(op);
+	handle_put(op->agent->handles, op->opened);
 	if (op->opening) { /* refused before op_open saw it */
 		handle_ready(op->agent->handles, op->opening, true);
 		handle_put(op->agent->handles, op->opening);

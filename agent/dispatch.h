@@ -10,6 +10,9 @@ void dispatch_prepare(struct op *op);
 /* Answers OP->req into OP->reply and OP->out. */
 void dispatch_run(struct op *op);
 
+/* What REQ is called in a line for humans. */
+const char *dispatch_name(const rfs_Request *req);
+
 /* Whether REQ is usually answered faster than another thread is woken up. */
 bool dispatch_is_quick(const rfs_Request *req);
 

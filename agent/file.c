@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "attr.h"
+#include "doubt.h"
 #include "frame.h"
 #include "handle.h"
 #include "ops.h"
@@ -110,12 +111,11 @@ static ssize_t file_write_all(int fd, const uint8_t *data, size_t len, int64_t o
 	return done || n >= 0 ? (ssize_t)done : n;
 }
 
-/* Appends under H's lock, which keeps the file position ours until it is read. */
-static ssize_t file_append(struct handle *h, const uint8_t *data, size_t len, int flags, rfs_WriteReply *reply)
+/* Appends; the file position is at its end then. */
+static ssize_t file_append_some(struct handle *h, const uint8_t *data, size_t len, int flags, rfs_WriteReply *reply)
 {
 	ssize_t n = -EOPNOTSUPP;
 
-	pthread_mutex_lock(&h->position);
 	if (!file_old_append)
 		n = file_write_all(h->fd, data, len, -1, flags | RWF_APPEND, &reply->stopped);
 	bool other_flags = flags & ~(RWF_DSYNC | RWF_SYNC); /* it may be these that are not supported */
@@ -126,6 +126,23 @@ static ssize_t file_append(struct handle *h, const uint8_t *data, size_t len, in
 		fcntl(h->fd, F_SETFL, O_NONBLOCK);
 	}
 	reply->offset = lseek(h->fd, 0, SEEK_CUR);
+	return n;
+}
+
+/* Appends under H's lock, which keeps the file position ours until it is read. */
+static ssize_t file_append(struct op *op, struct handle *h, int flags, rfs_WriteReply *reply)
+{
+	ssize_t n, before;
+	int64_t offset = 0;
+
+	pthread_mutex_lock(&h->position);
+	n = before = doubt_append(op, h->fd, &offset);
+	reply->offset = (uint64_t)offset;
+	if (before >= 0 && ((size_t)before < op->data_len || !op->data_len)) {
+		n = file_append_some(h, op->data + before, op->data_len - (size_t)before, flags, reply);
+		n = n >= 0 ? before + n : before ? before : n;
+	}
+	doubt_appended(op, n, (int64_t)reply->offset);
 	pthread_mutex_unlock(&h->position);
 	return n;
 }
@@ -162,7 +179,7 @@ int op_write(struct op *op)
 	if (r)
 		return r;
 	op->reply->which_op = rfs_Reply_write_tag;
-	n = req->append ? file_append(h, op->data, op->data_len, req->flags, reply) :
+	n = req->append ? file_append(op, h, req->flags, reply) :
 			  file_overwrite(h, op->data, op->data_len, req->offset, req->flags, reply);
 	if (n >= 0) {
 		reply->written = n;

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "channel.h"
+#include "doubt.h"
 #include "frame.h"
 #include "handle.h"
 #include "ops.h"
@@ -42,12 +43,15 @@ static int flow_reply(struct op *op, struct handle *h, ssize_t result)
 int op_start(struct op *op)
 {
 	struct handle *h;
+	bool again;
 	int r = flow_get(op, op->req->op.start.handle, &h);
 
 	if (r)
 		return r;
 	op->reply->which_op = rfs_Reply_channel_tag;
-	r = channel_start(op->agent->channels, h, &op->reply->op.channel);
+	again = doubt_is(op);
+	doubt_begin(op);
+	r = channel_start(op->agent->channels, h, &op->reply->op.channel, again);
 	handle_put(op->agent->handles, h);
 	return r;
 }
@@ -75,6 +79,11 @@ int op_receive(struct op *op)
 	r = flow_get(op, req->handle, &h);
 	if (r)
 		return r;
+	r = doubt_once(op);
+	if (r) {
+		handle_put(op->agent->handles, h);
+		return r;
+	}
 	op->out = malloc(req->size ? req->size : 1);
 	if (!op->out) {
 		handle_put(op->agent->handles, h);
@@ -118,6 +127,11 @@ int op_send(struct op *op)
 
 	if (r)
 		return r;
+	r = doubt_once(op);
+	if (r) {
+		handle_put(op->agent->handles, h);
+		return r;
+	}
 	if (S_ISSOCK(h->type))
 		n = send(h->fd, op->data, op->data_len, MSG_DONTWAIT | MSG_NOSIGNAL);
 	else if (req->spliced)

@@ -8,6 +8,7 @@
 #include <sys/file.h>
 #include <time.h>
 
+#include "doubt.h"
 #include "lock_int.h"
 
 #define LOCK_WAITS 1024
@@ -190,6 +191,16 @@ static int lock_wait_try(struct op *op, struct lock_wait *w)
 	return r;
 }
 
+static bool lock_waits(struct locks *l, uint64_t ticket)
+{
+	bool waits;
+
+	pthread_mutex_lock(&l->lock);
+	waits = *lock_wait_slot(l, ticket);
+	pthread_mutex_unlock(&l->lock);
+	return waits;
+}
+
 int op_lock_wait(struct op *op)
 {
 	struct lock_wait *w = calloc(1, sizeof(*w));
@@ -197,15 +208,16 @@ int op_lock_wait(struct op *op)
 
 	if (!w)
 		return -ENOLCK;
+	doubt_begin(op);
 	w->agent = op->agent;
 	w->ticket = op->req->op.lock_wait.ticket;
-	r = lock_wait_try(op, w);
+	r = doubt_is(op) && lock_waits(op->agent->locks, w->ticket) ? 1 : lock_wait_try(op, w);
 	op->reply->which_op = rfs_Reply_lock_wait_tag;
-	op->reply->op.lock_wait.waits = r == -EAGAIN;
+	op->reply->op.lock_wait.waits = r == -EAGAIN || r > 0;
 	if (r == -EAGAIN)
 		return lock_wait_start(w);
 	free(w);
-	return r;
+	return r > 0 ? 0 : r;
 }
 
 int op_lock_cancel(struct op *op)

@@ -7,6 +7,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "doubt.h"
 #include "handle.h"
 #include "ops.h"
 #include "resolve.h"
@@ -114,7 +115,10 @@ int op_allocate(struct op *op)
 
 	if (r)
 		return r;
-	if (fallocate(h->fd, (int)req->mode, req->offset, req->length))
+	/* What moves the rest of the file would move it twice. */
+	if (req->mode & (FALLOC_FL_COLLAPSE_RANGE | FALLOC_FL_INSERT_RANGE))
+		r = doubt_once(op);
+	if (!r && fallocate(h->fd, (int)req->mode, req->offset, req->length))
 		r = -errno;
 	r = r ? r : subject_reply_attr(op, h->fd);
 	handle_put(op->agent->handles, h);

@@ -9,6 +9,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "doubt.h"
 #include "ops.h"
 #include "resolve.h"
 
@@ -55,11 +56,12 @@ int op_mkdir(struct op *op)
 	struct name n;
 	int r = name_get(op, req->has_where, &req->where, &n);
 
+	r = r ? r : doubt_create(op, n.dir, n.last, S_IFDIR);
 	/* mkdir(2) keeps the sticky bit of a mode, and nothing else above 0777. */
 	if (!r && mkdirat(n.dir, n.last, umask_for(req->mode, req->umask)))
 		r = -errno;
 	name_put(&n);
-	return r;
+	return r > 0 ? 0 : r;
 }
 
 int create_refuse(struct op *op, bool present, const rfs_Where *where, bool dir)
@@ -99,10 +101,11 @@ int op_unlink(struct op *op)
 	if (req->flags & ~AT_REMOVEDIR)
 		return -EINVAL;
 	r = name_get(op, req->has_where, &req->where, &n);
+	r = r ? r : doubt_remove(op, n.dir, n.last);
 	if (!r && unlinkat(n.dir, n.last, req->flags))
 		r = -errno;
 	name_put(&n);
-	return r;
+	return r > 0 ? 0 : r;
 }
 
 /* do_unlinkat and do_rmdir of fs/namei.c ask for write access before they look for the name. */
@@ -123,13 +126,18 @@ int op_unlink_refuse(struct op *op)
 	return r;
 }
 
-static int rename_names(const struct name *from, const struct name *to, uint32_t flags)
+static int rename_names(struct op *op, const struct name *from, const struct name *to, uint32_t flags)
 {
+	int r;
+
 	/* "/" would be the machine's root to the kernel, which may be on another mount than ours. */
 	if (name_is(from, ""))
 		return -EBUSY;
 	if (name_is(to, ""))
 		return flags & RENAME_NOREPLACE ? -EEXIST : -EBUSY;
+	r = doubt_rename(op, from->dir, from->last, to->dir, to->last);
+	if (r)
+		return r > 0 ? 0 : r;
 	if (!syscall(SYS_renameat2, from->dir, from->last, to->dir, to->last, flags))
 		return 0;
 	if (errno == ENOSYS && !flags && !renameat(from->dir, from->last, to->dir, to->last))
@@ -138,7 +146,7 @@ static int rename_names(const struct name *from, const struct name *to, uint32_t
 }
 
 /* do_renameat2 of fs/namei.c up to the point where it asks for write access. */
-static int rename_refuse(const struct name *from, const struct name *to, uint32_t flags)
+static int rename_refuse(struct op *op, const struct name *from, const struct name *to, uint32_t flags)
 {
 	struct stat a, b;
 
@@ -153,7 +161,7 @@ static int rename_refuse(const struct name *from, const struct name *to, uint32_
 	return -EROFS;
 }
 
-static int rename_with(struct op *op, int (*act)(const struct name *, const struct name *, uint32_t))
+static int rename_with(struct op *op, int (*act)(struct op *, const struct name *, const struct name *, uint32_t))
 {
 	const rfs_Rename *req = &op->req->op.rename;
 	struct name from, to;
@@ -166,7 +174,7 @@ static int rename_with(struct op *op, int (*act)(const struct name *, const stru
 	if (!r) {
 		r = name_get(op, req->has_to, &req->to, &to);
 		if (!r)
-			r = act(&from, &to, req->flags);
+			r = act(op, &from, &to, req->flags);
 		name_put(&to);
 	}
 	name_put(&from);
@@ -251,11 +259,12 @@ int op_link(struct op *op)
 
 		r = wrong ? wrong : r;
 	} else {
-		r = link_source(op, req, &from, &to);
+		r = doubt_create(op, to.dir, to.last, 0);
+		r = r ? r : link_source(op, req, &from, &to);
 		name_put(&from);
 	}
 	name_put(&to);
-	return r;
+	return r > 0 ? 0 : r;
 }
 
 int op_link_refuse(struct op *op)
@@ -278,10 +287,11 @@ int op_symlink(struct op *op)
 	memcpy(text, op->data, op->data_len);
 	text[op->data_len] = '\0';
 	r = name_get(op, req->has_where, &req->where, &n);
+	r = r ? r : doubt_create(op, n.dir, n.last, S_IFLNK);
 	if (!r && symlinkat(text, n.dir, n.last))
 		r = -errno;
 	name_put(&n);
-	return r;
+	return r > 0 ? 0 : r;
 }
 
 int op_symlink_refuse(struct op *op)
@@ -295,11 +305,12 @@ int op_mknod(struct op *op)
 	struct name n;
 	int r = name_get(op, req->has_where, &req->where, &n);
 
+	r = r ? r : doubt_create(op, n.dir, n.last, req->mode & S_IFMT ? req->mode & S_IFMT : S_IFREG);
 	if (!r && mknodat(n.dir, n.last, (req->mode & S_IFMT) | umask_for(req->mode & 07777, req->umask),
 			  makedev(req->major, req->minor)))
 		r = -errno;
 	name_put(&n);
-	return r;
+	return r > 0 ? 0 : r;
 }
 
 int op_mknod_refuse(struct op *op)

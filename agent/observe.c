@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "doubt.h"
 #include "keep.h"
 #include "ops.h"
 #include "resolve.h"
@@ -303,6 +304,7 @@ int op_watch(struct op *op)
 	const rfs_Watch *req = &op->req->op.watch;
 	rfs_WatchReply *reply = &op->reply->op.watch;
 	struct observer *o = op->agent->observer;
+	uint32_t mask = req->mask;
 	struct stat st;
 	struct place p;
 	int fd, r = place_get(op, req->has_where, &req->where, &p);
@@ -315,8 +317,12 @@ int op_watch(struct op *op)
 	place_put(&p);
 	if (r)
 		return r;
+	/* The watch may have been made by a process that was killed doing so. */
+	if (doubt_is(op))
+		mask &= ~(uint32_t)IN_MASK_CREATE;
+	doubt_begin(op);
 	pthread_mutex_lock(&o->lock);
-	r = watch_fd(o, req->instance, fd, req->mask);
+	r = watch_fd(o, req->instance, fd, mask);
 	pthread_mutex_unlock(&o->lock);
 	op->reply->which_op = rfs_Reply_watch_tag;
 	reply->wd = r;
@@ -329,17 +335,19 @@ int op_unwatch(struct op *op)
 {
 	const rfs_Unwatch *req = &op->req->op.unwatch;
 	struct observer *o = op->agent->observer;
+	bool again = doubt_is(op);
 	struct instance **at;
 	int r = 0;
 
+	doubt_begin(op);
 	pthread_mutex_lock(&o->lock);
 	at = instance_find(o, req->instance);
 	if (!*at)
-		r = -EINVAL;
+		r = again ? 0 : -EINVAL;
 	else if (!req->wd)
 		instance_end(o, at);
 	else if (inotify_rm_watch((*at)->fd, req->wd))
-		r = -errno;
+		r = errno == EINVAL && again ? 0 : -errno;
 	pthread_mutex_unlock(&o->lock);
 	return r;
 }

@@ -8,8 +8,10 @@
 
 #include "attr.h"
 #include "channel.h"
+#include "doubt.h"
 #include "frame.h"
 #include "handle.h"
+#include "keep.h"
 #include "ops.h"
 #include "resolve.h"
 #include "ticket.h"
@@ -270,6 +272,27 @@ static int open_file(struct op *op, const struct place *p, int flags, bool *pend
 	return fd;
 }
 
+/* The same, but what a process did that was killed doing it is not done again. */
+static int open_once(struct op *op, const struct place *p, int flags, bool *pending)
+{
+	const rfs_Open *req = &op->req->op.open;
+	bool exclusive = flags & O_CREAT && flags & O_EXCL, ours = false;
+	int fd = doubt_fd(op);
+	mode_t type;
+
+	if (fd >= 0) {
+		*pending = !(flags & O_PATH) && fcntl(fd, F_GETFL) & O_PATH;
+	} else {
+		if (exclusive && (op->note || op->doubt))
+			ours = doubt_exclusive(op, open_type(p, true, req->resolve, &type) == 0, &flags);
+		fd = open_file(op, p, flags, pending);
+		if (fd == -EACCES && ours)
+			return doubt_unknown(op); /* its mode lets nobody open it */
+	}
+	doubt_opened(op, fd);
+	return fd;
+}
+
 int open_take(struct op *op, int fd, int flags, const struct stat *st, bool pending)
 {
 	rfs_OpenReply *reply = &op->reply->op.open;
@@ -301,7 +324,7 @@ static int open_place(struct op *op, const struct place *p)
 	r = op->agent->root.read_only ? open_read_only(p, &flags, req->resolve) : 0;
 	if (r)
 		return r;
-	fd = open_file(op, p, flags, &pending);
+	fd = open_once(op, p, flags, &pending);
 	if (fd < 0)
 		return fd;
 	r = open_check_type(fd, flags, &st);
@@ -348,6 +371,28 @@ void open_done(struct op *op, bool failed)
 	op->opening = NULL;
 }
 
+/* A process that was killed had opened it, and did not come to say so. */
+static int open_again(struct op *op, struct handle *h)
+{
+	rfs_OpenReply *reply = &op->reply->op.open;
+	char path[PATH_MAX];
+	int r = attr_of(h->fd, &reply->attr);
+
+	if (r)
+		return r;
+	reply->has_attr = true;
+	reply->pending = channel_kept(h) & KEEP_PENDING;
+	if (h->kept && atomic_load(&h->kept->bits) & KEEP_PROMISED)
+		reply->coherent = rfs_Coherent_HANDLE;
+	if (S_ISDIR(h->type) && resolve_path_of(&op->agent->root, h->fd, path) == 0) {
+		reply->path.size = strlen(path);
+		memcpy(reply->path.bytes, path, reply->path.size);
+	}
+	if (op->agent->tickets)
+		open_ticket(op, h);
+	return 0;
+}
+
 int op_open(struct op *op)
 {
 	struct handle *h = op->opening;
@@ -355,6 +400,10 @@ int op_open(struct op *op)
 	int r = place_get(op, op->req->op.open.has_where, &op->req->op.open.where, &p);
 
 	op->reply->which_op = rfs_Reply_open_tag;
+	if (op->opened) {
+		place_put(&p);
+		return open_again(op, op->opened);
+	}
 	if (!r)
 		r = open_place(op, &p);
 	place_put(&p);
@@ -449,5 +498,10 @@ int op_close(struct op *op)
 
 int op_release(struct op *op)
 {
-	return close_handle(op->agent, op->req->op.release.handle);
+	bool again = doubt_is(op);
+	int r;
+
+	doubt_begin(op);
+	r = close_handle(op->agent, op->req->op.release.handle);
+	return r == -EBADF && again ? 0 : r;
 }

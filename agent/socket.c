@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "channel.h"
+#include "doubt.h"
 #include "handle.h"
 #include "ops.h"
 #include "resolve.h"
@@ -30,6 +31,9 @@ static int socket_opened(struct op *op, int fd)
 	struct handle *h = op->opening;
 	int r = fd;
 
+	if (!h) /* opened already: FD is its own */
+		return 0;
+	doubt_opened(op, fd);
 	if (fd >= 0) {
 		h->type = S_IFSOCK;
 		h->flags = O_RDWR;
@@ -43,6 +47,12 @@ static int socket_opened(struct op *op, int fd)
 	handle_put(op->agent->handles, h);
 	op->opening = NULL;
 	return r;
+}
+
+/* What a process that was killed had of OP already, or -1. */
+static int socket_had(const struct op *op)
+{
+	return op->opened ? op->opened->fd : doubt_fd(op);
 }
 
 /* What the kernel calls FD's own end, or its peer's, is the reply's payload: a path, or nothing. */
@@ -82,7 +92,10 @@ int op_connect(struct op *op)
 	struct place p;
 	int r = place_get(op, req->has_where, &req->where, &p);
 
-	r = r ? r : socket_connect(&p, req->type);
+	if (socket_had(op) >= 0)
+		r = socket_had(op);
+	else
+		r = r ? r : socket_connect(&p, req->type);
 	place_put(&p);
 	if (r >= 0)
 		socket_tell_name(op, r, true);
@@ -119,7 +132,14 @@ int op_bind(struct op *op)
 	struct place p;
 	int r = place_get(op, req->has_where, &req->where, &p);
 
-	r = r ? r : socket_bind(&p, req);
+	if (socket_had(op) >= 0) {
+		r = socket_had(op);
+	} else {
+		doubt_begin(op);
+		r = r ? r : socket_bind(&p, req);
+		if (r == -EADDRINUSE && doubt_is(op))
+			r = doubt_unknown(op);
+	}
 	place_put(&p);
 	if (r >= 0)
 		socket_tell_name(op, r, false);
@@ -142,7 +162,9 @@ int op_accept(struct op *op)
 
 	if (r)
 		return socket_opened(op, r);
-	fd = h->channel && S_ISSOCK(h->type) ? accept4(h->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC) : -EINVAL;
+	fd = socket_had(op);
+	if (fd < 0)
+		fd = h->channel && S_ISSOCK(h->type) ? accept4(h->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC) : -EINVAL;
 	if (fd == -1)
 		fd = -errno;
 	reply->result = socket_opened(op, fd);

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/xattr.h>
 
+#include "doubt.h"
 #include "ops.h"
 #include "subject.h"
 
@@ -68,8 +69,14 @@ int op_setxattr(struct op *op)
 	int r = subject_get(op, req->has_where, &req->where, req->nofollow, &s);
 
 	r = r ? r : xattr_name(req->name.bytes, req->name.size, name);
-	if (!r && setxattr(subject_proc(s.fd, proc), name, op->data, op->data_len, (int)req->flags))
-		r = -errno;
+	if (!r) {
+		/* It may be there by what a killed process did of the same request. */
+		int flags = doubt_is(op) ? (int)req->flags & ~XATTR_CREATE : (int)req->flags;
+
+		doubt_begin(op);
+		if (setxattr(subject_proc(s.fd, proc), name, op->data, op->data_len, flags))
+			r = -errno;
+	}
 	r = r ? r : subject_reply_attr(op, s.fd);
 	subject_put(&s);
 	return r;
@@ -83,8 +90,11 @@ int op_removexattr(struct op *op)
 	int r = subject_get(op, req->has_where, &req->where, req->nofollow, &s);
 
 	r = r ? r : xattr_name(req->name.bytes, req->name.size, name);
-	if (!r && removexattr(subject_proc(s.fd, proc), name))
-		r = -errno;
+	if (!r) {
+		doubt_begin(op);
+		if (removexattr(subject_proc(s.fd, proc), name) && !(errno == ENODATA && doubt_is(op)))
+			r = -errno;
+	}
 	r = r ? r : subject_reply_attr(op, s.fd);
 	subject_put(&s);
 	return r;

@@ -1,26 +1,14 @@
 /* The journal of what is open, and the process that goes on with it. */
-#include "test_agent.h"
+#include "agent_tables.h"
 
 #include <sys/file.h>
 #include <sys/inotify.h>
 #include <sys/mman.h>
 
-#include "agent.h"
-#include "../../agent/channel.h"
-#include "handle.h"
 #include "keep.h"
 #include "keeper.h"
-#include "observe.h"
-#include "ops.h"
-#include "resolve.h"
 
 #define ROUNDS 200
-
-static char base[64];
-
-void agent_say(const char *fmt, ...)
-{
-}
 
 static int setup(void **state)
 {
@@ -139,39 +127,6 @@ static void test_killed_at_any_time(void **state)
 }
 
 /* ---- tables ---- */
-
-static struct agent agent_new(void)
-{
-	struct agent a = { .root.fd = open(base, O_PATH | O_DIRECTORY | O_CLOEXEC) };
-
-	resolve_probe(&a.root, true);
-	a.handles = handles_new();
-	a.locks = locks_new();
-	a.observer = observe_new();
-	return a;
-}
-
-static struct handle *opened(struct agent *a, uint64_t number, const char *path, int flags)
-{
-	struct handle *h;
-	struct stat st;
-
-	assert_int_equal(handle_reserve(a->handles, number, &h), 0);
-	h->fd = openat(a->root.fd, path, flags | O_CLOEXEC | O_NONBLOCK);
-	assert_true(h->fd >= 0);
-	assert_int_equal(fstat(h->fd, &st), 0);
-	h->flags = flags;
-	h->type = st.st_mode & S_IFMT;
-	h->dev = st.st_dev;
-	h->ino = st.st_ino;
-	return h;
-}
-
-static void done(struct agent *a, struct handle *h)
-{
-	handle_ready(a->handles, h, false);
-	handle_put(a->handles, h);
-}
 
 static void test_handles(void **state)
 {
