@@ -311,10 +311,10 @@ static int pending_queue(struct link *l, struct link_pending *c, struct stream_r
 	bool ended = l->ended;
 	if (!ended)
 		pending_number(l, c);
+	uint32_t id = c->id; /* C itself is the reader's from here on, who may end it if the stream ends now */
 	pthread_mutex_unlock(&l->lock);
 	if (ended)
 		return -EIO;
-	uint32_t id = c->id; /* C itself is the reader's, who may end it if the stream ends now */
 	stream_fill_iov(o, id, iov);
 	int err = sender_queue(&l->sender, iov);
 	if (!err)
