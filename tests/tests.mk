@@ -109,8 +109,8 @@ deps:
 check: deps
 	@$(MAKE) --no-print-directory check-run
 
-check-run: all guests units $(B)/fuzz-config
-	@$(test_run) unit diff fuzz e2e race targets
+check-run: all guests units $(B)/fuzz-config libfuzzer-programs
+	@$(test_run) unit diff fuzz libfuzzer e2e race targets
 
 # Containers and servers of this machine as targets: TARGETS="docker ssh" make check-targets
 check-targets: all guests
@@ -154,6 +154,19 @@ fuzz-config:
 		$(MAKE) --no-print-directory $(B)/fuzz-config && $(B)/fuzz-config $(or $(SECONDS),20) $$$$ $(config_corpus); \
 	fi
 
+# What takes bytes of others, with libFuzzer: FUZZ_SECONDS each, TARGETS names some. What they find stays in build-libfuzzer.
+fuzz-libfuzzer:
+	@tests/libfuzzer/build.sh $(TARGETS)
+	@tests/libfuzzer/run build-libfuzzer $(or $(FUZZ_SECONDS),60) $(TARGETS)
+
+# How much of the decoders those run.
+coverage-libfuzzer:
+	@tests/libfuzzer/coverage build-libfuzzer
+
+# For make check, where clang has libFuzzer; else they are skipped by name.
+libfuzzer-programs:
+	@if clang -fsanitize=fuzzer -x c /dev/null -c -o /dev/null 2>/dev/null; then OUT=$(B)/libfuzzer tests/libfuzzer/build.sh; fi
+
 # Which guests make which call, on what.
 coverage-syscalls: all guests
 	@RT=$(abspath $(B))/remotefs-trace GUESTS=$(abspath $(G)) tests/run-diff --kinds glibc,go --coverage $(B)/calls >$(B)/calls.log || \
@@ -187,5 +200,5 @@ check-aarch64: deps
 	@$(MAKE) --no-print-directory all guests units
 	@tests/run-on-aarch64 $(abspath $(B)) $(abspath $(G)) emulated
 
-.PHONY: apps coverage-syscalls fuzz fuzz-config guests units deps check check-run check-targets check-ptrace check-posix check-fast race asan tsan sanitised check-user check-aarch64
+.PHONY: apps coverage-syscalls fuzz fuzz-config fuzz-libfuzzer coverage-libfuzzer libfuzzer-programs guests units deps check check-run check-targets check-ptrace check-posix check-fast race asan tsan sanitised check-user check-aarch64
 .SECONDARY: $(guest_programs) $(unit_programs)

@@ -1,0 +1,74 @@
+/* The agent's decoder on bytes of any kind, all at once or in pieces. What it takes means the same when it is encoded again. */
+#include <pb_decode.h>
+#include <pb_encode.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "feed.h"
+#include "mutate.h"
+#include "serve_int.h"
+
+void agent_say(const char *fmt, ...)
+{
+}
+
+static const char *const texts[] = { "/a", "", "..", "user.x", "a/b", NULL };
+static const uint64_t numbers[] = { 1, 0, 2, 0xffffffff, INT64_MAX };
+
+size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t max);
+
+size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max, unsigned seed);
+size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max, unsigned seed)
+{
+	static const struct mutate_words words = { texts, numbers, sizeof(numbers) / sizeof(*numbers) };
+	struct mutate m;
+
+	mutate_seed(&m, seed, &words);
+	if (size < 1 || max < 64 || mutate_below(&m, 2))
+		return LLVMFuzzerMutate(data, size, max);
+	return 1 + mutate_stream(&m, data + 1, size - 1, max - 1, 1 << FRAME_REQUEST);
+}
+
+static void check_again(const rfs_Request *req)
+{
+	static uint8_t once[FRAME_MAX_MESSAGE], twice[FRAME_MAX_MESSAGE];
+	static rfs_Request again;
+	pb_ostream_t out = pb_ostream_from_buffer(once, sizeof(once)), out_again = pb_ostream_from_buffer(twice, sizeof(twice));
+
+	memset(&again, 0, sizeof(again));
+	if (!pb_encode(&out, rfs_Request_fields, req))
+		abort();
+	pb_istream_t in = pb_istream_from_buffer(once, out.bytes_written);
+	if (!pb_decode(&in, rfs_Request_fields, &again) || !pb_encode(&out_again, rfs_Request_fields, &again) ||
+	    out.bytes_written != out_again.bytes_written || memcmp(once, twice, out.bytes_written) != 0)
+		abort();
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
+{
+	static struct serve serve;
+	static struct agent agent;
+	static struct job job;
+
+	if (!len)
+		return 0;
+	agent.patience = data[0] & 2 ? 3600 : 0;
+	serve.agent = &agent;
+	serve.at = serve.filled = 0;
+	serve.in = feed_open(data + 1, len - 1, data[0] & 1);
+	for (;;) {
+		memset(&job, 0, sizeof(job));
+		if (input_next(&serve, &job))
+			break;
+		if (job.op.data_len > FRAME_MAX_PAYLOAD)
+			abort();
+		check_again(&job.req);
+		free(job.payload);
+	}
+	free(job.payload);
+	close(serve.in);
+	feed_close();
+	return 0;
+}
