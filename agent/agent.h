@@ -40,7 +40,7 @@ struct agent {
 struct op {
 	struct agent *agent;
 	const rfs_Request *req;
-	const uint8_t *data; /* its payload */
+	const uint8_t *data; /* its payload; never NULL when a handler runs */
 	size_t data_len;
 	rfs_Reply *reply;    /* zeroed before the handler runs; error is set from the handler's result */
 	uint8_t *out;        /* the reply's payload: malloc'ed by the handler, freed by serve.c */

@@ -196,6 +196,7 @@ static int dispatch_call(struct op *op)
 
 	if (!h)
 		return -ENOSYS;
+	op->data = op->data ? op->data : (const uint8_t *)"";
 	if (op->data_len && !h->takes_payload)
 		return -EINVAL;
 	if (h->does_write && op->agent->root.read_only)

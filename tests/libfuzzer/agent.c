@@ -89,6 +89,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	umask(0);
 	umask_own();
 	agent.environ = -1;
+	agent.tickets = true;
 	agent.root.fd = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	resolve_probe(&agent.root, !getenv("FUZZ_WALK"));
 	agent.handles = handles_new();
@@ -121,7 +122,8 @@ static void undo_later(rfs_Request undo)
 static void note_made(const rfs_Request *r)
 {
 	uint64_t handle = r->which_op == rfs_Request_open_tag ? r->op.open.handle : r->which_op == rfs_Request_connect_tag ? r->op.connect.handle :
-			  r->which_op == rfs_Request_bind_tag ? r->op.bind.handle : r->which_op == rfs_Request_accept_tag ? r->op.accept.handle : 0;
+			  r->which_op == rfs_Request_bind_tag ? r->op.bind.handle : r->which_op == rfs_Request_accept_tag ? r->op.accept.handle :
+			  r->which_op == rfs_Request_reopen_tag ? r->op.reopen.handle : 0;
 
 	if (handle)
 		undo_later((rfs_Request){ .which_op = rfs_Request_close_tag, .op.close.handle = handle });
@@ -148,13 +150,28 @@ static bool is_for_dispatch(const rfs_Request *r)
 	       !(r->which_op == rfs_Request_syncfs_tag && !r->op.syncfs.handle);
 }
 
+/* A Reopen without a ticket has that of the last Open: the bytes of one are too many to be guessed. */
+static void keep_ticket(struct job *job)
+{
+	static rfs_OpenReply_ticket_t last;
+
+	if (job->reply.which_op == rfs_Reply_open_tag && job->reply.op.open.ticket.size)
+		last = job->reply.op.open.ticket;
+	if (job->req.which_op != rfs_Request_reopen_tag || job->req.op.reopen.ticket.size)
+		return;
+	memcpy(job->req.op.reopen.ticket.bytes, last.bytes, last.size);
+	job->req.op.reopen.ticket.size = last.size;
+}
+
 static void answer(struct job *job)
 {
 	job->op.agent = &agent;
 	job->op.req = &job->req;
 	job->op.reply = &job->reply;
+	keep_ticket(job);
 	dispatch_prepare(&job->op);
 	dispatch_run(&job->op);
+	keep_ticket(job);
 	output_reply(serving, job);
 	free(job->op.out);
 }
