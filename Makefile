@@ -12,15 +12,15 @@ override CFLAGS += $(STANDARD) $(SANITIZE)
 override CPPFLAGS += -D_GNU_SOURCE -DVERSION='"$(VERSION)"' -DLIBEXECDIR='"$(LIBEXECDIR)"' \
 	-Iproto -Itracer -Isyscalls -I$(B)/proto
 
-proto_objs := proto/frame.o proto/digest.o proto/auth.o proto/address.o
+proto_objs := proto/frame.o proto/plain.o proto/digest.o proto/auth.o proto/address.o
 
-agent_objs := agent/main.o agent/listen.o agent/serve.o agent/input.o agent/output.o agent/dispatch.o agent/handle.o agent/keep.o agent/keeper.o agent/doubt.o \
+agent_objs := agent/main.o agent/listen.o agent/serve.o agent/session.o agent/attach.o agent/conn.o agent/input.o agent/output.o agent/dispatch.o agent/handle.o agent/keep.o agent/keeper.o agent/doubt.o \
 	agent/copy.o agent/lock_wait.o \
 	agent/channel.o agent/flow.o agent/socket.o \
 	agent/resolve.o agent/walk.o agent/attr.o agent/open.o agent/file.o agent/digest.o agent/dir.o agent/stat.o agent/name.o agent/meta.o \
 	agent/ioctl.o agent/fhandle.o agent/ticket.o agent/reopen.o agent/process.o agent/rights.o agent/inside.o agent/procfile.o agent/options.o agent/self.o \
 	agent/container.o agent/container_state.o agent/container_cgroup.o agent/docker.o agent/json.o \
-	agent/subject.o agent/own.o agent/xattr.o agent/wire.o agent/lock.o agent/umask.o agent/watch.o agent/promise.o agent/event.o agent/observe.o
+	agent/subject.o agent/xattr.o agent/wire.o agent/lock.o agent/umask.o agent/watch.o agent/promise.o agent/event.o agent/observe.o
 
 log_objs := tracer/log.o tracer/log_text.o tracer/log_flags.o tracer/log_names.o tracer/log_decode.o tracer/log_fcntl.o \
 	tracer/log_struct.o tracer/log_array.o tracer/log_trace.o tracer/stats.o
@@ -31,7 +31,7 @@ config_objs := tracer/config.o tracer/config_table.o tracer/config_file.o tracer
 
 tracer_objs := tracer/main.o tracer/explain.o tracer/ls.o tracer/list.o tracer/diagnose.o tracer/probe.o tracer/needed.o tracer/command.o tracer/options.o tracer/options_check.o tracer/options_mount.o tracer/options_help.o $(config_objs) tracer/config_rules.o tracer/environment.o \
 	tracer/launch.o tracer/reach.o tracer/dial.o tracer/shell.o tracer/engine.o tracer/kube.o tracer/kube_pod.o tracer/kube_beside.o \
-	tracer/child.o tracer/said.o tracer/die.o tracer/words.o tracer/progress.o tracer/listing.o tracer/order.o tracer/ahead.o tracer/link.o tracer/link_open.o tracer/reopen.o tracer/reopen_again.o tracer/stream.o \
+	tracer/child.o tracer/said.o tracer/die.o tracer/words.o tracer/progress.o tracer/listing.o tracer/order.o tracer/ahead.o tracer/link.o tracer/link_open.o tracer/link_again.o tracer/greet.o tracer/sender.o tracer/reopen.o tracer/reopen_again.o tracer/stream.o \
 	tracer/shadow.o tracer/channel.o tracer/relay.o tracer/relay_connect.o tracer/relay_bind.o tracer/pump.o tracer/locks.o tracer/ranges.o \
 	tracer/spawn.o tracer/filter.o tracer/loop.o tracer/stop.o tracer/stop_work.o tracer/pass.o tracer/regs.o tracer/task.o tracer/worker.o tracer/notify.o \
 	tracer/proclink.o tracer/overlay.o tracer/overlay_walk.o tracer/overlay_copy.o tracer/overlay_switch.o tracer/overlay_list.o \
@@ -40,7 +40,7 @@ tracer_objs := tracer/main.o tracer/explain.o tracer/ls.o tracer/list.o tracer/d
 	tracer/placeholder.o tracer/drain.o tracer/image.o tracer/flight.o tracer/sync.o tracer/bring.o tracer/push.o tracer/behind.o tracer/carrier.o tracer/watch.o tracer/watch_below.o tracer/watch_holder.o tracer/elf.o tracer/exe.o \
 	tracer/upper_info.o tracer/overlay_cmd.o tracer/changes.o tracer/apply.o tracer/inode.o tracer/attrs.o tracer/entries.o $(log_objs)
 
-syscalls_objs := syscalls/table.o syscalls/remote.o syscalls/readahead.o syscalls/open.o syscalls/close.o syscalls/io.o syscalls/stat.o \
+syscalls_objs := syscalls/table.o syscalls/remote.o syscalls/readahead.o syscalls/open.o syscalls/io.o syscalls/stat.o \
 	syscalls/transfer.o syscalls/pipes.o syscalls/fsize.o syscalls/late.o syscalls/buffers.o syscalls/flow.o syscalls/socket.o \
 	syscalls/aio.o syscalls/aio_ring.o syscalls/flush.o syscalls/clone.o \
 	syscalls/dir.o syscalls/name.o syscalls/apart.o syscalls/fd.o syscalls/rights.o syscalls/widen.o syscalls/map.o syscalls/copy.o syscalls/lock.o \

@@ -15,6 +15,7 @@ struct doubt_note;
 struct handles;
 struct locks;
 struct observer;
+struct session;
 
 /* The tree that is served. Nothing outside it can be named. */
 struct root {
@@ -32,6 +33,7 @@ struct agent {
 	struct observer *observer;
 	struct channels *channels;
 	bool tickets;      /* the client wants them, see reopen.c */
+	struct session *session;
 	unsigned int patience; /* seconds that the client may say nothing; 0: as long as it likes */
 	int environ; /* readable: of the process that it runs beside; -1: there is none */
 };

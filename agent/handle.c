@@ -272,3 +272,12 @@ int handles_restore(struct handles *t, const struct root *root)
 	}
 	return 0;
 }
+
+void handles_each(struct handles *t, void (*fn)(uint64_t number, void *arg), void *arg)
+{
+	pthread_mutex_lock(&t->lock);
+	for (size_t i = 0; i < HANDLE_BUCKETS; i++)
+		for (const struct handle *h = t->bucket[i]; h; h = h->next)
+			fn(h->number, arg);
+	pthread_mutex_unlock(&t->lock);
+}

@@ -76,6 +76,9 @@ int handle_get(struct handles *t, uint64_t number, struct handle **out);
  */
 int handle_get_before(struct handles *t, const struct handle *opening, uint64_t number, struct handle **out);
 
+/* Calls FN with each number in the table; its lock is held. */
+void handles_each(struct handles *t, void (*fn)(uint64_t number, void *arg), void *arg);
+
 /* Whether H, to which the caller has a reference, was taken out of the table. */
 bool handle_is_closed(struct handles *t, const struct handle *h);
 

@@ -1,10 +1,9 @@
 /* Requests off the stream. Every byte is somebody else's. */
 #include <errno.h>
+#include <limits.h>
 #include <pb_decode.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
-#include <poll.h>
 
 #include "serve_int.h"
 
@@ -12,40 +11,28 @@
 static int input_take(struct serve *s, void *to, size_t len)
 {
 	size_t have = s->filled - s->at, n = have < len ? have : len;
-	int r;
 
 	memcpy(to, s->buffer + s->at, n);
 	s->at += n;
-	if (n == len)
-		return 0;
-	r = frame_read_full(s->in, (uint8_t *)to + n, len - n);
-	return r == -ENODATA && n ? -EPIPE : r;
+	return n == len ? 0 : conn_read_full(&s->conn, (uint8_t *)to + n, len - n);
 }
 
+/* A client that is there says something now and then: see PROTOCOL.md, the end. */
 static int input_patience(const struct serve *s)
 {
-	return s->agent->patience < INT_MAX / 1000 ? (int)s->agent->patience * 1000 : INT_MAX;
+	unsigned int seconds = s->agent->patience;
+
+	return !seconds ? -1 : seconds < INT_MAX / 1000 ? (int)seconds * 1000 : INT_MAX;
 }
 
 /* Makes at least one more byte available in the empty buffer, and as many as there are. */
 static int input_fill(struct serve *s)
 {
-	struct pollfd p = { .fd = s->in, .events = POLLIN };
-	ssize_t n;
+	ssize_t n = conn_read(&s->conn, s->buffer, sizeof(s->buffer), input_patience(s));
 
-	s->at = s->filled = 0;
-	/* A client that is there says something now and then: see PROTOCOL.md, the end. */
-	if (s->agent->patience && poll(&p, 1, input_patience(s)) == 0)
-		return -ENODATA;
-	do {
-		n = read(s->in, s->buffer, sizeof(s->buffer));
-		if (n < 0 && errno == EAGAIN)
-			poll(&p, 1, -1);
-	} while (n < 0 && (errno == EINTR || errno == EAGAIN));
-	if (n <= 0)
-		return n < 0 ? -errno : -ENODATA;
-	s->filled = n;
-	return 0;
+	s->at = 0;
+	s->filled = n > 0 ? (size_t)n : 0;
+	return n > 0 ? 0 : n < 0 ? (int)n : -ENODATA;
 }
 
 static int input_refuse(const char *what)
@@ -77,7 +64,7 @@ static int input_message(struct serve *s, const struct frame_header *header, rfs
 	int r = input_take(s, raw, header->message_len);
 
 	if (r)
-		return r == -ENODATA ? -EPIPE : r;
+		return r;
 	in = pb_istream_from_buffer(raw, header->message_len);
 	if (!pb_decode(&in, rfs_Request_fields, req))
 		return input_refuse("a message that cannot be decoded");
@@ -104,5 +91,5 @@ int input_next(struct serve *s, struct job *job)
 	r = input_take(s, job->payload, header.payload_len);
 	job->op.data = job->payload;
 	job->op.data_len = header.payload_len;
-	return r == -ENODATA ? -EPIPE : r;
+	return r;
 }

@@ -22,6 +22,7 @@
 #include "resolve.h"
 #include "self.h"
 #include "serve.h"
+#include "session.h"
 
 void agent_say(const char *fmt, ...)
 {
@@ -65,7 +66,7 @@ static void raise_limits(void)
 /* It lives as long as its stream: a key pressed for the program at the terminal is not for it. */
 static void ignore_signals(void)
 {
-	static const int ignored[] = { SIGPIPE, SIGXFSZ, SIGINT, SIGQUIT, SIGTSTP };
+	static const int ignored[] = { SIGPIPE, SIGXFSZ, SIGINT, SIGQUIT, SIGTSTP, SIGHUP };
 	size_t i;
 
 	for (i = 0; i < sizeof(ignored) / sizeof(ignored[0]); i++)
@@ -179,7 +180,8 @@ static _Noreturn void serve_stream(struct agent *a, int in, int out)
 	a->channels = channels_new(a->handles);
 	a->watcher = watch_new(&a->root);
 	a->observer = observe_new();
-	if (!a->handles || !a->locks || !a->channels || !a->watcher || !a->observer)
+	a->session = session_new();
+	if (!a->handles || !a->locks || !a->channels || !a->watcher || !a->observer || !a->session)
 		die("start", -ENOMEM);
 	die("start", serve(a, in, out));
 }

@@ -6,7 +6,9 @@
 #include <unistd.h>
 
 #include "dispatch.h"
+#include "handle.h"
 #include "observe.h"
+#include "plain.h"
 #include "serve_int.h"
 
 #define OUTPUT_MESSAGE (rfs_Reply_size > rfs_Push_size ? rfs_Reply_size : rfs_Push_size)
@@ -43,23 +45,40 @@ static size_t output_changed(uint8_t *out, uint64_t handle)
 	return output_encode(out, (struct frame_header){ .kind = FRAME_PUSH }, rfs_Push_fields, &push);
 }
 
-/* A client that no longer reads has gone, or will not learn of it anyway. */
+/* A client that no longer reads has gone, or comes again on another connection; it will not learn of it on this one anyway. */
 static void output_write(struct serve *s, struct iovec *iov, int count)
 {
-	if (frame_writev_full(s->out, iov, count))
+	if (s->lost || !conn_write_full(&s->conn, iov, count))
+		return;
+	if (!atomic_load(&s->session->begun))
 		_exit(0);
+	s->lost = true;
+}
+
+/* Writes a push of which there is no second one. */
+static void output_push(struct serve *s, const rfs_Push *push)
+{
+	uint8_t frame[OUTPUT_FRAME];
+	struct iovec iov = { frame, output_encode(frame, (struct frame_header){ .kind = FRAME_PUSH }, rfs_Push_fields, push) };
+
+	pthread_mutex_lock(&s->write_lock);
+	session_keep(s->session, &iov, 1);
+	output_write(s, &iov, 1);
+	pthread_mutex_unlock(&s->write_lock);
 }
 
 void output_lock_end(void *serve, uint64_t ticket, int error)
 {
-	struct serve *s = serve;
 	rfs_Push push = { .which_event = rfs_Push_lock_end_tag, .event.lock_end = { .ticket = ticket, .error = (uint32_t)error } };
-	uint8_t frame[OUTPUT_FRAME];
-	struct iovec iov = { frame, output_encode(frame, (struct frame_header){ .kind = FRAME_PUSH }, rfs_Push_fields, &push) };
 
-	pthread_mutex_lock(&s->write_lock);
-	output_write(s, &iov, 1);
-	pthread_mutex_unlock(&s->write_lock);
+	output_push(serve, &push);
+}
+
+void output_ready(void *serve, const rfs_Ready *r)
+{
+	rfs_Push push = { .which_event = rfs_Push_ready_tag, .event.ready = *r };
+
+	output_push(serve, &push);
 }
 
 /* A batch of encoded pushes. The write lock is held while there is one. */
@@ -99,14 +118,20 @@ static void output_event(void *batch, const struct observed *e)
 	event->to_wd = e->to_wd;
 	event->to_name.size = strlen(e->to_name);
 	memcpy(event->to_name.bytes, e->to_name, event->to_name.size);
-	b->len += output_encode(output_room(b), (struct frame_header){ .kind = FRAME_PUSH }, rfs_Push_fields, &push);
+	uint8_t *to = output_room(b);
+	struct iovec iov = { to, output_encode(to, (struct frame_header){ .kind = FRAME_PUSH }, rfs_Push_fields, &push) };
+
+	session_keep(b->serve->session, &iov, 1);
+	b->len += iov.iov_len;
 }
 
-/* The write lock is held. */
+/* The write lock is held. While nobody reads them they are left to the kernel, whose queue has an end. */
 static void output_events(struct serve *s)
 {
 	struct batch b;
 
+	if (s->lost)
+		return;
 	b.serve = s;
 	b.len = 0;
 	observe_take(s->agent->observer, output_event, &b);
@@ -120,6 +145,26 @@ void output_observed(void *serve)
 	pthread_mutex_lock(&s->write_lock);
 	output_events(s);
 	pthread_mutex_unlock(&s->write_lock);
+}
+
+/* What was read with an Open can be read again, and is not kept. */
+static void output_keep(struct serve *s, struct job *job, const struct iovec *iov)
+{
+	uint8_t head[OUTPUT_FRAME];
+	struct frame_header h = { .kind = FRAME_REPLY, .id = job->id };
+	struct iovec bare = { head, 0 };
+
+	if (job->req.which_op == rfs_Request_hello_tag)
+		return; /* what is counted begins behind it */
+	if (request_is_plain(job->req.which_op)) {
+		session_count(s->session, 1);
+	} else if (job->reply.which_op == rfs_Reply_open_tag && job->op.out_len) {
+		job->reply.op.open.complete = false;
+		bare.iov_len = output_encode(head, h, rfs_Reply_fields, &job->reply);
+		session_keep(s->session, &bare, 1);
+	} else {
+		session_keep(s->session, iov, 2);
+	}
 }
 
 void output_reply(struct serve *s, struct job *job)
@@ -142,9 +187,13 @@ void output_reply(struct serve *s, struct job *job)
 		iov[2].iov_len += output_invalidate(tail, p->path, true);
 	if (p->handle_broken)
 		iov[2].iov_len += output_changed(tail + iov[2].iov_len, p->handle);
-	if (!silent)
+	if (!silent) {
+		output_keep(s, job, iov);
+		session_count(s->session, p->name_broken + p->handle_broken);
 		output_write(s, iov, 3);
+	}
 	s->answered = true;
+	session_done(job->work);
 	pthread_mutex_unlock(&s->write_lock);
 }
 
@@ -160,6 +209,7 @@ void output_notices(void *serve, const struct notices *n)
 		pthread_mutex_unlock(&b.serve->write_lock);
 		return;
 	}
+	session_count(b.serve->session, n->all + n->names + n->handles);
 	if (n->all)
 		b.len += output_invalidate(output_room(&b), "/", true);
 	for (i = 0; i < n->names; i++)
@@ -170,14 +220,31 @@ void output_notices(void *serve, const struct notices *n)
 	pthread_mutex_unlock(&b.serve->write_lock);
 }
 
-void output_ready(void *serve, const rfs_Ready *r)
-{
-	struct serve *s = serve;
-	uint8_t frame[OUTPUT_FRAME];
-	rfs_Push push = { .which_event = rfs_Push_ready_tag, .event.ready = *r };
-	struct iovec iov = { frame, output_encode(frame, (struct frame_header){ .kind = FRAME_PUSH }, rfs_Push_fields, &push) };
 
-	pthread_mutex_lock(&s->write_lock);
-	output_write(s, &iov, 1);
-	pthread_mutex_unlock(&s->write_lock);
+/* Nothing is promised by a handle any more. */
+static void output_doubt(uint64_t number, void *batch)
+{
+	struct batch *b = batch;
+
+	b->len += output_changed(output_room(b), number);
+	session_count(b->serve->session, 1);
+}
+
+void output_resumed(struct serve *s, const rfs_ResumeReply *resumed)
+{
+	rfs_Reply reply = { .which_op = rfs_Reply_resume_tag, .op.resume = *resumed };
+	struct batch b = { .serve = s };
+	uint8_t *frame = malloc(FRAME_HEADER_SIZE + FRAME_MAX_MESSAGE + FRAME_MAX_PAYLOAD);
+	uint64_t at = s->session->tail;
+	size_t len;
+
+	b.len = output_encode(output_room(&b), (struct frame_header){ .kind = FRAME_REPLY, .id = 1 }, rfs_Reply_fields, &reply);
+	output_flush(&b);
+	while (frame && (len = session_next(s->session, &at, frame, FRAME_HEADER_SIZE + FRAME_MAX_MESSAGE + FRAME_MAX_PAYLOAD)))
+		output_write(s, &(struct iovec){ frame, len }, 1);
+	free(frame);
+	b.len += output_invalidate(output_room(&b), "/", true);
+	session_count(s->session, 1);
+	handles_each(s->agent->handles, output_doubt, &b);
+	output_flush(&b);
 }

@@ -34,6 +34,8 @@
 #define SERVE_STACK (512u << 10)
 #endif
 
+_Static_assert(SERVE_THREADS < SESSION_WORK, "each thread has a place in the session");
+
 static void *serve_thread(void *serve);
 
 static struct timespec serve_deadline(long ms)
@@ -217,6 +219,28 @@ static bool serve_done(struct serve *s, struct job *job, uint64_t term)
 	return lead;
 }
 
+/* Whether the client gets the session that it wants. */
+static bool serve_session(struct serve *s, const rfs_Hello *hello)
+{
+	int r;
+
+	if (hello->session.size != SESSION_NAME || hello->secret.size != SESSION_SECRET)
+		return false;
+	session_begin(s->session, hello);
+	r = attach_start(s);
+	if (!r)
+		return true;
+	session_end(s->session);
+	agent_say("a connection that breaks cannot be taken up again: %s", strerror(-r));
+	return false;
+}
+
+static void serve_resume(struct serve *s, struct job *job)
+{
+	job->reply.error = -attach_forward(s, &job->req.op.resume);
+	output_reply(s, job);
+}
+
 static void serve_hello(struct serve *s, struct job *job)
 {
 	const rfs_Hello *hello = &job->req.op.hello;
@@ -236,6 +260,7 @@ static void serve_hello(struct serve *s, struct job *job)
 		output_reply(s, job);
 		return;
 	}
+	reply->resumes = serve_session(s, hello);
 	job->reply.which_op = rfs_Reply_hello_tag;
 	reply->version = SERVE_PROTOCOL;
 	reply->capabilities = hello->capabilities & SERVE_CAPABILITIES;
@@ -251,7 +276,7 @@ static void serve_hello(struct serve *s, struct job *job)
 /* Everything asked before is answered first. A client that hangs up meanwhile is not waited for. */
 static void serve_goodbye(struct serve *s, struct job *job)
 {
-	struct pollfd p = { .fd = s->in };
+	struct pollfd p = { .fd = s->conn.in };
 	struct timespec t;
 
 	pthread_mutex_lock(&s->lock);
@@ -278,6 +303,10 @@ static bool serve_close_counts(const struct serve *s, uint64_t handle)
 /* The requests that the leader answers itself, in the order of the stream. True: it was one. */
 static bool serve_inline(struct serve *s, struct job *job)
 {
+	if (!s->greeted && job->req.which_op == rfs_Request_resume_tag) {
+		serve_resume(s, job);
+		return true;
+	}
 	if (!s->greeted && job->req.which_op != rfs_Request_hello_tag) {
 		agent_say("the client did not say hello first; giving up");
 		serve_exit(s, 125);
@@ -292,6 +321,7 @@ static bool serve_inline(struct serve *s, struct job *job)
 		dispatch_run(&job->op);
 	else
 		return false;
+	session_done(job->work);
 	return true;
 }
 
@@ -309,12 +339,18 @@ static void serve_next(struct serve *s, struct job *job)
 	int r;
 
 	do {
-		serve_clear(job);
-		r = input_next(s, job);
-		if (r == -EPROTO || r == -ENOMEM)
-			serve_exit(s, 125);
+		do {
+			serve_clear(job);
+			r = input_next(s, job);
+			if (r == -EPROTO || r == -ENOMEM)
+				serve_exit(s, 125);
+			if (r)
+				free(job->payload);
+		} while (r && attach_await(s));
 		if (r)
 			serve_exit(s, 0);
+		if (s->greeted)
+			session_read(s->session, job->work, job->id, job->req.which_op, job->req.seen);
 		job->op.agent = s->agent;
 		job->op.req = &job->req;
 		job->op.reply = &job->reply;
@@ -330,6 +366,7 @@ static void *serve_thread(void *serve)
 	uint64_t term;
 
 	umask_own();
+	job.work = session_enter(s->session);
 	while (serve_lead(s)) {
 		do {
 			serve_next(s, &job);
@@ -340,26 +377,33 @@ static void *serve_thread(void *serve)
 			output_reply(s, &job);
 		} while (serve_done(s, &job, term));
 	}
+	session_leave(job.work);
 	return NULL;
 }
 
 int serve(struct agent *a, int in, int out)
 {
 	struct serve *s = calloc(1, sizeof(*s));
+	pthread_condattr_t monotonic;
 	pthread_t watchdog;
 	int r;
 
 	if (!s)
 		return -ENOMEM;
 	s->agent = a;
-	s->in = in;
-	s->out = out;
+	s->session = a->session;
+	s->conn = conn_plain(in, out);
+	s->giver = -1;
 	s->threads = 1;
 	pthread_mutex_init(&s->lock, NULL);
 	pthread_mutex_init(&s->write_lock, NULL);
 	pthread_cond_init(&s->lead, NULL);
 	pthread_cond_init(&s->done, NULL);
 	pthread_cond_init(&s->watch, NULL);
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	pthread_cond_init(&s->come, &monotonic);
+	pthread_condattr_destroy(&monotonic);
 	locks_start(a->locks, output_lock_end, s);
 	r = watch_start(a->watcher, output_notices, s);
 	observe_start(a->observer, output_observed, s);

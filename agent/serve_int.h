@@ -5,7 +5,9 @@
 #include <pthread.h>
 
 #include "agent.h"
+#include "conn.h"
 #include "frame.h"
+#include "session.h"
 
 #define SERVE_THREADS 64         /* requests in work at once */
 #define SERVE_BUDGET (32u << 20) /* bytes of their payloads, both ways */
@@ -20,13 +22,16 @@ struct job {
 	rfs_Request req;
 	rfs_Reply reply;
 	struct op op;
+	struct session_work *work; /* its thread's place in the session */
 	uint8_t *payload; /* owned */
 	size_t cost;
 };
 
 struct serve {
 	struct agent *agent;
-	int in, out;
+	struct session *session;
+	struct conn conn; /* changed by the leader, with both locks */
+	int giver;        /* what the process that it came from waits for; -1: it is ours */
 	bool greeted;
 
 	/* Only the leader, the thread that reads, touches these. */
@@ -44,8 +49,11 @@ struct serve {
 	pthread_cond_t watch;
 	unsigned int threads, idle, working, closing;
 	size_t cost;
+	pthread_cond_t come;       /* somebody offers a connection */
+	struct offer *offer;       /* owned; NULL: nobody does */
 
 	pthread_mutex_t write_lock; /* one frame at a time on OUT; taken before the watcher's lock */
+	bool lost;                  /* … which takes no more */
 	bool answered;              /* … the first reply, before which nothing was promised and nothing is pushed */
 };
 
@@ -54,6 +62,21 @@ struct serve {
  * it is not one; another negative errno of read(2).
  */
 int input_next(struct serve *s, struct job *job);
+
+/* The client's stream has ended: waits for a new one, for as long as the session lingers, and takes it. False: there is none. */
+bool attach_await(struct serve *s);
+
+/* Waits for clients of this session that come again, from now on. 0 or a negative errno. */
+int attach_start(struct serve *s);
+
+/*
+ * The client wants to go on with a session, of which another process has the files: hands the stream over, and does not return.
+ * A negative errno: that process does not exist (-ENOENT) or refuses (-EACCES).
+ */
+int attach_forward(struct serve *s, const rfs_Resume *resume);
+
+/* The new stream's first frames: REPLY to Resume, what is kept, and that nothing is promised any more. Under the write lock. */
+void output_resumed(struct serve *s, const rfs_ResumeReply *reply);
 
 /* Writes the push for a lock's wait that is over: for locks_start. */
 void output_lock_end(void *serve, uint64_t ticket, int error);

@@ -156,7 +156,8 @@ struct file_watch *watch_find_file(struct watcher *w, int wd)
 	return f;
 }
 
-bool watch_parent(const char *path, char *parent)
+/* The directory that PATH is in; false for the root. */
+static bool watch_parent(const char *path, char *parent)
 {
 	size_t len = strrchr(path, '/') - path;
 

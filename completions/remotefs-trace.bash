@@ -70,7 +70,7 @@ _remotefs_trace_takes_word()
 {
 	case $1 in
 	--target | --mount | --mode | --fs-mode | --stats | --trap | --fd-numbering | --cache | --cache-size | --sync | --overlay-dir) return 0 ;;
-	--context | --namespace | --target-namespace | --kubeconfig | --agent-startup-timeout | --connect-timeout | -n | -x) return 0 ;;
+	--context | --namespace | --target-namespace | --kubeconfig | --agent-startup-timeout | --connect-timeout | --reconnect-timeout | -n | -x) return 0 ;;
 	--kubectl | --docker | --podman | --ssh | --agent-mode | --agent-image | --as | --token-file) return 0 ;;
 	--map | --not-found | --read-write | --read-only | --local | --env-*) return 0 ;;
 	--*) return 1 ;;
@@ -188,7 +188,7 @@ _remotefs_trace()
 		_remotefs_trace_words "64M 256M 1G" "$cur"
 		return
 		;;
-	-s | -[!-]*s | -n | -x | --context | --namespace | --target-namespace | --agent-startup-timeout | --connect-timeout | --agent-image | --as | --map | --not-found | --read-write | --read-only | --local | --env-*)
+	-s | -[!-]*s | -n | -x | --context | --namespace | --target-namespace | --agent-startup-timeout | --connect-timeout | --reconnect-timeout | --agent-image | --as | --map | --not-found | --read-write | --read-only | --local | --env-*)
 		return
 		;;
 	esac
@@ -200,7 +200,7 @@ _remotefs_trace()
 	if [[ $cur == -* ]]; then
 		_remotefs_trace_words "--target --mount --mode --overlay-dir --config --map --not-found --read-write --read-only --local \
 			--env --no-env --env-include --env-exclude --env-file --env-map --env-set --env-unset \
-			--namespace --context --kubeconfig --kubectl --docker --podman --ssh --connect-timeout \
+			--namespace --context --kubeconfig --kubectl --docker --podman --ssh --connect-timeout --reconnect-timeout \
 			--agent-mode --agent-image --keep-agent --as --token-file --trap --fd-numbering --cache --cache-size --sync --stats --help --version \
 			-o -v -e -t -tt -ttt -r -T -y -s -q -c -f -n -x" "$cur"
 		return

@@ -10,7 +10,7 @@ go_names := $(filter-out common,$(basename $(notdir $(wildcard tests/guests/go/*
 unit_names := $(basename $(notdir $(wildcard tests/unit/test_*.c)))
 
 guest_programs := $(addprefix $(G)/glibc/,$(guest_names)) $(addprefix $(G)/dyn/,$(guest_names)) \
-	$(addprefix $(G)/race/,$(race_names)) $(G)/without $(G)/int80 $(G)/wholetable $(G)/behind $(G)/delayrelay
+	$(addprefix $(G)/race/,$(race_names)) $(G)/without $(G)/int80 $(G)/wholetable $(G)/behind $(G)/delayrelay $(G)/cutrelay
 # What a machine without musl or Go cannot build is skipped by name when the tests run.
 ifneq ($(shell command -v musl-gcc),)
 guest_programs += $(addprefix $(G)/musl/,$(guest_names))
@@ -37,6 +37,11 @@ $(G)/behind: tests/e2e/behind.c
 
 # A link with latency.
 $(G)/delayrelay: tests/bench/delayrelay.c
+	@mkdir -p $(@D)
+	$(CC) $(GUEST_CFLAGS) -static -o $@ $<
+
+# A link that breaks.
+$(G)/cutrelay: tests/chaos/cutrelay.c
 	@mkdir -p $(@D)
 	$(CC) $(GUEST_CFLAGS) -static -o $@ $<
 

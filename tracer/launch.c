@@ -20,9 +20,11 @@
 #include "push.h"
 #include "reach.h"
 #include "rules.h"
+#include "said_int.h"
 #include "util.h"
 
 #define SILENCE_NS UINT64_C(10000000000)
+#define AWAY_MS 1000
 
 static struct {
 	const struct options *options;
@@ -33,6 +35,13 @@ static struct {
 
 static atomic_int program_pid;
 static atomic_int finishing;
+
+/* How a target was reached, so that it can be reached again. */
+struct way {
+	struct reach reach;
+	char *target;
+	bool away; /* the user knows that it is out of reach */
+};
 
 static void lost(struct link *l, const char *why, void *arg)
 {
@@ -45,21 +54,63 @@ static void lost(struct link *l, const char *why, void *arg)
 	loop_abort();
 }
 
-/* From the agent's first word on. */
-static int greet(struct mount *m, struct target_stream *stream, const char *target, enum mode mode)
+static int reach_again(int *in, int *out, pid_t *agent, char *err, size_t err_len, void *arg)
 {
-	struct link_callbacks callbacks = { .push = push_receive, .lost = lost, .arg = m };
+	struct mount *m = arg;
+	struct target_stream stream;
+	int rc = reach_start(&m->way->reach, m->way->target, &stream, err, err_len);
+
+	if (rc)
+		return rc;
+	struct said *old = m->said;
+	said_pass_on(stream.said, m->tag);
+	m->said = stream.said;
+	if (old)
+		said_free(old);
+	*in = stream.in;
+	*out = stream.out;
+	*agent = stream.pid;
+	return 0;
+}
+
+/* Whether somebody else than we may end the stream to the agent. */
+static bool is_far(const char *target)
+{
+	struct target t;
+	char err[256];
+
+	return target_parse(target, &t, err, sizeof(err)) || (t.kind != TARGET_DIR && t.kind != TARGET_PID && t.kind != TARGET_CONTAINER);
+}
+
+static void note_way(struct mount *m, const struct reach *r, const char *target)
+{
+	m->way = xcalloc(1, sizeof(*m->way));
+	m->way->reach = *r;
+	m->way->reach.meanwhile = NULL;
+	m->way->target = xstrdup(target);
+}
+
+/* From the agent's first word on. R and TARGET are the way to it. */
+static int greet(struct mount *m, struct target_stream *stream, const struct reach *r, const char *target, enum mode mode)
+{
+	struct link_callbacks callbacks = { .push = push_receive,
+					    .lost = lost,
+					    .redial = reach_again,
+					    .redial_ms = job.options->reconnect_ms,
+					    .linger = is_far(target),
+					    .arg = m };
 	char why[512] = "";
 	bool writable = mode == MODE_WRITE;
 
 	m->writable = writable;
+	note_way(m, r, target);
+	m->said = stream->said;
 	rules_set_mode(m, mode);
 	struct link_greeting greeting = { .read_only = !writable, .at = m->at, .sub = m->sub };
 	m->link = link_open(stream->in, stream->out, stream->pid, m->tag, &greeting, (int)job.options->startup_ms, &callbacks, why,
 			    sizeof(why));
 	if (m->link) {
-		said_pass_on(stream->said, m->tag);
-		m->said = stream->said;
+		said_pass_on(m->said, m->tag);
 		return 0;
 	}
 	reach_add_last_words(stream->said, why, sizeof(why));
@@ -103,6 +154,8 @@ struct upper_start {
 	const char *target;
 	struct overlay *overlay;
 	struct target_stream stream;
+	struct reach reach;
+	char dir[PATH_MAX + 8]; /* as a target */
 	int result;
 };
 
@@ -110,8 +163,7 @@ struct upper_start {
 static void begin_overlay(void *arg)
 {
 	struct upper_start *u = arg;
-	char upper[PATH_MAX + 8], why[PATH_MAX + 128] = "", absolute[PATH_MAX + 8], dir[PATH_MAX];
-	const struct reach here = { 0 };
+	char why[PATH_MAX + 128] = "", absolute[PATH_MAX + 8], dir[PATH_MAX];
 
 	if (u->overlay || u->result)
 		return;
@@ -122,8 +174,8 @@ static void begin_overlay(void *arg)
 		u->result = -EINVAL;
 		return;
 	}
-	snprintf(upper, sizeof(upper), "dir/%s", u->overlay->dir);
-	u->result = reach(&here, upper, &u->stream);
+	snprintf(u->dir, sizeof(u->dir), "dir/%s", u->overlay->dir);
+	u->result = reach(&u->reach, u->dir, &u->stream);
 }
 
 static int end_overlay(struct upper_start *u)
@@ -136,7 +188,7 @@ static int end_overlay(struct upper_start *u)
 		return u->result;
 	snprintf(tag, sizeof(tag), "%s (overlay)", lower->tag);
 	struct mount *upper = rules_add_mount(lower->at, OVERLAY_UPPER, tag);
-	int rc = greet(upper, &u->stream, lower->tag, MODE_WRITE);
+	int rc = greet(upper, &u->stream, &u->reach, u->dir, MODE_WRITE);
 	if (rc)
 		return rc;
 	u->overlay->upper = upper;
@@ -157,7 +209,7 @@ static int start_twin(struct mount *m, const char *target)
 	if (rc)
 		return rc;
 	struct mount *twin = rules_add_mount(m->at, m->sub, m->tag);
-	rc = greet(twin, &stream, target, m->writable ? MODE_READ : MODE_WRITE);
+	rc = greet(twin, &stream, &job.options->reach, target, m->writable ? MODE_READ : MODE_WRITE);
 	if (rc)
 		return rc;
 	m->twin = twin;
@@ -179,7 +231,7 @@ static int start_target(const char *at, const char *sub, const char *target, enu
 		r.meanwhile_arg = &upper;
 	}
 	int rc = reach(&r, target, &stream);
-	rc = rc ? rc : greet(m, &stream, target, mode);
+	rc = rc ? rc : greet(m, &stream, &r, target, mode);
 	m->defaults = defaults;
 	if (!rc && rules_given(m->writable ? RULE_READ_ONLY : RULE_READ_WRITE))
 		rc = start_twin(m, target);
@@ -207,6 +259,23 @@ static int start_targets(void)
 	return rc;
 }
 
+/* True: M's connection broke, and that has been said. */
+static bool tell_away(struct mount *m)
+{
+	char why[320];
+	int64_t ms = m->link && m->way ? link_away(m->link, why, sizeof(why)) : 0;
+
+	if (ms > AWAY_MS && !m->way->away)
+		log_error("%s: the connection broke (%s); it is made anew for at most %u s, and the program waits", m->tag, why,
+			  job.options->reconnect_ms / 1000);
+	else if (!ms && m->way && m->way->away)
+		log_error("%s: the connection is there again, and nothing was lost", m->tag);
+	else
+		return ms;
+	m->way->away = ms;
+	return true;
+}
+
 /* A target that says nothing must not look like a program that hangs. */
 static void tell_silence(void)
 {
@@ -215,6 +284,8 @@ static void tell_silence(void)
 	struct mount *const *mounts = rules_mounts(&count);
 
 	for (size_t i = 0; i < count; i++) {
+		if (tell_away(mounts[i]))
+			continue;
 		uint64_t silence = mount_silence(mounts[i]);
 
 		if (silence < SILENCE_NS || now_ns() - told < SILENCE_NS)

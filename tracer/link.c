@@ -4,6 +4,8 @@
 
 #include "link_int.h"
 
+#define TELL_FRAMES 128
+
 /* ---- the reader's role; all of these with the lock held ---- */
 
 static void poller_arm(struct link *l, uint32_t events)
@@ -15,7 +17,7 @@ static void poller_arm(struct link *l, uint32_t events)
 /* Takes the role if it is free. Disarming is far cheaper than a poller that every reply wakes as well. */
 static bool role_take(struct link *l)
 {
-	if (l->reading || l->ended)
+	if (l->reading || l->down || l->ended)
 		return false;
 	l->reading = true;
 	poller_arm(l, 0);
@@ -36,6 +38,16 @@ static struct link_pending *role_leave(struct link *l)
 		poller_arm(l, EPOLLIN);
 	}
 	return c;
+}
+
+void link_forget_oneway(struct link *l, uint64_t number)
+{
+	struct link_pending *c;
+	while ((c = TAILQ_FIRST(&l->oneway)) && c->number < number) {
+		TAILQ_REMOVE(&l->oneway, c, entry);
+		free(c->request);
+		free(c);
+	}
 }
 
 /* Takes C off the pending calls. True when it must be posted. */
@@ -67,8 +79,14 @@ static void call_post(struct link_pending *c)
 		sem_post(&c->wake);
 }
 
-/* C, which is pending, has RESULT; without the lock, by the reader. C may be gone afterwards. */
-static void call_end(struct link *l, struct link_pending *c, int result)
+static void pending_free(struct link_pending *c)
+{
+	free(c->request);
+	free(c->rep);
+	free(c);
+}
+
+void link_end_call(struct link *l, struct link_pending *c, int result)
 {
 	link_done *then = c->then;
 	pthread_mutex_lock(&l->lock);
@@ -79,8 +97,7 @@ static void call_end(struct link *l, struct link_pending *c, int result)
 		return;
 	then(c->rep, result, c->arg);
 	link_reply_free(c->rep);
-	free(c->rep);
-	free(c);
+	pending_free(c);
 }
 
 /* Leaves the role for good. */
@@ -98,6 +115,11 @@ static int reader_reply(struct link *l, const struct frame_header *header, uint8
 {
 	pthread_mutex_lock(&l->lock);
 	struct link_pending *c = call_find(l, header->id);
+	if (c && c->resend)
+		c = NULL;
+	/* What was sent before was read before. */
+	if (c && !l->down)
+		link_forget_oneway(l, c->number);
 	pthread_mutex_unlock(&l->lock);
 	if (!c)
 		return stream_violation(&l->stream, "a reply to no request");
@@ -109,7 +131,7 @@ static int reader_reply(struct link *l, const struct frame_header *header, uint8
 	*payload = NULL;
 	if (!c->then)
 		link_count_wait(l);
-	call_end(l, c, 0);
+	link_end_call(l, c, 0);
 	return 0;
 }
 
@@ -128,10 +150,11 @@ static int reader_push(struct link *l, const struct frame_header *header)
 static void reader_end(struct link *l)
 {
 	pthread_mutex_lock(&l->lock);
+	bool again = l->ended;
 	l->ended = true;
-	const char *why = l->verdict[0] ? l->verdict : l->stream.why;
+	const char *why = l->verdict[0] ? l->verdict : l->down ? l->why : l->stream.why;
 	pthread_mutex_unlock(&l->lock);
-	if (!atomic_load(&l->stream.finished) && l->callbacks.lost)
+	if (!again && !atomic_load(&l->stream.finished) && l->callbacks.lost)
 		l->callbacks.lost(l, why, l->callbacks.arg);
 	stream_stop(&l->stream);
 
@@ -141,23 +164,36 @@ static void reader_end(struct link *l)
 		c = TAILQ_FIRST(&l->pending);
 		pthread_mutex_unlock(&l->lock);
 		if (c)
-			call_end(l, c, -EIO);
+			link_end_call(l, c, -EIO);
 	} while (c);
 }
 
-/* Handles one frame; the calling thread has the role. */
-static void reader_step(struct link *l)
+/* The agent keeps what it has answered until it hears of it. */
+static void reader_tell(struct link *l)
+{
+	uint64_t seen = atomic_fetch_add(&l->seen, 1) + 1;
+	rfs_Request req = {.which_op = rfs_Request_close_tag};
+	if (l->stream.agent_is.resumes && seen - atomic_load(&l->told) >= TELL_FRAMES)
+		link_send(l, &req);
+}
+
+bool link_read(struct link *l)
 {
 	struct frame_header header;
 	uint8_t *payload;
 	int err = stream_receive(&l->stream, &header, &payload);
+	if (!err)
+		reader_tell(l);
 	if (!err && header.kind == FRAME_PUSH)
 		err = reader_push(l, &header);
 	else if (!err)
 		err = reader_reply(l, &header, &payload);
 	free(payload);
+	if (err && link_lose(l, err))
+		return false;
 	if (err)
 		reader_end(l);
+	return true;
 }
 
 int link_alive_ms = 15 * 60 * 1000;
@@ -180,25 +216,34 @@ void *link_poll(void *arg)
 		struct epoll_event ev;
 		int n = epoll_wait(l->epoll, &ev, 1, link_alive_ms);
 		say_alive(l, &next);
-		if (n != 1)
-			continue;
-		if (ev.data.u32 == SENDER_EVENT) {
-			sender_ready(&l->sender);
+		if (n == 1 && ev.data.u32 == SENDER_EVENT) {
+			sender_flush(&l->sender);
 			continue;
 		}
 		pthread_mutex_lock(&l->lock);
-		bool mine = role_take(l);
+		bool down = l->down, mine = n == 1 && role_take(l);
+		pthread_mutex_unlock(&l->lock);
+		if (mine)
+			down = !link_read(l);
+		if (down && !link_again(l))
+			reader_end(l);
+		if (down || mine)
+			role_drop(l);
+		pthread_mutex_lock(&l->lock);
 		ended = l->ended;
 		pthread_mutex_unlock(&l->lock);
-		if (mine) {
-			reader_step(l);
-			role_drop(l);
-		}
 	}
 	return NULL;
 }
 
 /* ---- requests ---- */
+
+/* How many frames the agent may forget now; 0: none more than it knows of. */
+static uint64_t seen_tell(struct link *l)
+{
+	uint64_t seen = atomic_load(&l->seen);
+	return l->stream.agent_is.resumes && atomic_exchange(&l->told, seen) != seen ? seen : 0;
+}
 
 /*
  * Sends O; the sender's turn is ours. C, if it has the reader's role, must not sleep here with it: the
@@ -208,7 +253,7 @@ static int request_send(struct link *l, struct stream_request *o, struct link_pe
 {
 	struct iovec iov[2];
 	struct msghdr msg = {.msg_iov = iov, .msg_iovlen = 2};
-	stream_fill_iov(o, c->id, iov);
+	stream_fill_iov(o, c->id, seen_tell(l), iov);
 	int sent = sender_try(&l->sender, &msg);
 	if (sent)
 		return sent < 0 ? sent : 0;
@@ -219,13 +264,21 @@ static int request_send(struct link *l, struct stream_request *o, struct link_pe
 	return sender_finish(&l->sender, &msg, deadline_ms);
 }
 
-/* Makes C pending under a new id; with the lock held. */
-static void pending_number(struct link *l, struct link_pending *c)
+/* An id that no pending call has; with the lock held. */
+static uint32_t id_new(struct link *l)
 {
 	do
-		c->id = ++l->last_id;
-	while (!c->id || call_find(l, c->id));
-	TAILQ_INSERT_TAIL(&l->pending, c, entry);
+		l->last_id++;
+	while (!l->last_id || call_find(l, l->last_id));
+	return l->last_id;
+}
+
+/* C goes out next; with the lock held. */
+static void pending_add(struct link *l, struct link_pendings *list, struct link_pending *c)
+{
+	c->number = ++l->last_number;
+	c->resend = l->down;
+	TAILQ_INSERT_TAIL(list, c, entry);
 }
 
 int link_start_call(struct link *l, struct link_pending *c, struct stream_request *o, int64_t deadline_ms)
@@ -233,14 +286,17 @@ int link_start_call(struct link *l, struct link_pending *c, struct stream_reques
 	pthread_mutex_lock(&l->lock);
 	bool ended = l->ended;
 	if (!ended) {
-		pending_number(l, c);
+		c->id = id_new(l);
+		pending_add(l, &l->pending, c);
+		sender_claim(&l->sender);
 		c->reader = c != l->goodbye && !c->then && role_take(l);
 	}
+	bool later = c->resend;
 	pthread_mutex_unlock(&l->lock);
 	if (ended)
 		return -EIO;
 	atomic_fetch_add_explicit(&l->requests, 1, memory_order_relaxed);
-	if (request_send(l, o, c, deadline_ms) < 0)
+	if (!later && request_send(l, o, c, deadline_ms) < 0)
 		stream_stop(&l->stream);
 	return 0;
 }
@@ -255,7 +311,7 @@ static void call_wait(struct link *l, struct link_pending *c)
 		c->waiting = !mine;
 		pthread_mutex_unlock(&l->lock);
 		if (mine)
-			reader_step(l);
+			c->reader = link_read(l);
 		else
 			while (sem_wait(&c->wake) < 0)
 				continue;
@@ -269,7 +325,7 @@ static void call_wait(struct link *l, struct link_pending *c)
 int link_call(struct link *l, const rfs_Request *req, const void *payload, size_t payload_len, struct link_reply *rep)
 {
 	struct stream_request o;
-	struct link_pending c = {.rep = rep};
+	struct link_pending c = {.rep = rep, .op = req->which_op, .request = &o};
 	rep->payload = NULL;
 	rep->payload_len = 0;
 	int err = payload_len > l->max_payload ? -EMSGSIZE : stream_encode_request(&o, req, payload, payload_len);
@@ -289,66 +345,62 @@ int link_call(struct link *l, const rfs_Request *req, const void *payload, size_
 	return err;
 }
 
-static struct link_pending *pending_new(link_done *then, void *arg)
+static struct link_pending *pending_new(const rfs_Request *req, const struct stream_request *o, link_done *then, void *arg)
 {
 	struct link_pending *c = calloc(1, sizeof(*c));
 	if (!c)
 		return NULL;
 	c->rep = calloc(1, sizeof(*c->rep));
+	c->request = stream_copy_request(o);
+	c->op = req->which_op;
 	c->then = then;
 	c->arg = arg;
-	if (c->rep)
+	if (c->rep && c->request)
 		return c;
-	free(c);
+	pending_free(c);
 	return NULL;
 }
 
-/* Queues O for C. 0, -EIO, or why it did not go out: then C is not pending. */
-static int pending_queue(struct link *l, struct link_pending *c, struct stream_request *o)
+/* Queues C, whose payload is small. 0, -EIO, or why it does not go out: then C is not pending. */
+static int pending_queue(struct link *l, struct link_pendings *list, struct link_pending *c)
 {
 	struct iovec iov[2];
 	pthread_mutex_lock(&l->lock);
-	bool ended = l->ended;
-	if (!ended)
-		pending_number(l, c);
-	uint32_t id = c->id; /* C itself is the reader's from here on, who may end it if the stream ends now */
-	pthread_mutex_unlock(&l->lock);
-	if (ended)
-		return -EIO;
-	stream_fill_iov(o, id, iov);
-	int err = sender_queue(&l->sender, iov);
+	int err = l->ended ? -EIO : 0;
+	if (list == &l->pending)
+		c->id = id_new(l);
+	if (!err && !l->down) {
+		stream_fill_iov(c->request, c->id, seen_tell(l), iov);
+		err = sender_add(&l->sender, iov);
+	}
 	if (!err)
-		return 0;
-	pthread_mutex_lock(&l->lock);
-	bool still = call_find(l, id) == c;
-	if (still)
-		TAILQ_REMOVE(&l->pending, c, entry);
+		pending_add(l, list, c);
 	pthread_mutex_unlock(&l->lock);
-	return still ? err : 0;
+	if (err)
+		return err;
+	sender_flush(&l->sender);
+	atomic_fetch_add_explicit(&l->requests, 1, memory_order_relaxed);
+	return 0;
 }
 
 int link_start(struct link *l, const rfs_Request *req, const void *payload, size_t payload_len, link_done *then, void *arg)
 {
 	struct stream_request o;
 	int err = payload_len > l->max_payload ? -EMSGSIZE : stream_encode_request(&o, req, payload, payload_len);
-	struct link_pending *c = err ? NULL : pending_new(then, arg);
+	struct link_pending *c = err ? NULL : pending_new(req, &o, then, arg);
 	if (!c)
 		return err ? err : -ENOMEM;
 	atomic_fetch_add(&l->inside, 1);
 	if (payload_len > LINK_SMALL) {
 		sender_begin(&l->sender);
-		err = link_start_call(l, c, &o, 0);
+		err = link_start_call(l, c, c->request, 0);
 		sender_end(&l->sender);
 	} else {
-		err = pending_queue(l, c, &o);
-		if (!err)
-			atomic_fetch_add_explicit(&l->requests, 1, memory_order_relaxed);
+		err = pending_queue(l, &l->pending, c);
 	}
 	atomic_fetch_sub(&l->inside, 1);
-	if (err) {
-		free(c->rep);
-		free(c);
-	}
+	if (err)
+		pending_free(c);
 	return err;
 }
 
@@ -361,18 +413,15 @@ int link_send(struct link *l, const rfs_Request *req)
 {
 	struct stream_request o;
 	int err = stream_encode_request(&o, req, NULL, 0);
-	if (err)
-		return err;
-	struct iovec iov[2];
-	stream_fill_iov(&o, 0, iov);
+	struct link_pending *c = err ? NULL : calloc(1, sizeof(*c));
+	if (!c)
+		return err ? err : -ENOMEM;
+	c->request = stream_copy_request(&o);
 	atomic_fetch_add(&l->inside, 1);
-	pthread_mutex_lock(&l->lock);
-	bool ended = l->ended;
-	pthread_mutex_unlock(&l->lock);
-	err = ended ? -EIO : sender_queue(&l->sender, iov);
-	if (!err)
-		atomic_fetch_add_explicit(&l->requests, 1, memory_order_relaxed);
+	err = c->request ? pending_queue(l, &l->oneway, c) : -ENOMEM;
 	atomic_fetch_sub(&l->inside, 1);
+	if (err)
+		pending_free(c);
 	return err;
 }
 

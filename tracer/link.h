@@ -28,6 +28,13 @@ struct link_callbacks {
 	 * WHY is one clause in English ("the agent was killed by SIGKILL").
 	 */
 	void (*lost)(struct link *l, const char *why, void *arg);
+	/*
+	 * The connection broke: starts what leads to the agent again, as a child of the calling thread. 0 with both ends and the child
+	 * (0: none) as for link_open, or a negative errno with one clause in ERR. NULL: `lost` at once.
+	 */
+	int (*redial)(int *in, int *out, pid_t *agent_pid, char *err, size_t err_len, void *arg);
+	uint32_t redial_ms; /* for how long that is tried */
+	bool linger;	    /* the agent is not ours alone: it is to wait that long, too */
 	void *arg;
 };
 
@@ -40,6 +47,7 @@ struct link_totals { uint64_t round_trips, requests, bytes_in, bytes_out; };
 /* What the agent says of itself. */
 struct link_agent {
 	bool orders;     /* it knows of ordered requests */
+	bool resumes;    /* a connection that breaks can be taken up again */
 	uint32_t uid;    /* its files may be changed by it … */
 	bool owns_all;   /* … and if this is set, all … */
 	bool gives_away; /* … and given to any user and group */
@@ -112,10 +120,13 @@ const struct link_agent *link_agent(const struct link *l);
 
 struct link_totals link_totals(const struct link *l);
 
+/* For how many milliseconds the agent has been out of reach, with one clause of why in WHY (LEN bytes); 0: it is not. */
+int64_t link_away(struct link *l, char *why, size_t len);
+
 /*
  * Says goodbye, waits at most TIMEOUT_MS for the answer, ends the agent and frees L.
  * 0; -EIO when the stream ended without the answer (what was sent last may not have been done). Calls that
- * are under way get -EIO; none may begin any more.
+ * are under way get -EIO; none may begin any more. A link that is just being made anew is left to the end of the process.
  */
 int link_close(struct link *l, int timeout_ms);
 

@@ -10,6 +10,7 @@
 #include <sys/queue.h>
 
 #include "link.h"
+#include "link_session.h"
 #include "stream.h"
 
 /*
@@ -17,14 +18,20 @@
  * `lock` held, exactly one of these is true:
  *   - `reading`: one thread has the role and will leave it;
  *   - the epoll set is armed: the poller thread takes the role when something arrives;
+ *   - `down`: the connection broke, and the poller thread makes a new one;
  *   - `ended`: nothing will be read any more.
  * Arming a readable stream reports it at once, so nothing that arrives between two readers is missed.
- * Only the reader takes calls off `pending`, so it may use a call found there without the lock.
+ * Only the reader, or while it is down the poller, takes calls off `pending`, so it may use a call found there without the lock.
+ * Requests are numbered in the order in which they are sent, or will be.
  * Lock order: the sender's, lock.
  */
 struct link_pending {
 	TAILQ_ENTRY(link_pending) entry;
 	uint32_t id;
+	uint64_t number;
+	unsigned op;
+	bool resend;		       /* it is not on the new connection yet */
+	struct stream_request *request; /* for that; owned, if `then` is set or it is one-way */
 	struct link_reply *rep;
 	int result;
 	bool done;
@@ -34,6 +41,8 @@ struct link_pending {
 	link_done *then; /* nobody waits: called and freed instead */
 	void *arg;
 };
+
+TAILQ_HEAD(link_pendings, link_pending);
 
 struct link {
 	struct stream stream;
@@ -46,12 +55,22 @@ struct link {
 
 	pthread_mutex_t lock;
 	pthread_cond_t changed; /* for link_close: its goodbye is done */
-	TAILQ_HEAD(pending, link_pending) pending;
+	struct link_pendings pending;
+	struct link_pendings oneway; /* no reply comes, and nobody knows yet whether the agent has got them */
 	uint32_t last_id;
+	uint64_t last_number;
 	bool reading;
+	bool down;
 	bool ended;
+	int64_t since_ms; /* it is down … */
+	char why[320];	  /* … and this is why */
 	struct link_pending *goodbye;
 	char verdict[96]; /* why link_close gave up */
+
+	struct link_session session; /* if agent_is.resumes */
+	struct link_greeting greeting;
+	int timeout_ms; /* for an exchange */
+	atomic_uint_fast64_t seen, told; /* frames read from this connection, and of these the agent knows */
 
 	atomic_uint inside; /* threads in link_call and link_send */
 	atomic_uint_fast64_t last_handle, round_trips, requests;
@@ -68,5 +87,25 @@ void *link_poll(void *arg);
  * the reader, who finishes C. -EIO when the link has ended before; then C is not pending.
  */
 int link_start_call(struct link *l, struct link_pending *c, struct stream_request *o, int64_t deadline_ms);
+
+/* ---- between the files of this module ---- */
+
+/*
+ * What link_call and the like have begun cannot be read from here any more. True: that is not the end of it; the poller thread
+ * has the reader's role from here on. By the reader, ERR is why.
+ */
+bool link_lose(struct link *l, int err);
+
+/* Makes a new connection and sends again what the agent has not got; by the poller. False: that failed, and the link has ended. */
+bool link_again(struct link *l);
+
+/* Handles one frame; the calling thread has the role. False: it has it no longer. */
+bool link_read(struct link *l);
+
+/* C, which is pending, has RESULT; by the reader, without the lock. C may be gone afterwards. */
+void link_end_call(struct link *l, struct link_pending *c, int result);
+
+/* Takes the one-way requests below NUMBER for received. With the lock held. */
+void link_forget_oneway(struct link *l, uint64_t number);
 
 #endif

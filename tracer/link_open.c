@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 #include "child.h"
@@ -49,11 +50,13 @@ static struct link *link_alloc(const char *tag, const struct link_callbacks *cal
 	pthread_condattr_destroy(&monotonic);
 	pthread_mutex_init(&l->lock, NULL);
 	TAILQ_INIT(&l->pending);
+	TAILQ_INIT(&l->oneway);
 	return l;
 }
 
 static void link_free(struct link *l, int grace_ms)
 {
+	link_forget_oneway(l, UINT64_MAX);
 	sender_destroy(&l->sender);
 	stream_close(&l->stream);
 	if (l->epoll >= 0)
@@ -62,6 +65,19 @@ static void link_free(struct link *l, int grace_ms)
 	pthread_cond_destroy(&l->changed);
 	pthread_mutex_destroy(&l->lock);
 	free(l);
+}
+
+/* NULL: a connection that breaks is not taken up again. */
+static const struct link_session *session_make(struct link *l, const struct link_greeting *greeting, int timeout_ms)
+{
+	struct link_session *s = &l->session;
+	l->greeting = *greeting;
+	l->timeout_ms = timeout_ms;
+	if (!l->callbacks.redial || !l->callbacks.redial_ms || getrandom(s->name, sizeof(s->name), 0) != sizeof(s->name) ||
+	    getrandom(s->secret, sizeof(s->secret), 0) != sizeof(s->secret))
+		return NULL;
+	s->linger_ms = l->callbacks.linger ? l->callbacks.redial_ms : 0;
+	return s;
 }
 
 struct link *link_open(int in, int out, pid_t agent_pid, const char *tag, const struct link_greeting *greeting, int timeout_ms,
@@ -77,7 +93,8 @@ struct link *link_open(int in, int out, pid_t agent_pid, const char *tag, const 
 	int rc = stream_init(&l->stream, in, out, agent_pid);
 	const char *why = strerror(-rc);
 	if (!rc) {
-		rc = stream_greet(&l->stream, greeting, timeout_ms, &l->max_payload);
+		const struct link_session *session = session_make(l, greeting, timeout_ms);
+		rc = stream_greet(&l->stream, greeting, session, timeout_ms, &l->max_payload);
 		why = l->stream.why;
 	}
 	if (!rc) {
@@ -148,6 +165,12 @@ int link_close(struct link *l, int timeout_ms)
 {
 	int err = link_say_goodbye(l, timeout_ms);
 	stream_stop(&l->stream);
+	/* What is being started anew may take its time, and cannot be stopped. */
+	pthread_mutex_lock(&l->lock);
+	bool down = l->down && !l->ended;
+	pthread_mutex_unlock(&l->lock);
+	if (down)
+		return err;
 	pthread_join(l->poller, NULL);
 	while (atomic_load(&l->inside))
 		usleep(1000);

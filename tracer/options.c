@@ -175,6 +175,19 @@ static int set_cache_size(struct options *o, const struct row *row, char *arg)
 	return 0;
 }
 
+static int set_reconnect(struct options *o, const struct row *row, char *arg)
+{
+	char *end;
+
+	errno = 0;
+	unsigned long n = strtoul(arg, &end, 10);
+	if (!isdigit((unsigned char)*arg) || errno || *end || n > RECONNECT_MAX_S)
+		return options_refuse("--reconnect-timeout \"%s\": this is no number of seconds; give one from 0 (not at all) to %u", arg,
+				      RECONNECT_MAX_S);
+	o->reconnect_ms = (unsigned)n * 1000;
+	return 0;
+}
+
 static int set_sync(struct options *o, const struct row *row, char *arg)
 {
 	if (!strcmp(arg, "always"))
@@ -335,6 +348,7 @@ static const struct row rows[] = {
 	{ "kubeconfig", 0, ONE_WORD, set_setting, CONFIG_KUBECONFIG },
 	{ "connect-timeout", 0, ONE_WORD, set_setting, CONFIG_STARTUP_TIMEOUT },
 	{ "agent-startup-timeout", 0, ONE_WORD, set_setting, CONFIG_STARTUP_TIMEOUT },
+	{ "reconnect-timeout", 0, ONE_WORD, set_reconnect, 0 },
 	{ "agent-image", 0, ONE_WORD, set_reach, offsetof(struct reach, image) },
 	{ "agent-mode", 0, ONE_WORD, set_agent_mode, 0 },
 	{ "keep-agent", 0, NO_WORD, set_keep, 0 },
@@ -442,7 +456,7 @@ int options_flags(int argc, char **argv, struct options *o)
 	char letters[2 * ROW_COUNT + 3];
 	int opt, r;
 
-	*o = (struct options){ .log.string_max = 32, .cache_size = PAGES_LIMIT };
+	*o = (struct options){ .log.string_max = 32, .cache_size = PAGES_LIMIT, .reconnect_ms = RECONNECT_S * 1000 };
 	make_getopt(letters, longs);
 	opterr = 0;
 	optind = 0; /* glibc: start anew, also after another parse */

@@ -27,6 +27,9 @@ struct mount_option {
 	bool own_mode; /* given with it; otherwise it is the run's */
 };
 
+#define RECONNECT_S 60u
+#define RECONNECT_MAX_S 86400u
+
 struct options {
 	struct log_options log;
 	const char *target; /* the tree at /, or NULL */
@@ -43,6 +46,7 @@ struct options {
 	bool posix_numbers; /* remote descriptors have the lowest free numbers, too */
 	size_t cache_size;  /* bytes of remote files that are kept */
 	unsigned startup_ms; /* for an agent's first word */
+	unsigned reconnect_ms; /* for how long a connection that broke is made anew; 0: never */
 	struct reach reach;  /* how targets are reached */
 	char *kubeconfig;    /* its text, owned, where the home directory is in it */
 	char *config_file;   /* to be read, or NULL */

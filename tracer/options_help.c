@@ -44,6 +44,8 @@ const char options_help[] =
 	"      --kubectl CMD, --docker CMD, --podman CMD, --ssh CMD\n"
 	"                                the program that leads there, with options of its own\n"
 	"      --connect-timeout S       how long each step may take\n"
+	"      --reconnect-timeout S     for how long a connection that broke is made anew (default 60;\n"
+	"                                0: not at all)\n"
 	"      --agent-mode MODE         auto (default): the agent runs in the target's container, or\n"
 	"                                beside it if that has no shell; exec; ephemeral; job\n"
 	"      --agent-image IMAGE       the image with the agent, for ephemeral and job\n"

@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -19,10 +18,7 @@
 #include "stream.h"
 #include "child.h"
 
-#define PROTOCOL_VERSION 1
 #define FATE_WAIT_MS 200
-/* What is queued are requests with no payload or a small one. The largest part of it is what behind.c allows itself. */
-#define QUEUE_MAX (32u << 20)
 #define MAX_ERRNO 4095 /* include/linux/err.h */
 
 int64_t stream_now_ms(void)
@@ -51,6 +47,23 @@ int stream_init(struct stream *s, int in, int out, pid_t agent)
 	if (!err && !s->out_is_socket && (flags < 0 || fcntl(out, F_SETFL, flags | O_NONBLOCK) < 0))
 		err = -errno;
 	return err;
+}
+
+void stream_adopt(struct stream *s, struct stream *new)
+{
+	uint64_t kicks;
+	ssize_t n = read(s->kick, &kicks, sizeof(kicks));
+	(void)n;
+	close(s->in);
+	if (s->out != s->in)
+		close(s->out);
+	s->in = new->in;
+	s->out = new->out;
+	s->in_is_socket = new->in_is_socket;
+	s->out_is_socket = new->out_is_socket;
+	s->agent = new->agent;
+	s->why[0] = '\0';
+	close(new->kick);
 }
 
 void stream_close(struct stream *s)
@@ -233,7 +246,7 @@ int stream_decode_push(struct stream *s, const struct frame_header *header, rfs_
 
 int stream_encode_request(struct stream_request *r, const rfs_Request *req, const void *payload, size_t payload_len)
 {
-	pb_ostream_t out = pb_ostream_from_buffer(r->bytes + FRAME_HEADER_SIZE, FRAME_MAX_MESSAGE);
+	pb_ostream_t out = pb_ostream_from_buffer(r->bytes + FRAME_HEADER_SIZE, FRAME_MAX_MESSAGE - STREAM_SEEN_ROOM);
 	if (payload_len > FRAME_MAX_PAYLOAD || !pb_encode(&out, rfs_Request_fields, req))
 		return -EMSGSIZE;
 	r->payload = payload;
@@ -242,12 +255,31 @@ int stream_encode_request(struct stream_request *r, const rfs_Request *req, cons
 	return 0;
 }
 
-void stream_fill_iov(struct stream_request *r, uint32_t id, struct iovec iov[2])
+struct stream_request *stream_copy_request(const struct stream_request *r)
 {
-	r->header.id = id;
-	frame_encode(r->bytes, &r->header);
-	iov[0] = (struct iovec){r->bytes, FRAME_HEADER_SIZE + r->header.message_len};
-	iov[1] = (struct iovec){(void *)r->payload, r->header.payload_len};
+	size_t head = offsetof(struct stream_request, bytes) + FRAME_HEADER_SIZE + r->header.message_len + STREAM_SEEN_ROOM;
+	uint8_t *copy = malloc(head + r->header.payload_len);
+	if (!copy)
+		return NULL;
+	memcpy(copy, r, head - STREAM_SEEN_ROOM);
+	struct stream_request *to = (struct stream_request *)copy;
+	to->payload = copy + head;
+	if (r->header.payload_len)
+		memcpy(copy + head, r->payload, r->header.payload_len);
+	return to;
+}
+
+void stream_fill_iov(struct stream_request *r, uint32_t id, uint64_t seen, struct iovec iov[2])
+{
+	struct frame_header header = r->header;
+	/* Fields may stand behind each other in any order, so this one need not be encoded with the rest. */
+	pb_ostream_t out = pb_ostream_from_buffer(r->bytes + FRAME_HEADER_SIZE + header.message_len, STREAM_SEEN_ROOM);
+	if (seen && pb_encode_tag(&out, PB_WT_VARINT, rfs_Request_seen_tag) && pb_encode_varint(&out, seen))
+		header.message_len += out.bytes_written;
+	header.id = id;
+	frame_encode(r->bytes, &header);
+	iov[0] = (struct iovec){r->bytes, FRAME_HEADER_SIZE + header.message_len};
+	iov[1] = (struct iovec){(void *)r->payload, header.payload_len};
 }
 
 /* Moves MSG's iovec N bytes on. True when nothing is left. */
@@ -294,210 +326,14 @@ int stream_wait_out(struct stream *s, int64_t deadline_ms)
 	return stream_poll(s, s->out, POLLOUT, deadline_ms);
 }
 
-/* ---- the first exchange ---- */
-
-static int hello_send(struct stream *s, const struct link_greeting *greeting)
+int stream_wait_either(struct stream *s)
 {
-	struct stream_request r;
-	rfs_Request req = {.which_op = rfs_Request_hello_tag};
-	struct iovec iov[2];
-	struct msghdr msg = {.msg_iov = iov, .msg_iovlen = 2};
-	req.op.hello.version = PROTOCOL_VERSION;
-	req.op.hello.capabilities = LINK_ORDERS;
-	req.op.hello.read_only = greeting->read_only;
-	BYTES_PUT(req.op.hello.at, greeting->at);
-	BYTES_PUT(req.op.hello.sub, greeting->sub);
-	BYTES_PUT(req.op.hello.program, "remotefs-trace " VERSION);
-	int err = stream_encode_request(&r, &req, NULL, 0);
-	stream_fill_iov(&r, 1, iov);
-	while (!err && (err = stream_wait_out(s, s->deadline_ms)) == 0)
-		err = stream_send_now(s, &msg);
-	return err < 0 ? err : 0;
-}
-
-static int hello_check(struct stream *s, const struct frame_header *header, const rfs_Reply *reply)
-{
-	const rfs_HelloReply *hello = &reply->op.hello;
-	if (header->id != 1 || (!reply->error && reply->which_op != rfs_Reply_hello_tag))
-		return stream_violation(s, "no answer to the greeting");
-	if (reply->error) {
-		snprintf(s->why, sizeof(s->why), "the agent refused the connection: %s", strerror(reply->error));
-		return -EPROTO;
-	}
-	if (hello->version < 1 || hello->version > PROTOCOL_VERSION) {
-		snprintf(s->why, sizeof(s->why), "the agent speaks version %u of the protocol, this program up to %u",
-			 (unsigned)hello->version, (unsigned)PROTOCOL_VERSION);
-		return -EPROTO;
-	}
-	return 0;
-}
-
-int stream_greet(struct stream *s, const struct link_greeting *greeting, int timeout_ms, uint32_t *max_payload)
-{
-	struct frame_header header;
-	uint8_t *payload = NULL;
-	rfs_Reply reply;
-	s->deadline_ms = stream_now_ms() + timeout_ms;
-	int err = hello_send(s, greeting);
-	/* An agent that takes no greeting has ended: what it said and how it ended tells more than EPIPE. */
-	if (err != -ETIMEDOUT)
-		err = stream_receive(s, &header, &payload);
-	if (!err)
-		err = stream_decode_reply(s, &header, &reply);
-	if (!err)
-		err = hello_check(s, &header, &reply);
-	free(payload);
-	if (err == -ETIMEDOUT)
-		snprintf(s->why, sizeof(s->why), "the agent did not answer within %g s", timeout_ms / 1000.0);
-	s->deadline_ms = 0;
-	if (err)
-		return err;
-	snprintf(s->program, sizeof(s->program), "%.*s", (int)reply.op.hello.program.size, (const char *)reply.op.hello.program.bytes);
-	s->agent_is = (struct link_agent){ .orders = reply.op.hello.capabilities & LINK_ORDERS,
-					   .uid = reply.op.hello.uid,
-					   .owns_all = reply.op.hello.owns_all,
-					   .gives_away = reply.op.hello.gives_away };
-	*max_payload = FRAME_MAX_PAYLOAD;
-	if (reply.op.hello.max_payload && reply.op.hello.max_payload < FRAME_MAX_PAYLOAD)
-		*max_payload = reply.op.hello.max_payload;
-	return 0;
-}
-
-/* ---- one writer at a time ---- */
-
-void sender_init(struct sender *s, struct stream *stream)
-{
-	*s = (struct sender){.stream = stream, .epoll = -1, .out = -1};
-	pthread_mutex_init(&s->writing, NULL);
-	pthread_mutex_init(&s->lock, NULL);
-}
-
-int sender_watch(struct sender *s, int epoll)
-{
-	struct epoll_event ev = {.events = EPOLLONESHOT, .data.u32 = SENDER_EVENT};
-	s->epoll = epoll;
-	s->out = fcntl(s->stream->out, F_DUPFD_CLOEXEC, 0);
-	return s->out < 0 || epoll_ctl(epoll, EPOLL_CTL_ADD, s->out, &ev) < 0 ? -errno : 0;
-}
-
-void sender_destroy(struct sender *s)
-{
-	if (s->out >= 0)
-		close(s->out);
-	free(s->queue);
-	pthread_mutex_destroy(&s->writing);
-	pthread_mutex_destroy(&s->lock);
-}
-
-/* Sends what fits of the queue; the writer only. 1 when it is empty, 0 when not, or a negative errno. */
-static int queue_flush(struct sender *s)
-{
-	if (!atomic_load(&s->len))
-		return 1;
-	pthread_mutex_lock(&s->lock);
-	struct iovec iov = {s->queue, s->len};
-	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
-	int rc = stream_send_now(s->stream, &msg);
-	size_t left = rc > 0 ? 0 : iov.iov_len;
-	if (left < s->len)
-		memmove(s->queue, s->queue + s->len - left, left);
-	atomic_store(&s->len, left);
-	pthread_mutex_unlock(&s->lock);
-	return rc;
-}
-
-void sender_begin(struct sender *s)
-{
-	pthread_mutex_lock(&s->writing);
-}
-
-/* Polls, because where the agent reads no more the other writer has it until stream_stop. */
-bool sender_begin_until(struct sender *s, int64_t deadline_ms)
-{
-	while (pthread_mutex_trylock(&s->writing) != 0) {
-		if (stream_now_ms() >= deadline_ms)
-			return false;
-		usleep(1000);
-	}
-	return true;
-}
-
-/*
- * Who finds `writing` taken leaves its frame in the queue to the one who has it, so that one has to look
- * once more after it let go. What does not fit now is left to the poller.
- */
-void sender_end(struct sender *s)
-{
-	int rc;
-	do {
-		struct epoll_event ev = {.events = EPOLLOUT | EPOLLONESHOT, .data.u32 = SENDER_EVENT};
-		rc = queue_flush(s);
-		if (rc < 0)
-			stream_stop(s->stream);
-		if (rc == 0)
-			epoll_ctl(s->epoll, EPOLL_CTL_MOD, s->out, &ev);
-		pthread_mutex_unlock(&s->writing);
-	} while (rc > 0 && atomic_load(&s->len) && pthread_mutex_trylock(&s->writing) == 0);
-}
-
-static size_t msg_length(const struct msghdr *msg)
-{
-	size_t len = 0;
-	for (size_t i = 0; i < msg->msg_iovlen; i++)
-		len += msg->msg_iov[i].iov_len;
-	return len;
-}
-
-int sender_try(struct sender *s, struct msghdr *msg)
-{
-	/* What others left in the queue goes before a frame, never into the middle of one. */
-	int rc = s->midway ? 1 : queue_flush(s);
-	if (rc <= 0)
-		return rc;
-	size_t before = msg_length(msg);
-	rc = stream_send_now(s->stream, msg);
-	s->midway = !rc && (s->midway || msg_length(msg) < before);
-	return rc;
-}
-
-int sender_finish(struct sender *s, struct msghdr *msg, int64_t deadline_ms)
-{
+	struct pollfd fds[3] = {{.fd = s->in, .events = POLLIN}, {.fd = s->out, .events = POLLOUT}, {.fd = s->kick, .events = POLLIN}};
 	for (;;) {
-		int rc = stream_wait_out(s->stream, deadline_ms);
-		if (rc)
-			return rc;
-		rc = sender_try(s, msg);
-		if (rc)
-			return rc < 0 ? rc : 0;
+		int n = poll(fds, 3, -1);
+		if (n > 0)
+			return fds[2].revents ? -ECANCELED : (fds[0].revents ? POLLIN : 0) | (fds[1].revents ? POLLOUT : 0);
+		if (errno != EINTR)
+			return -errno;
 	}
-}
-
-int sender_queue(struct sender *s, const struct iovec iov[2])
-{
-	int err = 0;
-	pthread_mutex_lock(&s->lock);
-	size_t need = s->len + iov[0].iov_len + iov[1].iov_len;
-	if (need > s->room) {
-		size_t room = need * 2;
-		uint8_t *queue = need > QUEUE_MAX ? NULL : realloc(s->queue, room);
-		err = queue ? 0 : need > QUEUE_MAX ? -ENOBUFS : -ENOMEM;
-		s->queue = queue ? queue : s->queue;
-		s->room = queue ? room : s->room;
-	}
-	if (!err) {
-		memcpy(s->queue + s->len, iov[0].iov_base, iov[0].iov_len);
-		if (iov[1].iov_len)
-			memcpy(s->queue + s->len + iov[0].iov_len, iov[1].iov_base, iov[1].iov_len);
-		atomic_store(&s->len, need);
-	}
-	pthread_mutex_unlock(&s->lock);
-	if (!err && pthread_mutex_trylock(&s->writing) == 0)
-		sender_end(s);
-	return err;
-}
-
-void sender_ready(struct sender *s)
-{
-	if (pthread_mutex_trylock(&s->writing) == 0)
-		sender_end(s);
 }

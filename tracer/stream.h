@@ -32,10 +32,12 @@ struct stream {
 
 /* A request on its way. */
 struct stream_request {
-	struct frame_header header;
+	struct frame_header header; /* of the message as it was encoded */
 	const void *payload;
-	uint8_t bytes[FRAME_HEADER_SIZE + FRAME_MAX_MESSAGE]; /* room for the header, then the message */
+	uint8_t bytes[FRAME_HEADER_SIZE + FRAME_MAX_MESSAGE]; /* room for the header, the message, and STREAM_SEEN_ROOM */
 };
+
+#define STREAM_SEEN_ROOM 12 /* what stream_fill_iov may add */
 
 int64_t stream_now_ms(void);
 
@@ -59,8 +61,11 @@ int stream_violation(struct stream *s, const char *what);
 /* 0 or -EMSGSIZE. PAYLOAD is not copied. */
 int stream_encode_request(struct stream_request *r, const rfs_Request *req, const void *payload, size_t payload_len);
 
-/* Numbers R and lays the two parts of its frame out in IOV. */
-void stream_fill_iov(struct stream_request *r, uint32_t id, struct iovec iov[2]);
+/* A copy of R that stream_fill_iov can be called for, with its payload. NULL: ENOMEM. To be freed with free. */
+struct stream_request *stream_copy_request(const struct stream_request *r);
+
+/* Gives R its id, and Request.seen if that is not 0, and lays the two parts of its frame out in IOV. Perhaps again and again. */
+void stream_fill_iov(struct stream_request *r, uint32_t id, uint64_t seen, struct iovec iov[2]);
 
 /* Sends what fits without waiting and moves MSG's iovec on. 1 when all is sent, 0 when not, or a negative errno. */
 int stream_send_now(struct stream *s, struct msghdr *msg);
@@ -68,15 +73,29 @@ int stream_send_now(struct stream *s, struct msghdr *msg);
 /* Waits until some bytes can be sent. 0, -ETIMEDOUT at DEADLINE_MS (0: none), -ECANCELED by stream_stop, … */
 int stream_wait_out(struct stream *s, int64_t deadline_ms);
 
+/* Waits until bytes can be sent or read: POLLIN, POLLOUT or both, or a negative errno. */
+int stream_wait_either(struct stream *s);
+
 struct link_greeting;
+struct link_session;
 
 /*
- * The first exchange: request 1. 0 and the largest payload in *MAX_PAYLOAD, or a negative errno with the
- * reason in s->why.
+ * The first exchange: request 1, which asks for SESSION, if that is not NULL. 0 and the largest payload in *MAX_PAYLOAD, or a
+ * negative errno with the reason in s->why.
  */
-int stream_greet(struct stream *s, const struct link_greeting *greeting, int timeout_ms, uint32_t *max_payload);
+int stream_greet(struct stream *s, const struct link_greeting *greeting, const struct link_session *session, int timeout_ms,
+		 uint32_t *max_payload);
 
-/* Wakes, for good, whoever reads or writes. Any thread. */
+/*
+ * In the place of that: SESSION, of which SEEN frames were read, is to go on on this stream. 0 and the agent's answer, -ENOENT when the
+ * agent that had it is gone, or another negative errno with the reason in s->why.
+ */
+int stream_resume(struct stream *s, const struct link_session *session, uint64_t seen, int timeout_ms, rfs_ResumeReply *resumed);
+
+/* S, which was stopped and nobody uses, is NEW from here on, whose ends and agent it takes. What S was is closed; its agent is the caller's. */
+void stream_adopt(struct stream *s, struct stream *new);
+
+/* Wakes, until stream_adopt, whoever reads or writes. Any thread. */
 void stream_stop(struct stream *s);
 
 /* ---- the writing side: whole frames, one writer at a time, and a queue for those that may not wait ---- */
@@ -90,9 +109,10 @@ struct sender {
 	pthread_mutex_t writing;
 	bool midway; /* the writer's frame is out in part */
 	pthread_mutex_t lock;
-	uint8_t *queue; /* bytes that go out before anything else */
+	uint8_t *queue; /* bytes that wait */
 	size_t room;
 	atomic_size_t len;
+	size_t ahead; /* … and of these, that go out before the writer's frame */
 };
 
 void sender_init(struct sender *s, struct stream *stream);
@@ -101,21 +121,27 @@ void sender_destroy(struct sender *s);
 /* Adds the stream's writing end to EPOLL with SENDER_EVENT, for which sender_ready wants to be called. */
 int sender_watch(struct sender *s, int epoll);
 
+/* The stream is another one, of which nothing was written yet; with the writer's turn. 0 or a negative errno. */
+int sender_renew(struct sender *s);
+
+/* What is in the queue now goes out before the writer's frame, what comes later behind it. With the writer's turn. */
+void sender_claim(struct sender *s);
+
 /* Around sender_try and sender_finish: no other frame gets in between. False: not within DEADLINE_MS. */
 void sender_begin(struct sender *s);
 bool sender_begin_until(struct sender *s, int64_t deadline_ms);
 void sender_end(struct sender *s);
 
-/* Sends the queue and what fits of MSG without waiting. 1 when all is sent, 0 when not, or a negative errno. */
+/* Sends the claimed part of the queue and what fits of MSG without waiting. 1 when all is sent, 0 when not, or a negative errno. */
 int sender_try(struct sender *s, struct msghdr *msg);
 
 /* Sends the rest. 0, or a negative errno: stream_wait_out's too. */
 int sender_finish(struct sender *s, struct msghdr *msg, int64_t deadline_ms);
 
-/* Sends what IOV has, a whole frame, now or as soon as possible, but never waits. 0, -ENOBUFS or -ENOMEM. */
-int sender_queue(struct sender *s, const struct iovec iov[2]);
+/* Adds what IOV has, a whole frame, to the queue. Never waits. 0, -ENOBUFS or -ENOMEM. */
+int sender_add(struct sender *s, const struct iovec iov[2]);
 
-/* The writing end takes bytes again. */
-void sender_ready(struct sender *s);
+/* Sends what there is in the queue, if the writing end takes it and nobody else does. Never waits. */
+void sender_flush(struct sender *s);
 
 #endif

@@ -157,24 +157,10 @@ void sync_closed(struct ofd *o)
 
 static pthread_cond_t idle = PTHREAD_COND_INITIALIZER;
 
-static unsigned awaiting; /* threads that wait for a flush */
-
-bool sync_is_awaited(void)
-{
-	return awaiting;
-}
-
-static void await_flush(void)
-{
-	awaiting++;
-	state_wait(&idle);
-	awaiting--;
-}
-
 void sync_lock(struct image *i)
 {
 	while (i && i->busy)
-		await_flush();
+		state_wait(&idle);
 	if (i)
 		i->busy = true;
 }
@@ -224,7 +210,7 @@ void sync_hold(void)
 {
 	cutting++;
 	while (flushing)
-		await_flush();
+		state_wait(&idle);
 }
 
 void sync_release(void)
@@ -323,7 +309,7 @@ void sync_run(struct call *c)
 		ofd_each(find_bringing, &bringing);
 		if (!bringing)
 			return;
-		await_flush();
+		state_wait(&idle);
 	}
 }
 

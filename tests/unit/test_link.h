@@ -146,7 +146,7 @@ static char err[320];
 static inline struct link *open_pair(const int ours[2], const int theirs[2], void (*script)(struct peer *p),
 				     int timeout_ms)
 {
-	struct link_callbacks callbacks = {on_push, on_lost, &seen};
+	struct link_callbacks callbacks = {.push = on_push, .lost = on_lost, .arg = &seen};
 	uint32_t version = peer->version, error = peer->error;
 	memset(&seen, 0, sizeof(seen));
 	*peer = (struct peer){.in = theirs[0], .out = theirs[1], .script = script, .version = version, .error = error};

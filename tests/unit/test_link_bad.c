@@ -313,7 +313,7 @@ static void test_deaf(void **state)
 
 static struct link *open_process(pid_t *pid, void (*script)(struct peer *p))
 {
-	struct link_callbacks callbacks = {on_push, on_lost, &seen};
+	struct link_callbacks callbacks = {.push = on_push, .lost = on_lost, .arg = &seen};
 	int pair[2];
 	memset(&seen, 0, sizeof(seen));
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);

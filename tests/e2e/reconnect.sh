@@ -1,0 +1,104 @@
+#!/bin/bash
+# Connections that break: the program waits and goes on, nothing is lost, and nothing is done twice.
+. "$(dirname "$0")/../lib.sh"
+
+T=$work/t
+mkdir "$T"
+export REMOTEFS_TOKEN=$(od -An -N16 -tx1 /dev/urandom | tr -d ' ')
+"$AGENT" --listen "unix:$work/agent" --root / 2>"$work/agent.err" </dev/null &
+until_true 5 [ -S "$work/agent" ] || fail "an agent listens" "$(cat "$work/agent.err")"
+"$GUESTS/cutrelay" "$work/relay" "$work/agent" </dev/null &
+relay=$!
+until_true 5 [ -S "$work/relay" ] || fail "the relay listens"
+
+# run OPTIONS -- COMMAND: through the relay; its end is in $work/status.
+run() {
+	within 60 "$RT" --mode write --mount "$T=unix:$work/relay:$T" "$@" >"$work/out" 2>"$work/err" </dev/null
+	echo $? >"$work/status"
+}
+
+# cutting LOW HIGH: cuts the connection again and again, after some milliseconds between the two.
+cutting() {
+	while kill -USR1 $relay; do
+		sleep "0.$(printf %03d $((RANDOM % ($2 - $1) + $1)))"
+	done
+}
+
+head -c 20000000 /dev/urandom >"$T/big"
+sum=$(md5sum <"$T/big")
+
+# Each of these is wrong when it is done twice, or not at all.
+cat >"$work/program" <<END
+i=0
+while [ \$i -lt 1000 ]; do
+	i=\$((i + 1))
+	echo \$i >>$T/log
+done
+i=0
+while [ \$i -lt 200 ]; do
+	i=\$((i + 1))
+	(set -C; : >$T/new.\$i) || echo "create \$i"
+	mkdir $T/d || echo "mkdir \$i"
+	mv $T/new.\$i $T/d/new || echo "rename \$i"
+	ln $T/d/new $T/d/other || echo "link \$i"
+	rm $T/d/new $T/d/other || echo "unlink \$i"
+	rmdir $T/d || echo "rmdir \$i"
+done
+dd if=$T/big of=$T/copy bs=128k 2>&1 | grep -v ' ' # its figures
+md5sum <$T/big
+END
+cutting 20 120 &
+cutter=$!
+run -- busybox sh "$work/program"
+kill $cutter
+wait $cutter 2>/dev/null
+equal "the program ends well" 0 "$(cat "$work/status")"
+equal "no change was done twice or not at all" "$sum" "$(cat "$work/out")"
+equal "1000 appended lines, in order" "$(seq 1000 | md5sum)" "$(md5sum <"$T/log")"
+equal "20 MB read and written" "$sum" "$(md5sum <"$T/copy")"
+equal "nothing is said of short interruptions" "" "$(cat "$work/err")"
+
+# A lock is kept by the agent; the program learns of the end of its wait, too.
+: >"$T/lock"
+cat >"$work/locker" <<END
+exec 9>>$T/lock
+flock -w 20 9 && echo locked
+sleep 1
+flock -n $T/lock true 2>/dev/null && echo "not mine"
+echo done
+END
+flock "$T/lock" sleep 1.5 &
+run -- bash "$work/locker" &
+sleep 0.7
+kill -USR1 $relay
+sleep 1.5
+kill -USR1 $relay
+flock -n "$T/lock" true && fail "the lock is held over an interruption" || pass "the lock is held over an interruption"
+wait %% 2>/dev/null
+until_true 10 [ -s "$work/status" ]
+equal "a wait for a lock ends over an interruption" "locked"$'\n'"done" "$(cat "$work/out")"
+
+# A longer one is said, once, and its end.
+(sleep 0.5; kill -USR2 $relay; sleep 2.5; kill -USR2 $relay) &
+rm -f "$work/status"
+run -- busybox sh -c "for i in 1 2 3 4 5 6 7 8; do echo \$i >>$T/slow; sleep 0.2; done; cat $T/slow"
+equal "it goes on after 2.5 s" "$(seq 8)" "$(cat "$work/out")"
+equal "one line says that it broke" 1 "$(grep -c "relay: the connection broke (.*); it is made anew for at most 60 s, and the program waits$" "$work/err")"
+equal "one line says that it is there again" 1 "$(grep -c "relay: the connection is there again" "$work/err")"
+equal "no other" 2 "$(wc -l <"$work/err")"
+
+# Not for ever.
+(sleep 0.5; kill -USR2 $relay; sleep 6; kill -USR2 $relay) &
+run --reconnect-timeout 2 -- busybox sh -c "while :; do echo x >>$T/never; done"
+equal "given up after --reconnect-timeout" 125 "$(cat "$work/status")"
+equal "one line says why" 1 "$(grep -c "relay: lost the agent (.*): the program is killed$" "$work/err")"
+wait %% 2>/dev/null
+sleep 1
+run --reconnect-timeout 0 -- busybox sh -c "kill -USR1 $relay; while :; do echo x >>$T/never; done"
+equal "--reconnect-timeout 0: at once" 125 "$(cat "$work/status")"
+
+# The agent forgets a client that does not come again.
+until_true 8 sh -c "! fuser -s $T/never" || true
+equal "nobody but the listening one is left" 1 "$(for p in $(ours); do tr '\0' '\n' <"/proc/$p/cmdline" | head -n 1; done | grep -c "$AGENT")"
+kill $relay
+finish
