@@ -11,7 +11,7 @@
 #include "plain.h"
 
 #define PAUSE_MS 20 /* before the second try; twice as long before each further one … */
-#define PAUSE_MAX_MS 2000
+#define PAUSE_MAX_MS 500
 
 bool link_lose(struct link *l, int err)
 {

@@ -17,8 +17,9 @@ run() {
 	echo $? >"$work/status"
 }
 
-# cutting LOW HIGH: cuts the connection again and again, after some milliseconds between the two.
+# cutting LOW HIGH: once the program has begun, cuts the connection again and again, after some milliseconds between the two.
 cutting() {
+	until_true 20 [ -e "$T/log" ]
 	while kill -USR1 $relay; do
 		sleep "0.$(printf %03d $((RANDOM % ($2 - $1) + $1)))"
 	done
