@@ -20,7 +20,7 @@ agent_objs := agent/main.o agent/listen.o agent/serve.o agent/session.o agent/at
 	agent/resolve.o agent/walk.o agent/attr.o agent/open.o agent/file.o agent/digest.o agent/dir.o agent/stat.o agent/name.o agent/meta.o \
 	agent/ioctl.o agent/fhandle.o agent/ticket.o agent/reopen.o agent/process.o agent/rights.o agent/inside.o agent/procfile.o agent/options.o agent/self.o \
 	agent/container.o agent/container_state.o agent/container_cgroup.o agent/docker.o agent/json.o \
-	agent/subject.o agent/xattr.o agent/wire.o agent/lock.o agent/umask.o agent/watch.o agent/promise.o agent/event.o agent/observe.o
+	agent/subject.o agent/own.o agent/xattr.o agent/wire.o agent/lock.o agent/umask.o agent/watch.o agent/promise.o agent/event.o agent/observe.o
 
 log_objs := tracer/log.o tracer/log_text.o tracer/log_flags.o tracer/log_names.o tracer/log_decode.o tracer/log_fcntl.o \
 	tracer/log_struct.o tracer/log_array.o tracer/log_trace.o tracer/stats.o
@@ -40,7 +40,7 @@ tracer_objs := tracer/main.o tracer/explain.o tracer/ls.o tracer/list.o tracer/d
 	tracer/placeholder.o tracer/drain.o tracer/image.o tracer/flight.o tracer/sync.o tracer/bring.o tracer/push.o tracer/behind.o tracer/carrier.o tracer/watch.o tracer/watch_below.o tracer/watch_holder.o tracer/elf.o tracer/exe.o \
 	tracer/upper_info.o tracer/overlay_cmd.o tracer/changes.o tracer/apply.o tracer/inode.o tracer/attrs.o tracer/entries.o $(log_objs)
 
-syscalls_objs := syscalls/table.o syscalls/remote.o syscalls/readahead.o syscalls/open.o syscalls/io.o syscalls/stat.o \
+syscalls_objs := syscalls/table.o syscalls/remote.o syscalls/readahead.o syscalls/open.o syscalls/close.o syscalls/io.o syscalls/stat.o \
 	syscalls/transfer.o syscalls/pipes.o syscalls/fsize.o syscalls/late.o syscalls/buffers.o syscalls/flow.o syscalls/socket.o \
 	syscalls/aio.o syscalls/aio_ring.o syscalls/flush.o syscalls/clone.o \
 	syscalls/dir.o syscalls/name.o syscalls/apart.o syscalls/fd.o syscalls/rights.o syscalls/widen.o syscalls/map.o syscalls/copy.o syscalls/lock.o \

@@ -8,6 +8,7 @@
 #include "frame.h"
 #include "handle.h"
 #include "ops.h"
+#include "own.h"
 
 #define DISPATCH_QUICK (128u << 10)
 
@@ -201,7 +202,7 @@ static int dispatch_call(struct op *op)
 		return -EINVAL;
 	if (h->does_write && op->agent->root.read_only)
 		return h->refuse(op);
-	return h->fn(op);
+	return own_applies(op) ? own_run(op, h->fn) : h->fn(op);
 }
 
 void dispatch_run(struct op *op)

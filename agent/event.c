@@ -62,6 +62,18 @@ static void event_made(struct watcher *w, const char *dir, const char *path, uin
 	notice_if_promised(w, dir, false);
 }
 
+/* Whether the client knows of MASK at PATH by itself. */
+static bool event_is_own(struct watcher *w, const char *path, uint32_t mask)
+{
+	struct watch_own *o = w->own;
+
+	while (o && (mask & ~(o->mask | IN_ISDIR) || strcmp(o->path, path)))
+		o = o->next;
+	if (o)
+		o->seen = true;
+	return o;
+}
+
 static void event_dir(struct watcher *w, struct dir_watch *d, const struct inotify_event *e)
 {
 	char dir[PATH_MAX], path[PATH_MAX + NAME_MAX + 2];
@@ -72,6 +84,8 @@ static void event_dir(struct watcher *w, struct dir_watch *d, const struct inoti
 		strcpy(path, dir);
 	if (strlen(path) >= PATH_MAX)
 		return; /* nobody can have asked for it */
+	if (event_is_own(w, path, e->mask))
+		return;
 	if (e->mask & EVENT_SELF)
 		event_moved(w, dir);
 	else if (e->mask & EVENT_MADE)
@@ -149,6 +163,36 @@ void watch_catch_up(struct watcher *w)
 		;
 	event_flush(w);
 	pthread_mutex_unlock(&w->reading);
+}
+
+void watch_own_begin(struct watcher *w, struct watch_own *own, uint32_t mask)
+{
+	own->mask = mask;
+	own->seen = false;
+	pthread_mutex_lock(&w->lock);
+	own->next = w->own;
+	w->own = own;
+	pthread_mutex_unlock(&w->lock);
+}
+
+void watch_own_end(struct watcher *w, struct watch_own *own, bool failed)
+{
+	struct watch_own **at;
+
+	watch_catch_up(w);
+	pthread_mutex_lock(&w->lock);
+	for (at = &w->own; *at != own; at = &(*at)->next)
+		;
+	*at = own->next;
+	if (failed && own->seen) {
+		char dir[PATH_MAX];
+
+		notice_name(w, own->path, true);
+		if (watch_parent(own->path, dir))
+			notice_name(w, dir, false);
+		notice_wake(w);
+	}
+	pthread_mutex_unlock(&w->lock);
 }
 
 void *event_main(void *watcher)

@@ -429,9 +429,8 @@ static int fetch_open(struct op *op, const struct place *p)
 }
 
 /* H is nobody's: it has no number. */
-static int fetch_place(struct op *op, const struct place *p, struct handle *h)
+static int fetch_place(struct op *op, const struct place *p, struct handle *h, uint32_t size)
 {
-	uint32_t size = op->req->op.fetch.size;
 	struct stat st;
 	int r;
 
@@ -449,21 +448,28 @@ static int fetch_place(struct op *op, const struct place *p, struct handle *h)
 	return r;
 }
 
-int op_fetch(struct op *op)
+int fetch_where(struct op *op, bool present, const rfs_Where *where, uint32_t size)
 {
 	struct handle h = { .fd = -1 };
 	struct place p;
-	int r = place_get(op, op->req->op.fetch.has_where, &op->req->op.fetch.where, &p);
+	int r = place_get(op, present, where, &p);
 
 	op->reply->which_op = rfs_Reply_open_tag;
 	pthread_mutex_init(&h.position, NULL);
 	if (!r)
-		r = fetch_place(op, &p, &h);
+		r = fetch_place(op, &p, &h, size);
 	place_put(&p);
 	if (h.fd >= 0)
 		close(h.fd);
 	free(h.path);
 	pthread_mutex_destroy(&h.position);
+	return r;
+}
+
+int op_fetch(struct op *op)
+{
+	int r = fetch_where(op, op->req->op.fetch.has_where, &op->req->op.fetch.where, op->req->op.fetch.size);
+
 	if (r == -ENOENT)
 		open_absent(op);
 	return r;

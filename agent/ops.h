@@ -17,6 +17,9 @@ int op_close(struct op *op);
 int op_release(struct op *op);
 int op_fetch(struct op *op);
 
+/* A Fetch of WHERE (PRESENT: the message had one) with SIZE: puts it into the reply. 0 or a negative errno. */
+int fetch_where(struct op *op, bool present, const rfs_Where *where, uint32_t size);
+
 /* open(2)'s flags of the wire as the agent uses them. */
 int open_flags(uint32_t wire);
 
@@ -65,6 +68,10 @@ int dir_list(struct op *op, struct handle *h, int64_t cookie, uint32_t size, boo
 
 /* stat.c */
 int op_stat(struct op *op);
+
+/* A Stat of WHERE (PRESENT: the message had one): puts it into the reply. 0 or a negative errno. */
+int stat_where(struct op *op, bool present, const rfs_Where *where, bool nofollow, bool no_links);
+
 int op_access(struct op *op);
 int op_readlink(struct op *op);
 int op_path(struct op *op);

@@ -61,15 +61,16 @@ static int stat_handle(struct op *op, const struct place *p)
 	return attr_of(place_fd(p), &reply->attr);
 }
 
-static int stat_place(struct op *op, const struct place *p)
+/* With NO_LINKS as RESOLVE_NO_SYMLINKS. */
+static int stat_place(struct op *op, const struct place *p, bool nofollow, bool no_links)
 {
 	rfs_StatReply *reply = &op->reply->op.stat;
-	int flags = O_PATH | (op->req->op.stat.nofollow ? O_NOFOLLOW : 0);
+	int flags = O_PATH | (nofollow ? O_NOFOLLOW : 0);
 	int r, fd;
 
 	if (!p->path[0])
 		return stat_handle(op, p);
-	fd = stat_open(op, p, flags, 0, op->req->op.stat.no_links ? RESOLVE_NO_SYMLINKS : 0, &reply->coherent);
+	fd = stat_open(op, p, flags, 0, no_links ? RESOLVE_NO_SYMLINKS : 0, &reply->coherent);
 	if (fd < 0)
 		return fd;
 	r = attr_of(fd, &reply->attr);
@@ -83,16 +84,24 @@ static int stat_place(struct op *op, const struct place *p)
 	return r;
 }
 
-int op_stat(struct op *op)
+int stat_where(struct op *op, bool present, const rfs_Where *where, bool nofollow, bool no_links)
 {
 	struct place p;
-	int r = place_get(op, op->req->op.stat.has_where, &op->req->op.stat.where, &p);
+	int r = place_get(op, present, where, &p);
 
+	memset(&op->reply->op, 0, sizeof(op->reply->op));
 	op->reply->which_op = rfs_Reply_stat_tag;
 	if (!r)
-		r = stat_place(op, &p);
+		r = stat_place(op, &p, nofollow, no_links);
 	place_put(&p);
 	return r;
+}
+
+int op_stat(struct op *op)
+{
+	const rfs_Stat *req = &op->req->op.stat;
+
+	return stat_where(op, req->has_where, &req->where, req->nofollow, req->no_links);
 }
 
 /* faccessat2(2) on an open file. It is of 5.8; before, only the real ids could be asked about, as here. */

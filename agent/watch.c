@@ -156,8 +156,7 @@ struct file_watch *watch_find_file(struct watcher *w, int wd)
 	return f;
 }
 
-/* The directory that PATH is in; false for the root. */
-static bool watch_parent(const char *path, char *parent)
+bool watch_parent(const char *path, char *parent)
 {
 	size_t len = strrchr(path, '/') - path;
 

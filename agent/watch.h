@@ -79,6 +79,23 @@ bool watch_file(struct watcher *w, struct handle *h);
 /* H is being closed. */
 void watch_forget(struct watcher *w, struct handle *h);
 
+/* A change of the client's own at PATH: what tells of it alone is not told. Kept by the caller from begin to end. */
+struct watch_own {
+	struct watch_own *next;
+	uint32_t mask; /* inotify events … */
+	bool seen;     /* … and whether there were any */
+	char path[PATH_MAX];
+};
+
+/* OWN->path is about to be changed, which MASK's events tell of. */
+void watch_own_begin(struct watcher *w, struct watch_own *own, uint32_t mask);
+
+/*
+ * It is done, or FAILED: then events of it were somebody else's. Events of before this call are done with when it returns; what
+ * they told of is to be looked at behind it.
+ */
+void watch_own_end(struct watcher *w, struct watch_own *own, bool failed);
+
 /* P will say something about PATH; SUBTREE: and about names in it. */
 void promise_name(struct watcher *w, struct promise *p, const char *path, bool subtree);
 

@@ -37,6 +37,7 @@ struct watcher {
 	struct dir_watch *by_path[WATCH_BUCKETS], *by_wd[WATCH_BUCKETS];
 	struct file_watch *files[WATCH_BUCKETS];
 	struct promise *promises;
+	struct watch_own *own; /* changes under way */
 	uint64_t *promised; /* hashes of names the client may keep: see promise.c */
 	unsigned int promised_count;
 	uint64_t seed;
@@ -54,6 +55,9 @@ void watch_drop_tree(struct watcher *w, const char *path);
 
 /* Whether PATH is BELOW's ancestor or the same. */
 bool watch_path_covers(const char *path, const char *below);
+
+/* The directory that PATH is in, into PARENT (PATH_MAX bytes); false for the root. */
+bool watch_parent(const char *path, char *parent);
 
 /* Queues Invalidate{PATH, SUBTREE} and breaks the promises about it. */
 void notice_name(struct watcher *w, const char *path, bool subtree);

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/stat.h>
 
 #include "cache.h"
 #include "call.h"
@@ -60,21 +61,38 @@ long aim_path_or_fd(struct call *c, int dirfd, uint64_t path, int flags, struct 
 	return aim_at(c, dirfd, path, flags, flags & AT_EMPTY_PATH ? PLACE_NULL_OK : 0, p);
 }
 
-/* What was known of ATTR's file is known no longer, by whatever name. */
-static void forget(const struct place *p, const rfs_Attr *attr)
+/* Whether M's agent reaches what is in a directory of ATTR. */
+static bool reaches(const struct mount *m, const rfs_Attr *attr)
 {
+	const struct link_agent *agent = link_agent(m->link);
+
+	return (agent->owns_all && !agent->uid) || (attr->uid == agent->uid && (attr->mode & S_IRWXU) == S_IRWXU);
+}
+
+/* P's file was changed to what R says by what was asked for at SINCE; if R has the agent's promise, it tells of that in no other way. */
+static void learn_change(const struct place *p, const rfs_StatReply *r, uint64_t since)
+{
+	const rfs_Attr *attr = &r->attr;
 	struct node *n = node_find(p->mount, attr);
+	bool told = *p->key && r->coherent & rfs_Coherent_NAME && cache_is_current(p->mount, p->key, attr, since);
 
 	if (n)
 		node_changed(n);
 	else
 		cache_forget_inode(p->mount, attr->dev_major, attr->dev_minor, attr->ino);
-	if (*p->key)
-		cache_forget(p->mount, p->key, false);
+	if (!*p->key)
+		return;
+	if (!told || (S_ISDIR(attr->mode) && !reaches(p->mount, attr))) {
+		cache_forget(p->mount, p->key, S_ISDIR(attr->mode));
+		return;
+	}
+	cache_changed(p->mount, p->key);
+	cache_put(p->mount, p->key, attr, cache_now());
 }
 
 long aim_change(struct call *c, const struct place *p, const rfs_Request *req, const void *payload, size_t len)
 {
+	uint64_t since = cache_now();
 	struct link_reply rep;
 
 	if (late_change(c, p, req))
@@ -88,7 +106,7 @@ long aim_change(struct call *c, const struct place *p, const rfs_Request *req, c
 		return rc;
 	}
 	if (rep.msg.which_op == rfs_Reply_stat_tag && rep.msg.op.stat.has_attr)
-		forget(p, &rep.msg.op.stat.attr);
+		learn_change(p, &rep.msg.op.stat, since);
 	link_reply_free(&rep);
 	return 0;
 }

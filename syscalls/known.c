@@ -24,9 +24,14 @@
 /* Others say more than "to read". */
 #define FLAGS (O_CLOEXEC | O_NONBLOCK | O_NOCTTY | O_NOFOLLOW | O_DIRECTORY | O_NOATIME | 0100000 /* O_LARGEFILE */)
 
+static bool is_by_path(int flags)
+{
+	return flags & O_PATH && !(flags & ~(O_PATH | O_CLOEXEC | O_NOFOLLOW | O_DIRECTORY));
+}
+
 static bool may_be_known(const struct place *p, int flags, const rfs_Open *op)
 {
-	return !(flags & ~FLAGS) && !op->resolve && *p->key && !watch_sees_use(p->mount) && !p->mount->is_upper;
+	return (!(flags & ~FLAGS) || is_by_path(flags)) && !op->resolve && *p->key && !watch_sees_use(p->mount) && !p->mount->is_upper;
 }
 
 /* The bytes of the file that P is, if it can be opened with FLAGS, and nobody has it open in a way that makes it another. */
@@ -109,8 +114,9 @@ struct ofd *known_open(struct call *c, const struct place *p, int flags, rfs_Req
 	if (!may_be_known(p, flags, &req->op.open))
 		return NULL;
 	ahead_await(c, p->mount, p->key);
-	const uint8_t *bytes = find_bytes(p, flags, &attr, &len);
-	if (!bytes)
+	const uint8_t *bytes = is_by_path(flags) ? NULL : find_bytes(p, flags, &attr, &len);
+	/* No word comes by an O_PATH descriptor of a file. */
+	if (is_by_path(flags) ? cache_find(p->mount, p->key, &attr) <= 0 || !S_ISDIR(attr.mode) : !bytes)
 		return NULL;
 	struct known *k = xcalloc(1, sizeof(*k));
 	*k = (struct known){ .handle = req->op.open.handle, .attr = attr };
@@ -121,7 +127,8 @@ struct ofd *known_open(struct call *c, const struct place *p, int flags, rfs_Req
 	k->ofd->coherent = rfs_Coherent_NAME | rfs_Coherent_HANDLE;
 	if (!k->ofd->node->attr_valid)
 		node_set_attr(k->ofd->node, &attr, true);
-	give_bytes(k->ofd, bytes, len);
+	if (bytes)
+		give_bytes(k->ofd, bytes, len);
 	if (call_start(c, p->mount, req, NULL, 0, opened, k)) {
 		k->ofd->released = true; /* the agent never heard of it */
 		ofd_unref(k->ofd);
@@ -139,7 +146,7 @@ bool known_keep(const struct place *p, int flags, const struct link_reply *rep, 
 	if (!*p->key || !ahead_is_whole(r, rep->payload_len) || !(r->coherent & rfs_Coherent_NAME) || watch_sees_use(p->mount) || p->mount->is_upper)
 		return false;
 	bool search = S_ISDIR(r->attr.mode) && listing_learn(p->mount, p->key, rep->payload, rep->payload_len, since);
-	cache_put_bytes(p->mount, p->key, &r->attr, copy_of(rep->payload, rep->payload_len), rep->payload_len);
+	cache_put_bytes(p->mount, p->key, &r->attr, copy_of(rep->payload, rep->payload_len), rep->payload_len, since);
 	cache_mark(p->mount, p->key, (search ? CACHE_SEARCH : 0) | (flags & O_NOATIME ? CACHE_QUIET : 0), true);
 	return true;
 }

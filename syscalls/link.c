@@ -1,4 +1,5 @@
 /* link, symlink, mknod and their *at forms: new names. */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -21,14 +22,20 @@
 #include "remote.h"
 #include "rules.h"
 
-static long made(struct call *c, const struct place *p, const rfs_Request *req, const char *payload)
+/* TYPE: DT_* of what REQ makes; 0: not known. */
+static long made(struct call *c, const struct place *p, rfs_Request *req, const char *payload, unsigned type)
 {
+	uint64_t since = cache_now();
 	struct link_reply rep;
-	int rc = call_rpc(c, p->mount, req, payload, payload ? strlen(payload) : 0, &rep);
 
+	req->own = *p->key;
+	int rc = call_rpc(c, p->mount, req, payload, payload ? strlen(payload) : 0, &rep);
 	if (!rc)
 		link_reply_free(&rep);
-	cache_forget_name(p->mount, *p->key ? p->key : "/", true);
+	if (!rc && *p->key)
+		cache_made(p->mount, p->key, type, NULL, since);
+	else
+		cache_forget_name(p->mount, *p->key ? p->key : "/", true);
 	node_names_changed(p->mount, p->key);
 	return rc;
 }
@@ -40,7 +47,7 @@ static long link_places(struct call *c, const struct place *from, const struct p
 
 	place_where(from, &req.op.link.from);
 	place_where(to, &req.op.link.to);
-	long rc = made(c, to, &req, NULL);
+	long rc = made(c, to, &req, NULL, 0);
 	if (*from->key)
 		cache_forget(from->mount, from->key, false); /* its link count */
 	return rc;
@@ -95,7 +102,7 @@ static long symlink_common(struct call *c, uint64_t text_addr, int dirfd, uint64
 	if (p.behalf)
 		return symlink(text, p.local) < 0 ? -errno : 0;
 	place_where(&p, &req.op.symlink.where);
-	return made(c, &p, &req, text);
+	return made(c, &p, &req, text, DT_LNK);
 }
 
 long sys_symlink(struct call *c)
@@ -129,7 +136,7 @@ static long mknod_common(struct call *c, int dirfd, uint64_t path, unsigned mode
 		return mknod(p.local, mode, makedev(req.op.mknod.major, req.op.mknod.minor)) < 0 ?
 			       -errno : 0;
 	place_where(&p, &req.op.mknod.where);
-	return made(c, &p, &req, NULL);
+	return made(c, &p, &req, NULL, 0);
 }
 
 long sys_mknod(struct call *c)

@@ -22,7 +22,8 @@
 
 static long chmod_place(struct call *c, const struct place *p, unsigned mode, bool nofollow)
 {
-	rfs_Request req = { .which_op = rfs_Request_chmod_tag,
+	rfs_Request req = { .own = *p->key,
+			    .which_op = rfs_Request_chmod_tag,
 			    .op.chmod = { .has_where = true, .nofollow = nofollow, .mode = mode & 07777 } };
 
 	place_where(p, &req.op.chmod.where);
@@ -66,7 +67,8 @@ long sys_fchmodat2(struct call *c)
 
 static long chown_place(struct call *c, const struct place *p, uint32_t uid, uint32_t gid, bool nofollow)
 {
-	rfs_Request req = { .which_op = rfs_Request_chown_tag,
+	rfs_Request req = { .own = *p->key,
+			    .which_op = rfs_Request_chown_tag,
 			    .op.chown = { .has_where = true, .nofollow = nofollow, .uid = uid, .gid = gid } };
 
 	place_where(p, &req.op.chown.where);
@@ -118,7 +120,8 @@ static uint32_t wire_nsec(const struct timespec *t)
 
 static long utimes_place(struct call *c, const struct place *p, const struct timespec t[2], bool nofollow)
 {
-	rfs_Request req = { .which_op = rfs_Request_utimes_tag,
+	rfs_Request req = { .own = *p->key,
+			    .which_op = rfs_Request_utimes_tag,
 			    .op.utimes = { .has_where = true,
 					   .nofollow = nofollow,
 					   .atime_sec = t[0].tv_sec,

@@ -1,4 +1,5 @@
 /* mkdir, rmdir, unlink, rename and their *at forms. */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -10,6 +11,7 @@
 #include "cache.h"
 #include "call.h"
 #include "handlers.h"
+#include "known.h"
 #include "link.h"
 #include "ofd.h"
 #include "overlay.h"
@@ -30,6 +32,44 @@ static long ask(struct call *c, const struct place *p, const rfs_Request *req, b
 	return rc;
 }
 
+/* What is known of the directory that REP, of a Mkdir of P that was asked for at SINCE, tells of. */
+static void learn_made(const struct place *p, struct link_reply *rep, uint64_t since)
+{
+	const rfs_OpenReply *r = rep->msg.which_op == rfs_Reply_open_tag && rep->msg.op.open.has_attr ? &rep->msg.op.open : NULL;
+	bool told = r && r->coherent & rfs_Coherent_NAME;
+
+	node_names_changed(p->mount, p->key);
+	if (!*p->key) {
+		cache_forget_name(p->mount, "/", true);
+		return;
+	}
+	cache_made(p->mount, p->key, DT_DIR, told ? &r->attr : NULL, since);
+	if (told && known_keep(p, 0, rep, cache_now()))
+		cache_mark(p->mount, p->key, CACHE_OURS, true);
+}
+
+static long make_directory(struct call *c, const struct place *p, rfs_Request *req)
+{
+	uint64_t since = cache_now();
+	struct link_reply rep;
+
+	/* filename_create() of fs/namei.c says so before it says anything of the file system. */
+	if (*p->key && !p->mount->overlay && cache_exists(p->mount, p->key)) {
+		call_remote(c, p->mount);
+		return -EEXIST;
+	}
+	req->own = *p->key;
+	int rc = call_rpc(c, p->mount, req, NULL, 0, &rep);
+	if (rc) {
+		cache_forget_name(p->mount, *p->key ? p->key : "/", true);
+		node_names_changed(p->mount, p->key);
+		return rc;
+	}
+	learn_made(p, &rep, since);
+	link_reply_free(&rep);
+	return 0;
+}
+
 static long mkdir_common(struct call *c, int dirfd, uint64_t path, unsigned mode)
 {
 	PLACE_ON_STACK(p);
@@ -44,7 +84,7 @@ static long mkdir_common(struct call *c, int dirfd, uint64_t path, unsigned mode
 	req.op.mkdir.mode = mode & 07777;
 	req.op.mkdir.umask = call_umask(c);
 	place_where(&p, &req.op.mkdir.where);
-	return ask(c, &p, &req, true);
+	return make_directory(c, &p, &req);
 }
 
 long sys_mkdir(struct call *c)
@@ -77,6 +117,15 @@ static void forget_open(const struct place *p)
 	ofd_each(mark_gone, &g);
 }
 
+/* Whether it is known that P is not there, in a directory in which we have made names. */
+static bool known_missing(const struct place *p)
+{
+	char dir[PATH_MAX];
+	rfs_Attr attr;
+
+	return path_parent(p->key, dir) && cache_marked(p->mount, dir, CACHE_OURS) && cache_find(p->mount, p->key, &attr) == -ENOENT;
+}
+
 static long unlink_common(struct call *c, int dirfd, uint64_t path, int flags)
 {
 	PLACE_ON_STACK(p);
@@ -92,6 +141,11 @@ static long unlink_common(struct call *c, int dirfd, uint64_t path, int flags)
 		return unlinkat(AT_FDCWD, p.local, flags) < 0 ? -errno : 0;
 	if (p.mount->overlay && !p.dir)
 		rc = overlay_unlink(c, &p, flags & AT_REMOVEDIR, &taking);
+	/* A file system that cannot be written to says so first (do_unlinkat of fs/namei.c), so only where we have made names. */
+	if (!p.mount->overlay && known_missing(&p)) {
+		call_remote(c, p.mount);
+		return -ENOENT;
+	}
 	if (!rc) {
 		req.op.unlink.has_where = true;
 		req.op.unlink.flags = (uint32_t)flags;

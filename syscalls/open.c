@@ -1,9 +1,8 @@
-/* open, openat, openat2, creat, close. */
+/* open, openat, openat2, creat. */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/close_range.h>
 #include <linux/openat2.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +10,6 @@
 #include <unistd.h>
 
 #include "ahead.h"
-#include "behind.h"
 #include "cache.h"
 #include "call.h"
 #include "flow.h"
@@ -51,6 +49,7 @@ static void fill_open(struct call *c, const struct place *p, int flags, unsigned
 	op->resolve = resolve;
 	op->wait = !(flags & O_NONBLOCK);
 	op->no_fifo = p->mount->overlay && !p->mount->is_upper;
+	req->own = flags & O_CREAT && *p->key;
 	op->prefetch = ofd_flags_read(flags) && !watch_sees_use(p->mount) ? PREFETCH_SIZE : 0;
 	if (flags & (O_CREAT | O_UNNAMED)) {
 		op->mode = mode;
@@ -72,11 +71,17 @@ static int ask_open(struct call *c, struct place *p, int flags, const rfs_Reques
 	}
 	if (!rc && flags & O_CREAT)
 		node_names_changed(p->mount, p->key);
-	if (!rc && flags & (O_CREAT | O_TRUNC) && *p->key)
+	if (rc || !*p->key)
+		return rc;
+	const rfs_OpenReply *r = &rep->msg.op.open;
+	bool told = r->coherent & rfs_Coherent_NAME;
+	if (flags & O_CREAT)
+		cache_made(p->mount, p->key, IFTODT(r->attr.mode), told ? &r->attr : NULL, since);
+	else if (flags & O_TRUNC)
 		cache_forget_name(p->mount, p->key, false);
-	else if (!rc && *p->key && rep->msg.op.open.coherent & rfs_Coherent_NAME)
-		cache_put(p->mount, p->key, &rep->msg.op.open.attr, since);
-	return rc;
+	else if (told)
+		cache_put(p->mount, p->key, &r->attr, since);
+	return 0;
 }
 
 /* The name the ofd goes by: the agent's for directories, else the text it was opened with. */
@@ -458,51 +463,4 @@ long sys_openat2(struct call *c)
 	    (how.mode && !(how.flags & (O_CREAT | O_UNNAMED))) || (how.resolve & RESOLVE_BENEATH && how.resolve & RESOLVE_IN_ROOT))
 		return CALL_CONTINUE;
 	return open_common(c, (int)c->arg[0], c->arg[1], (int)how.flags, (unsigned)how.mode, how.resolve);
-}
-
-long sys_close(struct call *c)
-{
-	struct ofd *o = ofd_by_fd(c->tid, (int)c->arg[0]);
-
-	if (o) {
-		int error;
-
-		ofd_ref(o);
-		call_remote(c, o->mount);
-		c->expected = 0;
-		error = behind_close(c, o);
-		if (error)
-			call_replace(c, error);
-		locks_closing(c->tid, o);
-		if (watch_sees_close(o->mount, S_ISDIR(o->node->attr.mode)) && !o->released && ofd_is_last(c->tid, o))
-			remote_release(c, o);
-		if ((int)c->arg[0] >= FD_BASE)
-			ofd_doubt_number((int)c->arg[0], false);
-		ofd_unref(o);
-	}
-	return CALL_CONTINUE; /* inotify tells when the last descriptor is gone */
-}
-
-long sys_close_range(struct call *c)
-{
-	unsigned first = (unsigned)c->arg[0], last = (unsigned)c->arg[1], flags = (unsigned)c->arg[2];
-
-	if (first > last || flags & ~(CLOSE_RANGE_UNSHARE | CLOSE_RANGE_CLOEXEC))
-		return CALL_CONTINUE; /* EINVAL */
-	if (flags & CLOSE_RANGE_UNSHARE) {
-		locks_note_all(c->tid);
-		locks_unshare(c->tid);
-	} else if (!(flags & CLOSE_RANGE_CLOEXEC)) {
-		locks_closing_range(c->tid, first, last);
-	}
-	if (!(flags & CLOSE_RANGE_CLOEXEC))
-		ofd_doubt_range(first, last);
-	return CALL_CONTINUE;
-}
-
-long sys_unshare(struct call *c)
-{
-	if (c->arg[0] & CLONE_FILES)
-		locks_unshare(c->tid);
-	return CALL_CONTINUE;
 }

@@ -111,7 +111,7 @@ static void keep(const struct fetch *f, struct link_reply *rep)
 	bool search = S_ISDIR(r->attr.mode) && listing_learn(f->mount, f->path, rep->payload, rep->payload_len, f->since);
 	uint8_t *bytes = rep->payload ? rep->payload : xcalloc(1, 1);
 	rep->payload = NULL;
-	cache_put_bytes(f->mount, f->path, &r->attr, bytes, rep->payload_len);
+	cache_put_bytes(f->mount, f->path, &r->attr, bytes, rep->payload_len, f->since);
 	cache_mark(f->mount, f->path, CACHE_AHEAD | (r->quiet ? CACHE_QUIET : 0) | (search ? CACHE_SEARCH : 0), true);
 }
 

@@ -22,6 +22,7 @@ struct entry {
 	const struct mount *mount;
 	uint32_t hash;
 	bool absent;
+	bool vague; /* ATTR has changed: of a directory, whose names are known still */
 	uint8_t marks;
 	uint64_t until; /* now_ns(): for how long it holds without a promise; 0: promised */
 	uint64_t seq;	/* … and the change_seq that it holds in: none of ours may go unnoticed */
@@ -101,7 +102,7 @@ static void drop_bytes(struct entry *e)
 	free(e->bytes);
 	e->bytes = NULL;
 	e->len = 0;
-	e->marks &= CACHE_COMING;
+	e->marks &= CACHE_COMING | CACHE_OURS;
 }
 
 static void drop(struct entry **e)
@@ -118,11 +119,19 @@ static void drop(struct entry **e)
 	count--;
 }
 
+/* The attributes of a directory may change, and its names be known still: these have words of their own. */
+static bool blur(struct entry *e)
+{
+	if (!e->bytes || !(e->marks & CACHE_SEARCH))
+		return false;
+	return e->vague = true;
+}
+
 static void drop_if(bool (*match)(const struct entry *e, const struct change *c), const struct change *c)
 {
 	for (size_t i = 0; count && i < BUCKETS; i++)
 		for (struct entry **e = &table[i]; *e;) {
-			if ((*e)->mount == c->mount && match(*e, c))
+			if ((*e)->mount == c->mount && match(*e, c) && (c->path || !blur(*e)))
 				drop(e);
 			else
 				e = &(*e)->next;
@@ -236,7 +245,7 @@ int cache_find(const struct mount *m, const char *path, rfs_Attr *attr)
 	if (e->absent)
 		return -ENOENT;
 	*attr = e->attr;
-	return 1;
+	return !e->vague;
 }
 
 static void drop_oldest(void)
@@ -272,6 +281,16 @@ bool cache_same(const rfs_Attr *a, const rfs_Attr *b)
 	       a->ctime_nsec == b->ctime_nsec;
 }
 
+/* Whether the bytes of E are those of what has ATTR. A directory's names do not go by its attributes. */
+static bool fits(const struct entry *e, const rfs_Attr *attr)
+{
+	if (!attr || e->absent)
+		return false;
+	if (!(e->marks & CACHE_SEARCH))
+		return cache_same(&e->attr, attr);
+	return !e->attr.ino || (e->attr.ino == attr->ino && e->attr.dev_major == attr->dev_major && e->attr.dev_minor == attr->dev_minor);
+}
+
 static void put(const struct mount *m, const char *path, const rfs_Attr *attr, uint64_t until)
 {
 	uint32_t hash = hash_path(path);
@@ -279,12 +298,13 @@ static void put(const struct mount *m, const char *path, const rfs_Attr *attr, u
 
 	if (!e)
 		e = add(m, path, hash);
-	if (e->absent || !attr || !cache_same(&e->attr, attr))
+	if (until || !fits(e, attr))
 		drop_bytes(e);
 	if (!e->absent)
 		by_inode[e->attr.ino % 4096]--;
 	bool was_absent = e->absent;
 	e->absent = !attr;
+	e->vague = false;
 	e->until = until;
 	e->seq = change_seq;
 	if (attr) {
@@ -319,15 +339,9 @@ bool cache_is_off(void)
 	return off;
 }
 
-void cache_put_bytes(const struct mount *m, const char *path, const rfs_Attr *attr, uint8_t *bytes, size_t len)
+/* E, which has none, gets BYTES. */
+static void keep_bytes(struct entry *e, uint8_t *bytes, size_t len)
 {
-	struct entry *e = find(m, path);
-
-	if (!e || e->absent || !cache_same(&e->attr, attr) || len > bytes_limit / 4) {
-		free(bytes);
-		return;
-	}
-	drop_bytes(e);
 	e->bytes = bytes;
 	e->len = len;
 	bytes_held += len;
@@ -337,11 +351,23 @@ void cache_put_bytes(const struct mount *m, const char *path, const rfs_Attr *at
 	pages_count_elsewhere(bytes_held);
 }
 
+void cache_put_bytes(const struct mount *m, const char *path, const rfs_Attr *attr, uint8_t *bytes, size_t len, uint64_t since)
+{
+	struct entry *e = find(m, path);
+
+	if (!e || e->absent || e->vague || !cache_same(&e->attr, attr) || len > bytes_limit / 4 || changed_since(m, path, attr, since)) {
+		free(bytes);
+		return;
+	}
+	drop_bytes(e);
+	keep_bytes(e, bytes, len);
+}
+
 const uint8_t *cache_bytes(const struct mount *m, const char *path, rfs_Attr *attr, size_t *len)
 {
 	struct entry *e = find(m, path);
 
-	if (!e || !e->bytes)
+	if (!e || !e->bytes || e->vague || e->marks & CACHE_GROWN)
 		return NULL;
 	touch(e);
 	*attr = e->attr;
@@ -404,4 +430,89 @@ void cache_forget_inode(const struct mount *m, uint32_t dev_major, uint32_t dev_
 	c->ino = ino;
 	if (by_inode[ino % 4096])
 		drop_if(match_inode, c);
+}
+
+/* ---- our own changes ---- */
+
+/* Names are searched one after the other. */
+#define GROWN_MAX (1u << 20)
+
+/* E's names, which are known, have NAME as well. False: they are too many. */
+static bool add_name(struct entry *e, const char *name, unsigned type)
+{
+	uint8_t *bytes = e->bytes;
+	size_t len = e->len;
+	uint8_t marks = e->marks;
+
+	if (len > GROWN_MAX || strlen(name) > NAME_MAX)
+		return false;
+	e->bytes = NULL;
+	TAILQ_REMOVE(&by_bytes_use, e, bytes_used);
+	bytes_held -= len;
+	bytes = listing_add(bytes, &len, name, type);
+	e->marks = marks | CACHE_GROWN;
+	keep_bytes(e, bytes, len);
+	return true;
+}
+
+/* NAME was made in DIR. */
+static void grow(const struct mount *m, const char *dir, const char *name, unsigned type)
+{
+	struct change *c = record(m);
+	struct entry *e = find(m, dir);
+
+	c->path = xstrdup(dir);
+	if (!e || e->absent)
+		return;
+	e->vague = true;
+	e->marks |= CACHE_OURS;
+	if (!e->bytes || !(e->marks & CACHE_SEARCH))
+		drop_bytes(e);
+	else if (!listing_has(e->bytes, e->len, name, strlen(name)) && !add_name(e, name, type))
+		drop_bytes(e);
+}
+
+void cache_made(const struct mount *m, const char *path, unsigned type, const rfs_Attr *attr, uint64_t since)
+{
+	bool fresh = attr && !off && !changed_since(m, path, attr, since);
+	char dir[PATH_MAX];
+
+	cache_forget(m, path, true);
+	if (path_parent(path, dir))
+		grow(m, dir, strrchr(path, '/') + 1, type);
+	if (fresh)
+		put(m, path, attr, 0);
+}
+
+void cache_changed(const struct mount *m, const char *path)
+{
+	struct entry **e = find_slot(m, path, hash_path(path));
+
+	record(m)->path = xstrdup(path);
+	if (*e && !blur(*e))
+		drop(e);
+}
+
+bool cache_is_current(const struct mount *m, const char *path, const rfs_Attr *attr, uint64_t since)
+{
+	return !changed_since(m, path, attr, since);
+}
+
+bool cache_exists(const struct mount *m, const char *path)
+{
+	const struct entry *e = find(m, path);
+	char dir[PATH_MAX];
+
+	if (e)
+		return !e->absent;
+	const char *name = strrchr(path, '/') + 1;
+	e = path_parent(path, dir) ? find(m, dir) : NULL;
+	return e && e->bytes && e->marks & CACHE_SEARCH && listing_has(e->bytes, e->len, name, strlen(name));
+}
+
+bool cache_is_directory(const struct mount *m, const char *path)
+{
+	const struct entry *e = find(m, path);
+
+	return e && !e->absent && (e->attr.mode & 0170000) == 0040000;
 }

@@ -45,10 +45,10 @@ void cache_lease(const struct mount *m, const char *path, const rfs_Attr *attr, 
 void cache_limit(size_t bytes);
 
 /*
- * Keeps the LEN BYTES (malloc'ed; taken over) of PATH, if what is known of it is ATTR, with which they came. What was not used
- * the longest makes room.
+ * Keeps the LEN BYTES (malloc'ed; taken over) of PATH, if what is known of it is ATTR, with which they came, and nothing of it has
+ * changed since the moment SINCE. What was not used the longest makes room.
  */
-void cache_put_bytes(const struct mount *m, const char *path, const rfs_Attr *attr, uint8_t *bytes, size_t len);
+void cache_put_bytes(const struct mount *m, const char *path, const rfs_Attr *attr, uint8_t *bytes, size_t len, uint64_t since);
 
 /* The bytes of PATH, *LEN of them, with ATTR; they stay the cache's, until its next change. NULL: not known. */
 const uint8_t *cache_bytes(const struct mount *m, const char *path, rfs_Attr *attr, size_t *len);
@@ -58,11 +58,29 @@ bool cache_same(const rfs_Attr *a, const rfs_Attr *b);
 
 /* Marks that stay with an entry as long as it is known. */
 enum { CACHE_COMING = 1 /* its bytes were asked for */, CACHE_AHEAD = 2 /* they came before anybody wanted them */, CACHE_QUIET = 4 /* O_NOATIME is allowed */,
-       CACHE_SEARCH = 8 /* of a listing: names in it may be looked for, so one that it has not is ENOENT */ };
+       CACHE_SEARCH = 8 /* of a listing: names in it may be looked for, so one that it has not is ENOENT */,
+       CACHE_GROWN = 16 /* … and it has names that we made: it can be searched, and not be listed */,
+       CACHE_OURS = 32 /* we have made it, or a name in it, so there we can make more */ };
 
 /* Sets or clears MARKS of PATH. Whether one of them was set. */
 bool cache_mark(const struct mount *m, const char *path, uint8_t marks, bool on);
 bool cache_marked(const struct mount *m, const char *path, uint8_t marks);
+
+/*
+ * PATH, of TYPE (DT_*; 0: any), was made or found by us as ATTR says (NULL: not known) when asked at SINCE. What was known of the names in its
+ * directory is known still, and this one with them; its agent tells nothing of that (Request.own).
+ */
+void cache_made(const struct mount *m, const char *path, unsigned type, const rfs_Attr *attr, uint64_t since);
+
+/* Attributes of PATH were changed by us. The names in a directory stay known. */
+void cache_changed(const struct mount *m, const char *path);
+
+/* Whether PATH, and every other name of ATTR's file, is as it was at SINCE, as far as was heard. */
+bool cache_is_current(const struct mount *m, const char *path, const rfs_Attr *attr, uint64_t since);
+
+/* Whether it is known that PATH is there, and that it is a directory, even if its attributes are not. */
+bool cache_exists(const struct mount *m, const char *path);
+bool cache_is_directory(const struct mount *m, const char *path);
 
 /* PATH changed, and with SUBTREE everything below it. */
 void cache_forget(const struct mount *m, const char *path, bool subtree);

@@ -2,10 +2,12 @@
 
 #include <errno.h>
 #include <pb_decode.h>
+#include <pb_encode.h>
 #include <string.h>
 
 #include "cache.h"
 #include "path.h"
+#include "util.h"
 
 static bool is_name(const rfs_Entry *e)
 {
@@ -83,4 +85,17 @@ bool listing_has(const uint8_t *list, size_t len, const char *name, size_t n)
 		at = next;
 	}
 	return false;
+}
+
+uint8_t *listing_add(uint8_t *list, size_t *len, const char *name, unsigned type)
+{
+	const size_t room = NAME_MAX + 32;
+	rfs_Entry e = { .type = type, .name.size = (pb_size_t)strlen(name) };
+
+	memcpy(e.name.bytes, name, e.name.size);
+	list = xrealloc(list, *len + room);
+	pb_ostream_t out = pb_ostream_from_buffer(list + *len, room);
+	pb_encode_ex(&out, rfs_Entry_fields, &e, PB_ENCODE_DELIMITED);
+	*len += out.bytes_written;
+	return list;
 }

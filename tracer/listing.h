@@ -21,6 +21,12 @@ int listing_next(const uint8_t *list, size_t len, size_t *at, rfs_Entry *e);
 bool listing_has(const uint8_t *list, size_t len, const char *name, size_t n);
 
 /*
+ * Puts NAME (at most NAME_MAX bytes), of TYPE (DT_*; 0: not known), at the end of LIST (malloc'ed), of *LEN bytes, with no inode number: it was made
+ * by us. The list, perhaps elsewhere, and its length in *LEN.
+ */
+uint8_t *listing_add(uint8_t *list, size_t *len, const char *name, unsigned type);
+
+/*
  * Tells the cache of all entries of LIST, of LEN bytes, which is DIR's in M and was asked for at SINCE (cache_now): that answers
  * the stats that are likely to follow. Whether its attributes were to be had, so that names may be looked for in it. Wants the state
  * lock held.

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "behalf.h"
+#include "cache.h"
 #include "call.h"
 #include "exe.h"
 #include "intent.h"
@@ -124,7 +125,12 @@ static int target_path(const struct mount *m, const char *raw, const char *norm,
 
 static void set_key(struct place *p, const char *norm, const char *raw)
 {
-	if (!*norm || has_dotdot(raw) || wants_dir(raw) || path_to_target(p->mount, norm, p->key, PATH_MAX) < 0)
+	size_t n = strlen(raw);
+
+	if (!*norm || has_dotdot(raw) || path_to_target(p->mount, norm, p->key, PATH_MAX) < 0)
+		p->key[0] = '\0';
+	/* A slash behind a name says nothing more where that is known to be a directory. */
+	else if (wants_dir(raw) && (raw[n - 1] != '/' || !cache_is_directory(p->mount, p->key)))
 		p->key[0] = '\0';
 }
 

@@ -91,6 +91,32 @@ copy_there() {
 	done
 }
 
+# The program's own changes are known to it without another question. An archive of 3 directories and 12 files.
+unpack() {
+	local i j src=$work/src/top
+	for i in 1 2; do
+		mkdir -p "$src/d$i"
+		for j in 1 2 3 4 5 6; do
+			head -c $((j * 700)) /dev/urandom >"$src/d$i/f$j"
+		done
+	done
+	tar -C "$work/src" -cf "$work/a.tar" top
+	# unpacked NAME LIMIT COMMAND…: in an empty directory, at most so many round trips, and all is there.
+	unpacked() {
+		local name=$1 limit=$2
+		shift 2
+		rm -rf "$T/out"
+		mkdir "$T/out"
+		counted "$@"
+		at_most "$name: round trips" "$limit" "$(trips)"
+		equal "$name: what is there" "" "$(diff -r "$work/src" "$T/out" 2>&1)"
+	}
+	# The directory that it is unpacked in; create and close of each file; mkdir, utimensat, fchownat, chmod of each directory.
+	unpacked "tar x" $((1 + 2 * 12 + 4 * 3)) tar -C "$T/out" -xf "$work/a.tar"
+	# The directory above, create, close, chown, chmod, utimes of each file; mkdir, chown, chmod, utimes of each directory.
+	unpacked "busybox tar x" $((2 + 6 * 12 + 5 * 3)) busybox tar -C "$T/out" -xf "$work/a.tar"
+}
+
 # What is read one piece behind the other comes ahead of the reader, and no more than he is likely to want.
 read_ahead() {
 	head -c 67108864 /dev/urandom >"$T/large"
@@ -157,6 +183,7 @@ cat_a_file
 find_directories
 read_again
 copy_there
+unpack
 read_ahead
 formats
 go_program

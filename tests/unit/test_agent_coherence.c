@@ -242,6 +242,99 @@ static void test_fetch(void **state)
 	assert_int_equal(descriptors(), open);
 }
 
+/* A change that the client asked for as its own: it is not told of that, but of everything else, and of what it came to. */
+static int own(rfs_Request *q, rfs_Where *where, bool *present, const char *path)
+{
+	where_set(where, present, 0, path);
+	q->own = true;
+	return client_call(&c, q);
+}
+
+#define OWN(op_, path, ...)                                                                \
+	({                                                                                 \
+		rfs_Request q = { .which_op = rfs_Request_##op_##_tag, .op.op_ = { __VA_ARGS__ } }; \
+		own(&q, &q.op.op_.where, &q.op.op_.has_where, path);                       \
+	})
+
+static bool told_of(const char *path)
+{
+	return client_await(&c, path, -1, 0, CLIENT_SILENCE_MS);
+}
+
+static void test_own_names(void **state)
+{
+	const rfs_OpenReply *r = &c.reply.op.open;
+
+	assert_int_equal(fetch("a/b", 1 << 16), 0);
+	client_settle(&c);
+	assert_int_equal(OWN(open, "a/b/new", .handle = 77, .flags = O_CREAT | O_WRONLY, .mode = 0644), 0);
+	assert_true(c.reply.which_op == rfs_Reply_open_tag && r->coherent & rfs_Coherent_NAME);
+	assert_false(told_of("/a/b"));
+	assert_int_equal(OWN(mkdir, "a/b/made", .mode = 0755), 0);
+	assert_true(c.reply.which_op == rfs_Reply_open_tag && r->coherent == rfs_Coherent_NAME && r->complete && S_ISDIR(r->attr.mode));
+	assert_true(c.payload_len);
+	assert_int_equal(OWN(mknod, "a/b/fifo", .mode = S_IFIFO | 0600), 0);
+	assert_false(told_of("/a/b"));
+	spew("a/b/made/inside", "x"); /* that nothing is in it was promised */
+	assert_true(client_invalidated(&c, "/a/b/made"));
+	assert_int_equal(OWN(open, "a/b/new2", .handle = 78, .flags = O_CREAT | O_WRONLY, .mode = 0644), 0);
+	client_settle(&c);
+	chmod("a/b/new2", 0600);
+	assert_true(client_invalidated(&c, "/a/b/new2"));
+	spew("a/b/other", "x"); /* of another's name the listing's promise tells still */
+	assert_true(client_invalidated(&c, "/a/b"));
+}
+
+static void test_own_attributes(void **state)
+{
+	const rfs_StatReply *r = &c.reply.op.stat;
+
+	assert_int_equal(fetch("a/b", 1 << 16), 0);
+	client_settle(&c);
+	assert_int_equal(OWN(chmod, "a/b", .mode = 0711), 0);
+	assert_true(c.reply.which_op == rfs_Reply_stat_tag && r->coherent == rfs_Coherent_NAME && (r->attr.mode & 0777) == 0711);
+	assert_int_equal(OWN(utimes, "a/b", .mtime_sec = 12345), 0);
+	assert_true(r->coherent == rfs_Coherent_NAME && r->attr.mtime_sec == 12345);
+	assert_int_equal(OWN(chown, "a/b/f", .uid = UINT32_MAX, .gid = UINT32_MAX), 0);
+	assert_int_equal(r->coherent, rfs_Coherent_NAME);
+	assert_int_equal(OWN(chmod, "a/b/two", .mode = 0600), 0); /* it has two names */
+	assert_true(r->has_attr && !r->coherent);
+	assert_false(told_of("/a/b"));
+	chmod("a/b", 0755);
+	assert_true(client_invalidated(&c, "/a/b"));
+	client_settle(&c);
+	chmod("a/b/f", 0640);
+	assert_true(client_invalidated(&c, "/a/b/f"));
+}
+
+/* What fails was somebody else's doing. */
+static void test_own_that_fails(void **state)
+{
+	assert_int_equal(fetch("a/b", 1 << 16), 0);
+	client_settle(&c);
+	assert_int_equal(OWN(mkdir, "a/b/c", .mode = 0755), EEXIST);
+	assert_false(told_of("/a/b"));
+	for (int i = 0; i < 200; i++) {
+		char name[32];
+		int rc;
+
+		snprintf(name, sizeof(name), "a/b/race%d", i);
+		assert_int_equal(fetch("a/b", 1 << 16), 0);
+		pid_t pid = fork();
+		if (!pid) {
+			mkdir(name, 0755);
+			_exit(0);
+		}
+		rc = OWN(mkdir, name, .mode = 0755);
+		waitpid(pid, NULL, 0);
+		assert_true(rc == 0 || rc == EEXIST);
+		if (rc)
+			assert_true(client_invalidated(&c, "/a/b"));
+		client_stat(&c, "a"); /* later pushes are the next round's */
+		c.pushes = 0;
+	}
+}
+
 static void test_flood(void **state)
 {
 	char name[64];
@@ -354,6 +447,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_handle_changes, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_listing, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_fetch, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_own_names, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_own_attributes, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_own_that_fails, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_flood, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_never_stale, setup, teardown),
 	};

@@ -38,7 +38,7 @@ static void put(const char *path, rfs_Attr attr)
 static void put_bytes(const char *path, rfs_Attr attr, const char *text)
 {
 	put(path, attr);
-	cache_put_bytes(&m, path, &attr, (uint8_t *)xstrdup(text), strlen(text));
+	cache_put_bytes(&m, path, &attr, (uint8_t *)xstrdup(text), strlen(text), cache_now());
 }
 
 static const char *bytes(const char *path)
@@ -87,9 +87,9 @@ static void test_bytes_of_another_file(void **state)
 	rfs_Attr was = file(1, 3);
 
 	put("/a", file(9, 3));
-	cache_put_bytes(&m, "/a", &was, (uint8_t *)xstrdup("abc"), 3);
+	cache_put_bytes(&m, "/a", &was, (uint8_t *)xstrdup("abc"), 3, cache_now());
 	assert_null(bytes("/a"));
-	cache_put_bytes(&m, "/unknown", &was, (uint8_t *)xstrdup("abc"), 3);
+	cache_put_bytes(&m, "/unknown", &was, (uint8_t *)xstrdup("abc"), 3, cache_now());
 	assert_null(bytes("/unknown"));
 }
 
@@ -199,7 +199,7 @@ static void list_put(const char *path, rfs_Attr attr)
 	memcpy(copy, list, list_len);
 	put(path, attr);
 	bool search = listing_learn(&m, path, list, list_len, cache_now());
-	cache_put_bytes(&m, path, &attr, copy, list_len);
+	cache_put_bytes(&m, path, &attr, copy, list_len, cache_now());
 	cache_mark(&m, path, CACHE_SEARCH, search);
 }
 
@@ -229,6 +229,54 @@ static void test_a_listing_answers(void **state)
 	cache_forget(&m, "/d", false);
 	assert_int_equal(cache_find(&m, "/d/b", &attr), 0);
 	assert_int_equal(cache_find(&m, "/d/a", &attr), 1);
+}
+
+/* What we make is known with what was known; that there is more to it than the listing says is noticed. */
+static void test_own_names(void **state)
+{
+	rfs_Attr self = directory(1), a = file(2, 5), made = file(3, 0), attr;
+	size_t len;
+
+	list_len = 0;
+	list_add(".", &self);
+	list_add("a", &a);
+	list_put("/d", self);
+	uint64_t before = cache_now();
+	cache_made(&m, "/d/b", 8, &made, before);
+	assert_int_equal(cache_find(&m, "/d/b", &attr), 1);
+	assert_int_equal(attr.ino, 3);
+	assert_int_equal(cache_find(&m, "/d/a", &attr), 1);
+	assert_int_equal(cache_find(&m, "/d/c", &attr), -ENOENT);
+	assert_int_equal(cache_find(&m, "/d", &attr), 0); /* it has other times now */
+	assert_true(cache_exists(&m, "/d") && cache_is_directory(&m, "/d") && !cache_is_directory(&m, "/d/b"));
+	assert_true(cache_marked(&m, "/d", CACHE_OURS));
+	assert_null(cache_bytes(&m, "/d", &attr, &len)); /* a reader would miss the name */
+	cache_forget(&m, "/d/b", false);
+	assert_int_equal(cache_find(&m, "/d/b", &attr), 0);
+	assert_true(cache_exists(&m, "/d/b"));
+	/* What was asked for before the name was there. */
+	cache_put_bytes(&m, "/d", &self, (uint8_t *)xstrdup(""), 0, before);
+	cache_put(&m, "/d/b", NULL, before);
+	assert_int_equal(cache_find(&m, "/d/b", &attr), 0);
+	/* A stat of the directory says nothing of its names. */
+	self.mtime_sec = 99;
+	put("/d", self);
+	assert_int_equal(cache_find(&m, "/d", &attr), 1);
+	assert_int_equal(cache_find(&m, "/d/c", &attr), -ENOENT);
+	assert_null(cache_bytes(&m, "/d", &attr, &len));
+	cache_changed(&m, "/d");
+	assert_int_equal(cache_find(&m, "/d", &attr), 0);
+	assert_int_equal(cache_find(&m, "/d/c", &attr), -ENOENT);
+	cache_forget_inode(&m, self.dev_major, self.dev_minor, self.ino);
+	assert_int_equal(cache_find(&m, "/d/c", &attr), -ENOENT);
+	self.ino = 100; /* another one */
+	put("/d", self);
+	assert_int_equal(cache_find(&m, "/d/c", &attr), 0);
+	/* Somebody else's word meanwhile. */
+	before = cache_now();
+	cache_forget(&m, "/d/e", false);
+	cache_made(&m, "/d/e", 8, &made, before);
+	assert_int_equal(cache_find(&m, "/d/e", &attr), 0);
 }
 
 /* Without the right to search it, names in it are EACCES, whether it has them or not. */
@@ -321,6 +369,7 @@ int main(void)
 		cmocka_unit_test_setup(test_marks, setup),
 		cmocka_unit_test_setup(test_leases, setup),
 		cmocka_unit_test_setup(test_a_listing_answers, setup),
+		cmocka_unit_test_setup(test_own_names, setup),
 		cmocka_unit_test_setup(test_a_listing_without_search, setup),
 		cmocka_unit_test_setup(test_a_broken_listing, setup),
 		cmocka_unit_test_setup(test_order, setup),
