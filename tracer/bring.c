@@ -21,7 +21,7 @@
 
 #define PAGE SYNC_PAGE
 /* As much of a flush is on its way at most. */
-#define BRINGING_MAX (8u << 20)
+#define BRINGING_MAX (24u << 20)
 #define NO_DIGEST 2 /* no page has this one */
 
 static uint64_t get_page(const struct sync *s, uint64_t off)
@@ -289,10 +289,21 @@ static void await_answers(struct call *c, struct bringing *f, size_t room)
 	mount_waits(m, -1);
 }
 
-/* Sends LEN bytes, whole pages or up to the end of the file. */
-static int send_pages(struct call *c, struct bringing *f, const uint8_t *data, size_t len, uint64_t off)
+/* One piece of an image: what its pages are now, and which of them are not as the agent has them. */
+struct piece {
+	uint8_t data[FRAME_MAX_PAYLOAD];
+	uint64_t digest[FRAME_MAX_PAYLOAD / PAGE];
+	bool dirty[FRAME_MAX_PAYLOAD / PAGE];
+	uint64_t off;
+	size_t len;
+};
+
+/* Sends what P has from AT to END: whole pages, or up to the end of the file. */
+static int send_pages(struct call *c, struct bringing *f, const struct piece *p, size_t at, size_t end)
 {
 	struct ofd *o = f->o;
+	uint64_t off = p->off + at;
+	size_t len = end - at;
 	struct sent *s = xcalloc(1, sizeof(*s));
 	/* An agent that knows of no order gets one after the other. */
 	bool orders = link_agent(o->mount->link)->orders;
@@ -304,7 +315,7 @@ static int send_pages(struct call *c, struct bringing *f, const uint8_t *data, s
 	*s = (struct sent){ .flight = f, .off = off, .len = len };
 	f->bytes += len;
 	o->node->writers++;
-	int rc = call_start(c, o->mount, &req, data, len, take_answer, s);
+	int rc = call_start(c, o->mount, &req, p->data + at, len, take_answer, s);
 	o->node->own_version++;
 	node_changed(o->node);
 	cache_forget(o->mount, o->path, false);
@@ -313,10 +324,10 @@ static int send_pages(struct call *c, struct bringing *f, const uint8_t *data, s
 	if (rc)
 		conclude(s, rc);
 	/* What is read from here on is read behind it; what was asked for before is known to be older by own_version. */
-	for (size_t at = 0, part; at < len && !f->error; at += part) {
-		part = len - at < PAGE ? len - at : PAGE;
-		sync_brought(o->image, data + at, part, off + at);
-	}
+	for (; at < end && !f->error; at += PAGE)
+		set_page(o->image->sync, p->off + at, p->digest[at / PAGE]);
+	if (!f->error && o->image->sync->size < off + len)
+		o->image->sync->size = off + len;
 	return rc;
 }
 
@@ -331,14 +342,6 @@ static int land(struct call *c, struct bringing *f)
 	return f->error;
 }
 
-/* One piece of an image, and which pages of it are not as the agent has them. */
-struct piece {
-	uint8_t data[FRAME_MAX_PAYLOAD];
-	bool dirty[FRAME_MAX_PAYLOAD / PAGE];
-	uint64_t off;
-	size_t len;
-};
-
 static bool is_hole(const struct image *i, uint64_t off, size_t len)
 {
 	off_t data = lseek(i->fd, (off_t)off, SEEK_DATA);
@@ -349,22 +352,26 @@ static bool is_hole(const struct image *i, uint64_t off, size_t len)
 	return (data < 0 && errno == ENXIO) || data >= (off_t)(off + len);
 }
 
-/* Reads P and compares, without the state lock: nobody changes the hashes while the image is locked. */
-static int look(struct image *i, struct piece *p, bool grown, uint64_t size)
+/*
+ * Reads P and compares, without the state lock: nobody changes the hashes while the image is locked. What ENDS a file that has grown
+ * is brought in any case.
+ */
+static int look(struct image *i, struct piece *p, bool ends)
 {
 	int rc = 0;
 
 	notify_promote();
 	state_unlock();
 	memset(p->dirty, 0, sizeof(p->dirty));
-	if (!is_hole(i, p->off, p->len) || grown) {
+	if (!is_hole(i, p->off, p->len) || ends) {
 		ssize_t n = pread(i->fd, p->data, p->len, (off_t)p->off);
 		rc = n < 0 ? -errno : 0;
 		p->len = n > 0 ? (size_t)n : 0;
 		for (size_t at = 0, part; at < p->len; at += part) {
 			part = p->len - at < PAGE ? p->len - at : PAGE;
-			p->dirty[at / PAGE] = digest_page(p->data + at, part) != get_page(i->sync, p->off + at) ||
-					      (grown && p->off + at + part == size);
+			p->digest[at / PAGE] = digest_page(p->data + at, part);
+			p->dirty[at / PAGE] = p->digest[at / PAGE] != get_page(i->sync, p->off + at) ||
+					      (ends && at + part == p->len);
 		}
 	}
 	state_lock();
@@ -382,21 +389,37 @@ static int send_piece(struct call *c, struct bringing *f, const struct piece *p)
 		while (end < p->len && p->dirty[end / PAGE])
 			end += PAGE;
 		end = end < p->len ? end : p->len;
-		rc = send_pages(c, f, p->data + at, end - at, p->off + at);
+		rc = send_pages(c, f, p, at, end);
 	}
 	return rc;
 }
 
+/* How long the image of F is by now. A writer who goes on and on does not keep those who wait, but for what was there when they came. */
+static uint64_t grown_to(const struct image *i, uint64_t before, bool *last)
+{
+	struct stat st;
+
+	if (*last || fstat(i->fd, &st) < 0 || (uint64_t)st.st_size <= before)
+		return before;
+	*last = sync_is_awaited();
+	return (uint64_t)st.st_size;
+}
+
+/* What differs from FROM to TO; where the file has GROWN, to where it ends meanwhile. */
 static int bring_range(struct call *c, struct ofd *o, uint64_t from, uint64_t to, bool grown)
 {
 	CLEANUP_FREE struct piece *p = xcalloc(1, sizeof(*p));
 	struct bringing f = { .o = o };
+	bool last = !grown;
 	int rc = 0, lost;
 
-	for (p->off = from - from % PAGE; p->off < to && !rc && !f.error; p->off += FRAME_MAX_PAYLOAD) {
+	while (from < to && !rc && !f.error) {
+		p->off = from - from % PAGE;
 		p->len = to - p->off < FRAME_MAX_PAYLOAD ? (size_t)(to - p->off) : FRAME_MAX_PAYLOAD;
-		rc = look(o->image, p, grown, to);
+		from = p->off + p->len;
+		rc = look(o->image, p, grown && from == to);
 		rc = rc ? rc : send_piece(c, &f, p);
+		to = from == to ? grown_to(o->image, to, &last) : to;
 	}
 	lost = land(c, &f);
 	return lost ? lost : rc;

@@ -157,10 +157,24 @@ void sync_closed(struct ofd *o)
 
 static pthread_cond_t idle = PTHREAD_COND_INITIALIZER;
 
+static unsigned awaiting; /* threads that wait for a flush */
+
+bool sync_is_awaited(void)
+{
+	return awaiting;
+}
+
+static void await_flush(void)
+{
+	awaiting++;
+	state_wait(&idle);
+	awaiting--;
+}
+
 void sync_lock(struct image *i)
 {
 	while (i && i->busy)
-		state_wait(&idle);
+		await_flush();
 	if (i)
 		i->busy = true;
 }
@@ -210,7 +224,7 @@ void sync_hold(void)
 {
 	cutting++;
 	while (flushing)
-		state_wait(&idle);
+		await_flush();
 }
 
 void sync_release(void)
@@ -309,7 +323,7 @@ void sync_run(struct call *c)
 		ofd_each(find_bringing, &bringing);
 		if (!bringing)
 			return;
-		state_wait(&idle);
+		await_flush();
 	}
 }
 

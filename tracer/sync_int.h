@@ -36,4 +36,7 @@ int bring_snapshot(struct image *i);
  */
 int bring_changes(struct call *c, struct ofd *o, uint64_t off, uint64_t len, bool all);
 
+/* Whether anybody waits for the end of a flush. */
+bool sync_is_awaited(void);
+
 #endif

@@ -150,6 +150,17 @@ for i in range(4000):
 	rm "$T/large"
 }
 
+# What is written at a low descriptor goes out while it grows: the program waits for the link's length, not for each piece.
+written_natively() {
+	head -c 67108864 /dev/urandom >"$work/source"
+	(cd / && within 30 "$RT" --stats "$stats" --mode write --mount "$T=exec:$GUESTS/delayrelay -d 10000 -- $AGENT --stdio --root $T" -- \
+		busybox sh -c "busybox cat $work/source >$T/large") >"$work/out" 2>"$work/err" </dev/null
+	cmp -s "$work/source" "$T/large" && pass "64 MiB on a low descriptor" || fail "64 MiB on a low descriptor" "$(cat "$work/err")"
+	at_most "64 MiB on a low descriptor: round trips" 12 "$(stat_of "$stats" round_trips)"
+	at_most "64 MiB on a low descriptor: bytes to the target" 75000000 "$(stat_of "$stats" bytes_out)"
+	rm "$T/large" "$work/source"
+}
+
 go_program() {
 	make_tree "$T" --big
 	counted "$GUESTS/go/conc" "$T"
@@ -185,5 +196,6 @@ read_again
 copy_there
 unpack
 read_ahead
+written_natively
 formats
 go_program
