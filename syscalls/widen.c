@@ -31,14 +31,14 @@ static int program_put(struct call *c, uint64_t addr, const struct sock_fprog *p
 
 static int install(struct call *c, uint64_t addr)
 {
-	long rc = call_inject(c, SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, addr);
+	long rc = call_inject(c, SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC | SECCOMP_FILTER_FLAG_SPEC_ALLOW, addr);
 
 	/* It has changed its user since it was root's: without this its bytes would be lost. */
 	if (rc == -EACCES && call_inject(c, SYS_prctl, PR_SET_NO_NEW_PRIVS, 1) == 0)
-		rc = call_inject(c, SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, addr);
+		rc = call_inject(c, SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC | SECCOMP_FILTER_FLAG_SPEC_ALLOW, addr);
 	/* The number of a thread that has a filter of its own and cannot share: it is that thread's loss. */
 	if (rc > 0)
-		rc = call_inject(c, SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, addr);
+		rc = call_inject(c, SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_SPEC_ALLOW, addr);
 	return (int)rc;
 }
 

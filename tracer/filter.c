@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/audit.h>
 #include <linux/fiemap.h>
 #include <linux/fs.h>
 #include <linux/seccomp.h>
@@ -249,20 +250,38 @@ static int export(scmp_filter_ctx ctx, const struct sock_filter *head, size_t le
 	return 0;
 }
 
+#define LOAD(member) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, member))
+#define JUMP(if_what, than, then, or_else) BPF_JUMP(BPF_JMP | BPF_K | (if_what), than, then, or_else)
+#define RETURN(what) BPF_STMT(BPF_RET | BPF_K, what)
+#define HEAD_ALWAYS 3 /* where there are low descriptors that are not trapped, the rest as well */
+
 int filter_build(struct sock_fprog *program)
 {
-	/* "Numbers above LAST_NR: trapped"; libseccomp compares arguments only. */
 	const struct sock_filter head[] = {
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-		BPF_JUMP(BPF_JMP | BPF_JGT | BPF_K, LAST_NR, 0, 1),
-		BPF_STMT(BPF_RET | BPF_K, RET_TRAPPED),
+		/* "Numbers above LAST_NR: trapped"; libseccomp compares arguments only. */
+		LOAD(nr),
+		JUMP(BPF_JGT, LAST_NR, 0, 1),
+		RETURN(RET_TRAPPED),
+		/*
+		 * The calls of which programs make most, on a low descriptor, are allowed by 8 to 11 instructions instead of 19 to 22. The kernel
+		 * runs the program for each of them, as their arguments count; what is always allowed it remembers (5.11).
+		 */
+		JUMP(BPF_JEQ, SYS_read, 3, 0),
+		JUMP(BPF_JEQ, SYS_write, 2, 0),
+		JUMP(BPF_JEQ, SYS_pread64, 1, 0),
+		JUMP(BPF_JEQ, SYS_pwrite64, 0, 5),
+		LOAD(arch),
+		JUMP(BPF_JEQ, AUDIT_ARCH_X86_64, 0, 3),
+		LOAD(args[0]),
+		JUMP(BPF_JSET, ~(uint32_t)(FD_BASE - 1), 1, 0),
+		RETURN(SECCOMP_RET_ALLOW),
 	};
 	scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_ALLOW);
 	int rc = ctx ? add_rules(ctx) : -ENOMEM;
 
 	if (rc < 0 && ctx)
 		seccomp_release(ctx);
-	return rc < 0 ? rc : export(ctx, head, COUNT(head), program);
+	return rc < 0 ? rc : export(ctx, head, fd_all_trapped() ? HEAD_ALWAYS : COUNT(head), program);
 }
 
 int filter_build_added(enum filter_message which, struct sock_fprog *program)
@@ -277,11 +296,12 @@ int filter_build_added(enum filter_message which, struct sock_fprog *program)
 
 int filter_install(const struct sock_fprog *program, bool notify)
 {
-	unsigned long flags = SECCOMP_FILTER_FLAG_NEW_LISTENER;
+	/* Before 5.16 a filter takes a processor's speculation from the program, which here guards nobody from it. */
+	unsigned long flags = SECCOMP_FILTER_FLAG_SPEC_ALLOW | SECCOMP_FILTER_FLAG_NEW_LISTENER;
 	long fd;
 
 	if (!notify)
-		return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, program) < 0 ? -errno : 0;
+		return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_SPEC_ALLOW, program) < 0 ? -errno : 0;
 	for (struct sock_filter *f = program->filter; f < program->filter + program->len; f++)
 		if (f->code == (BPF_RET | BPF_K) && (f->k == RET_TRAPPED || f->k == RET_FOREIGN))
 			f->k = SECCOMP_RET_USER_NOTIF;
