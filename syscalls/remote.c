@@ -63,6 +63,15 @@ int remote_attr(struct call *c, struct ofd *o, rfs_Attr *attr)
 	return rc;
 }
 
+int remote_size(struct call *c, struct ofd *o, uint64_t *size)
+{
+	rfs_Attr attr = o->node->attr;
+	int rc = o->node->size_valid ? 0 : remote_attr(c, o, &attr);
+
+	*size = attr.size;
+	return rc;
+}
+
 /* ---- data ---- */
 
 /* What is asked for each time anew: the agent does not tell of changes, or the program watches its own reading. */

@@ -36,6 +36,9 @@ void remote_release(struct call *c, struct ofd *o);
 /* O's attributes as the target has them now. 0 or a negative errno. */
 int remote_attr(struct call *c, struct ofd *o, rfs_Attr *attr);
 
+/* The same of its size, which may be known where not all of them are. */
+int remote_size(struct call *c, struct ofd *o, uint64_t *size);
+
 /*
  * Points *DATA at up to *LEN bytes of O's file from OFF and sets *LEN to how many there are: 0 at its
  * end. The bytes are good until the next remote call. 0 or a negative errno.

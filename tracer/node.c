@@ -82,7 +82,7 @@ void node_set_attr(struct node *n, const rfs_Attr *attr, bool valid)
 {
 	if (attr)
 		n->attr = *attr;
-	n->attr_valid = attr && valid && !n->behind;
+	n->attr_valid = n->size_valid = attr && valid && !n->behind;
 }
 
 static uint64_t changes;
@@ -95,7 +95,7 @@ uint64_t node_clock(void)
 void node_written(struct node *n, uint64_t off, uint64_t len)
 {
 	n->version = ++changes;
-	n->attr_valid = false;
+	n->attr_valid = n->size_valid = false;
 	pages_drop(&n->pages, off, len);
 	cache_forget_inode(n->mount, n->dev_major, n->dev_minor, n->ino);
 }
@@ -156,7 +156,7 @@ void node_end_promise(const struct ofd *o)
 	if (other || !n->ofds)
 		return;
 	pages_drop_all(&n->pages);
-	n->attr_valid = false;
+	n->attr_valid = n->size_valid = false;
 }
 
 void ofd_each(ofd_visitor *visit, void *arg)

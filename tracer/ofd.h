@@ -27,7 +27,8 @@ struct node {
 	uint32_t dev_major, dev_minor;
 	uint64_t ino;
 	rfs_Attr attr;
-	bool attr_valid;   /* the agent has promised to tell of changes, and has told of none */
+	bool attr_valid;   /* the agent has promised to tell of changes, and has told of none … */
+	bool size_valid;   /* … but perhaps of its names, and so of what is not its bytes */
 	uint64_t version;  /* node_clock() of the last change seen: our own writes and the agent's pushes */
 	uint64_t own_version; /* grows with our own writes only */
 	uint64_t cuts;	      /* … and those of them that made the file shorter or longer by its size */

@@ -60,12 +60,11 @@ static int start(struct image *i)
 /* What is in a file that is open for writing only, a second handle reads. */
 static int fill_unreadable(struct call *c, struct ofd *o)
 {
-	uint64_t handle;
-	rfs_Attr attr;
-	int rc = remote_attr(c, o, &attr);
+	uint64_t handle, size;
+	int rc = remote_size(c, o, &size);
 
 	/* With what tasks have appended, and was not brought yet, it is not empty any more; nor perhaps after a wait for who fills it now. */
-	if (!rc && !attr.size && !o->image->sync && !o->image->filling)
+	if (!rc && !size && !o->image->sync && !o->image->filling)
 		return image_fill_from(c, o, "", 0, true);
 	rc = rc ? rc : image_open_reader(c, o, &handle);
 	if (rc)
@@ -82,15 +81,15 @@ static bool appends_only(const struct ofd *o)
 
 static int prepare(struct call *c, struct ofd *o)
 {
-	rfs_Attr attr;
+	uint64_t size;
 
 	if ((o->flags & O_ACCMODE) == O_RDWR)
 		return image_fill(c, o);
 	if (!appends_only(o))
 		return fill_unreadable(c, o);
 	/* What is behind the file's size is brought to its end, and nobody needs to know what is before. */
-	int rc = remote_attr(c, o, &attr);
-	return rc || o->image->sync ? rc : image_resize(o->image, attr.size);
+	int rc = remote_size(c, o, &size);
+	return rc || o->image->sync ? rc : image_resize(o->image, size);
 }
 
 int sync_native(struct call *c, struct ofd *o)

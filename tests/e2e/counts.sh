@@ -150,15 +150,25 @@ for i in range(4000):
 	rm "$T/large"
 }
 
+# delayed COMMAND…: as counted, over a link with an RTT of 20 ms.
+delayed() {
+	rm -f "$stats"
+	(cd / && within 30 "$RT" --mode write --mount "$T=exec:$GUESTS/delayrelay -d 10000 -- $AGENT --stdio --root $T" --stats "$stats" -- "$@" \
+		>"$work/out" 2>"$work/err" </dev/null)
+}
+
 # What is written at a low descriptor goes out while it grows: the program waits for the link's length, not for each piece.
 written_natively() {
 	head -c 67108864 /dev/urandom >"$work/source"
-	(cd / && within 30 "$RT" --stats "$stats" --mode write --mount "$T=exec:$GUESTS/delayrelay -d 10000 -- $AGENT --stdio --root $T" -- \
-		busybox sh -c "busybox cat $work/source >$T/large") >"$work/out" 2>"$work/err" </dev/null
+	delayed busybox sh -c "busybox cat $work/source >$T/large"
 	cmp -s "$work/source" "$T/large" && pass "64 MiB on a low descriptor" || fail "64 MiB on a low descriptor" "$(cat "$work/err")"
 	at_most "64 MiB on a low descriptor: round trips" 12 "$(stat_of "$stats" round_trips)"
 	at_most "64 MiB on a low descriptor: bytes to the target" 75000000 "$(stat_of "$stats" bytes_out)"
 	rm "$T/large" "$work/source"
+	# Others' changes of its name say nothing of its bytes.
+	delayed busybox sh -c "busybox echo made >$T/new"
+	equal "a line into a new file" made "$(cat "$T/new")"
+	at_most "a line into a new file: round trips" 2 "$(stat_of "$stats" round_trips)"
 }
 
 go_program() {
