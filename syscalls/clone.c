@@ -31,6 +31,7 @@ static int ask_clone(struct call *c, struct ofd *o, const rfs_Request *req)
 	struct link_reply rep;
 
 	sync_lock(o->image);
+	uint64_t since = o->node->version;
 	o->node->writers++; /* no refresh may bring older bytes meanwhile */
 	int rc = call_rpc(c, o->mount, req, NULL, 0, &rep);
 	o->node->writers--;
@@ -38,7 +39,7 @@ static int ask_clone(struct call *c, struct ofd *o, const rfs_Request *req)
 	const rfs_Attr *attr = known ? &rep.msg.op.stat.attr : NULL;
 	/* Length 0 is up to the end, wherever that is. */
 	if (!rc)
-		remote_changed(c, o, off, len ? len : attr ? attr->size : 0, attr);
+		remote_changed(c, o, since, off, len ? len : attr ? attr->size : 0, attr);
 	sync_unlock(o->image);
 	if (attr)
 		remote_follow_size(o->image, attr->size);

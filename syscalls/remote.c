@@ -180,14 +180,15 @@ long remote_write(struct call *c, struct ofd *o, const void *data, size_t len, u
 	return rc;
 }
 
-void remote_changed(struct call *c, struct ofd *o, uint64_t off, uint64_t len, const rfs_Attr *attr)
+void remote_changed(struct call *c, struct ofd *o, uint64_t since, uint64_t off, uint64_t len, const rfs_Attr *attr)
 {
 	struct node *n = o->node;
 	uint64_t version = ++n->own_version;
+	bool latest = n->version == since; /* else ATTR may be from before another change */
 
 	node_changed(n);
 	cache_forget(o->mount, o->path, false);
-	node_set_attr(n, attr, o->coherent & rfs_Coherent_HANDLE);
+	node_set_attr(n, attr, latest && o->coherent & rfs_Coherent_HANDLE);
 	if (!image_follows(n->image))
 		return;
 	/* Other bytes may have been written behind these meanwhile. */

@@ -63,10 +63,11 @@ long remote_write(struct call *c, struct ofd *o, const void *data, size_t len, u
 		  uint32_t flags, uint64_t *end);
 
 /*
- * LEN bytes at OFF of O's file were changed at the target by a call of ours; ATTR is what it is now, NULL when
- * unknown. An image with the file's bytes follows: the caller has its sync_lock. For one without, remote_follow_size comes after.
+ * LEN bytes at OFF of O's file were changed at the target by a call of ours; ATTR is what it was then, NULL when
+ * unknown, and SINCE the node's version when it was asked for. An image with the file's bytes follows: the caller has its sync_lock. For one without, remote_follow_size comes after.
  */
-void remote_changed(struct call *c, struct ofd *o, uint64_t off, uint64_t len, const rfs_Attr *attr);
+void remote_changed(struct call *c, struct ofd *o, uint64_t since, uint64_t off, uint64_t len,
+		    const rfs_Attr *attr);
 
 /* The path of O in the target's eyes, now. 0 or a negative errno (-ENOENT: removed). */
 int remote_path(struct call *c, struct ofd *o, char *out, size_t len);

@@ -335,6 +335,7 @@ static long copy_piece(struct call *c, struct end *in, struct end *out, int64_t 
 	struct link_reply rep;
 
 	sync_lock(out->o->image);
+	uint64_t since = n->version;
 	n->writers++; /* no refresh may bring older bytes meanwhile */
 	int rc = call_rpc(c, out->o->mount, &req, NULL, 0, &rep);
 	n->writers--;
@@ -343,7 +344,7 @@ static long copy_piece(struct call *c, struct end *in, struct end *out, int64_t 
 	long copied = rc ? rc : (long)rep.msg.op.write.written;
 	const rfs_Attr *attr = !rc && rep.msg.op.write.has_attr ? &rep.msg.op.write.attr : NULL;
 	if (copied > 0)
-		remote_changed(c, out->o, (uint64_t)to, (uint64_t)copied, attr);
+		remote_changed(c, out->o, since, (uint64_t)to, (uint64_t)copied, attr);
 	sync_unlock(out->o->image);
 	if (copied > 0 && attr)
 		remote_follow_size(out->o->image, attr->size);
