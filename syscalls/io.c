@@ -1,4 +1,4 @@
-/* read, write, their vector and positioned forms, lseek, truncate: on emulated descriptors. */
+/* read, write, their vector and positioned forms, lseek: on emulated descriptors. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -173,9 +173,35 @@ long io_read(struct call *c, struct ofd *o, struct buffers *b, int64_t off, unsi
 
 /* ---- writing ---- */
 
-static long write_at(struct call *c, struct ofd *o, struct buffers *b, uint64_t *off, bool append, uint32_t flags)
+/* Writes that are sent behind are cut, so that others' small requests get in between; not those that must reach the end in one piece. */
+#define LATE_PIECE (256u << 10)
+
+/*
+ * How a write is done. LATE: sent behind, as long as that may be. MOVES: O's position is behind what is appended, and begins nowhere
+ * that is known.
+ */
+struct way { bool append, late, moves; uint32_t flags; };
+
+/* LEN bytes at *OFF, which is moved on: how many, or a negative errno. */
+static long write_piece(struct call *c, struct ofd *o, const void *data, size_t len, uint64_t *off, struct way *w)
 {
-	size_t room = b->total < FRAME_MAX_PAYLOAD ? b->total : FRAME_MAX_PAYLOAD, total = 0;
+	int rc = w->late ? late_send(c, o, data, len, *off, w->append, w->moves) : -EAGAIN;
+
+	if (rc != -EAGAIN) {
+		*off += len;
+		return rc ? rc : (long)len;
+	}
+	w->late = false;
+	long n = remote_write(c, o, data, len, *off, w->append, w->flags, off);
+	if (n > 0 && w->moves)
+		o->pos = *off;
+	return n;
+}
+
+static long write_at(struct call *c, struct ofd *o, struct buffers *b, uint64_t *off, struct way *w)
+{
+	size_t piece = w->late && !w->append ? LATE_PIECE : FRAME_MAX_PAYLOAD;
+	size_t room = b->total < piece ? b->total : piece, total = 0;
 	CLEANUP_FREE uint8_t *data = xcalloc(1, room + 1);
 
 	while (total < b->total) {
@@ -184,7 +210,7 @@ static long write_at(struct call *c, struct ofd *o, struct buffers *b, uint64_t 
 
 		if (n <= 0)
 			return total ? (long)total : n;
-		long written = remote_write(c, o, data, (size_t)n, *off, append, flags, off);
+		long written = write_piece(c, o, data, (size_t)n, off, w);
 		if (written < 0)
 			return total ? (long)total : written;
 		total += (size_t)written;
@@ -217,19 +243,16 @@ long io_write(struct call *c, struct ofd *o, struct buffers *b, int64_t off, uns
 	n = n ? n : behind_error(c, o);
 	if (n)
 		return n;
-	bool late = !flags && late_may_write(c, o, off == AT_POS ? o->pos : (uint64_t)off, b->total);
-	bool moves = late && append && off == AT_POS;
-	uint64_t from = io_begin(c, o, off, moves), at = from;
-	late = late && behind_may(o); /* still: it may have waited for the position */
+	struct way w = { .append = append, .flags = flags & ~(unsigned)(RWF_APPEND | RWF_NOAPPEND | RWF_HIPRI | RWF_NOSIGNAL) };
+	w.late = !flags && late_may_write(c, o, off == AT_POS ? o->pos : (uint64_t)off, b->total);
+	w.moves = w.late && append && off == AT_POS;
+	uint64_t from = io_begin(c, o, off, w.moves), at = from;
 	n = check_place(c, o, b, at, append);
-	if (!n && late)
-		n = late_write(c, o, b, &at, append, moves);
-	else if (!n)
-		n = write_at(c, o, b, &at, append, flags & ~(unsigned)(RWF_APPEND | RWF_NOAPPEND | RWF_HIPRI | RWF_NOSIGNAL));
+	n = n ? n : write_at(c, o, b, &at, &w);
 	/* Replies may have moved it, or will. */
-	if (moves && (late || n <= 0))
+	if (w.moves)
 		at = o->pos;
-	io_end(o, off, n > 0 || moves ? at : from);
+	io_end(o, off, n > 0 || w.moves ? at : from);
 	return n;
 }
 
@@ -419,84 +442,4 @@ long sys_lseek(struct call *c)
 	ofd_unlock_pos(o);
 	ofd_unref(o);
 	return to;
-}
-
-/* ---- truncate ---- */
-
-static int ask_truncate(struct call *c, const struct mount *m, rfs_Request *req)
-{
-	struct link_reply rep = { 0 };
-
-	sync_hold();
-	int rc = call_rpc(c, m, req, NULL, 0, &rep);
-	if (!rc && rep.msg.which_op == rfs_Reply_stat_tag && rep.msg.op.stat.has_attr)
-		remote_resized(m, &rep.msg.op.stat.attr);
-	sync_release();
-	link_reply_free(&rep);
-	return rc;
-}
-
-long sys_ftruncate(struct call *c)
-{
-	struct ofd *o = ofd_by_fd(c->tid, (int)c->arg[0]);
-	int64_t length = (int64_t)c->arg[1];
-
-	if (!o)
-		return CALL_CONTINUE;
-	call_remote(c, o->mount);
-	if (o->flags & O_PATH)
-		return length < 0 ? -EINVAL : -EBADF;
-	if (o->channel)
-		return -EINVAL;
-	/* What is wrong with the descriptor or the length is wrong with the placeholder too. */
-	if (length < 0 || (o->flags & O_ACCMODE) == O_RDONLY || !S_ISREG(o->node->attr.mode))
-		return CALL_CONTINUE;
-	rfs_Request req = { .which_op = rfs_Request_truncate_tag, .op.truncate = { .handle = o->handle, .length = length } };
-	ofd_ref(o);
-	int rc = sync_flush(c, o->image, 0, UINT64_MAX);
-	rc = rc ? rc : remote_check_size(c, o, (uint64_t)length);
-	rc = rc ? rc : ask_truncate(c, o->mount, &req);
-	cache_forget(o->mount, o->path, false);
-	ofd_unref(o);
-	return rc;
-}
-
-/* As remote_check_size. What else is wrong with the place, the truncation says. */
-static int check_length(struct call *c, struct place *p, uint64_t length)
-{
-	rfs_Request req = { .which_op = rfs_Request_stat_tag, .op.stat.has_where = true };
-	struct link_reply rep;
-	int rc = 0;
-
-	if (!fsize_limited(c))
-		return 0;
-	place_where(p, &req.op.stat.where);
-	if (call_rpc(c, p->mount, &req, NULL, 0, &rep))
-		return 0;
-	if (rep.msg.which_op == rfs_Reply_stat_tag && S_ISREG(rep.msg.op.stat.attr.mode) &&
-	    length > rep.msg.op.stat.attr.size)
-		rc = fsize_check(c, length);
-	link_reply_free(&rep);
-	return rc;
-}
-
-long sys_truncate(struct call *c)
-{
-	PLACE_ON_STACK(p);
-	rfs_Request req = { .which_op = rfs_Request_truncate_tag, .op.truncate = { .length = (int64_t)c->arg[1] } };
-
-	if ((int64_t)c->arg[1] < 0)
-		return CALL_CONTINUE; /* EINVAL, whatever the path is */
-	long rc = place_resolve(c, AT_FDCWD, c->arg[0], PLACE_FOLLOW | PLACE_CHANGE, &p);
-	if (rc || (!p.mount && !p.behalf))
-		return rc ? rc : CALL_CONTINUE;
-	if (p.behalf)
-		return truncate(p.local, (off_t)c->arg[1]) < 0 ? -errno : 0;
-	req.op.truncate.has_where = true;
-	place_where(&p, &req.op.truncate.where);
-	rc = check_length(c, &p, (uint64_t)c->arg[1]);
-	rc = rc ? rc : ask_truncate(c, p.mount, &req);
-	if (*p.key)
-		cache_forget(p.mount, p.key, false);
-	return rc;
 }

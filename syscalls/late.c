@@ -4,9 +4,7 @@
 #include <stdlib.h>
 
 #include "behind.h"
-#include "buffers.h"
 #include "call.h"
-#include "frame.h"
 #include "fsize.h"
 #include "io.h"
 #include "link.h"
@@ -14,9 +12,6 @@
 #include "place.h"
 #include "rules.h"
 #include "util.h"
-
-/* Larger writes are cut, so that others' small requests get in between; not those that must reach the end of a file in one piece. */
-#define LATE_PIECE (256u << 10)
 
 #ifndef STATX_ATTR_IMMUTABLE
 #define STATX_ATTR_IMMUTABLE 0x10
@@ -29,41 +24,12 @@ bool late_may_write(const struct call *c, const struct ofd *o, uint64_t off, uin
 	return behind_may(o) && off < PLAIN_OFFSET && count < PLAIN_OFFSET && !fsize_limited(c);
 }
 
-static int send_write(struct call *c, struct ofd *o, const void *data, size_t len, uint64_t off, bool append, bool moves)
+int late_send(struct call *c, struct ofd *o, const void *data, size_t len, uint64_t off, bool append, bool moves)
 {
 	rfs_Request req = { .which_op = rfs_Request_write_tag,
 			    .op.write = { .handle = o->handle, .offset = off, .append = append } };
 
 	return behind_send(c, o, &req, data, len, moves);
-}
-
-long late_write(struct call *c, struct ofd *o, struct buffers *b, uint64_t *off, bool append, bool moves)
-{
-	size_t piece = append ? FRAME_MAX_PAYLOAD : LATE_PIECE, room = b->total < piece ? b->total : piece, total = 0;
-	CLEANUP_FREE uint8_t *data = xcalloc(1, room + 1);
-
-	while (total < b->total) {
-		size_t len = b->total - total < room ? b->total - total : room;
-		ssize_t n = buffers_copy(c, b, data, len, false);
-
-		if (n <= 0)
-			return total ? (long)total : n;
-		int rc = send_write(c, o, data, (size_t)n, *off, append, moves);
-		if (rc < 0)
-			return total ? (long)total : rc;
-		total += (size_t)n;
-		*off += (size_t)n;
-		if ((size_t)n < len)
-			break;
-	}
-	return (long)total;
-}
-
-long late_write_bytes(struct call *c, struct ofd *o, const void *data, size_t len, uint64_t off)
-{
-	int rc = send_write(c, o, data, len, off, false, false);
-
-	return rc < 0 ? rc : (long)len;
 }
 
 /* ---- what the file is ---- */

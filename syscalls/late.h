@@ -7,7 +7,6 @@
 
 #include "remotefs.pb.h"
 
-struct buffers;
 struct call;
 struct ofd;
 struct place;
@@ -16,13 +15,10 @@ struct place;
 bool late_may_write(const struct call *c, const struct ofd *o, uint64_t off, uint64_t count);
 
 /*
- * Sends the buffers behind, to be written to O at *OFF, which is moved on, or with APPEND at its end; MOVES: O's position, which
- * is locked, will be behind them. How many bytes, or a negative errno if none.
+ * Sends LEN bytes of DATA behind, to be written to O at OFF, or with APPEND at its end; MOVES: O's position, which is locked, will
+ * be behind them. 0 or a negative errno; -EAGAIN: behind_may has changed its mind, nothing is sent.
  */
-long late_write(struct call *c, struct ofd *o, struct buffers *b, uint64_t *off, bool append, bool moves);
-
-/* The same with LEN bytes of DATA, not at the end. */
-long late_write_bytes(struct call *c, struct ofd *o, const void *data, size_t len, uint64_t off);
+int late_send(struct call *c, struct ofd *o, const void *data, size_t len, uint64_t off, bool append, bool moves);
 
 /* Sends REQ, if it changes the mode, owner or times of the open file that P is, and will succeed as far as can be told. True: it is sent. */
 bool late_change(struct call *c, const struct place *p, const rfs_Request *req);

@@ -297,8 +297,9 @@ ssize_t end_give(struct call *c, struct end *out, const uint8_t *buf, size_t len
 		return rc;
 	if (!end_is_emulated(out))
 		return give_local(c, out, buf, len, to);
-	if (late_may_write(c, out->o, (uint64_t)at, len))
-		return late_write_bytes(c, out->o, buf, len, (uint64_t)at);
+	rc = late_may_write(c, out->o, (uint64_t)at, len) ? late_send(c, out->o, buf, len, (uint64_t)at, false, false) : -EAGAIN;
+	if (rc != -EAGAIN)
+		return rc ? rc : (long)len;
 	return remote_write(c, out->o, buf, len, (uint64_t)at, false, 0, &end);
 }
 

@@ -338,6 +338,8 @@ int behind_send(struct call *c, struct ofd *o, const rfs_Request *req, const voi
 		return 0;
 	}
 	make_room(c, o->mount, len + REQUEST_COST);
+	if (!behind_may(o)) /* any more: that may have been a wait */
+		return -EAGAIN;
 	struct late *l = late_new(o, req, len, moves);
 	if (may_hold(l)) {
 		hold(l, data);

@@ -33,7 +33,8 @@ bool behind_may(const struct ofd *o);
 
 /*
  * Sends REQ, a change of O with LEN bytes of DATA, in the mode that behind_may allowed. MOVES: a write at O's position, which its
- * reply tells. Waits when too much is on its way. 0; or a negative errno, then nothing is.
+ * reply tells. Waits when too much is on its way. 0; or a negative errno, then nothing is: -EAGAIN when behind_may does not allow it
+ * any more.
  */
 int behind_send(struct call *c, struct ofd *o, const rfs_Request *req, const void *data, size_t len, bool moves);
 
