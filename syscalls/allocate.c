@@ -149,7 +149,7 @@ static int ask_allocate(struct call *c, struct ofd *o, const rfs_Request *req, s
 				rep->msg.op.stat.attr.size);
 	sync_unlock(o->image);
 	if (!rc)
-		remote_follow_size(o->node->image, rep->msg.op.stat.attr.size);
+		sync_follow_size(o->node->image, rep->msg.op.stat.attr.size);
 	return rc;
 }
 

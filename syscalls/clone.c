@@ -42,7 +42,7 @@ static int ask_clone(struct call *c, struct ofd *o, const rfs_Request *req)
 		remote_changed(c, o, since, off, len ? len : attr ? attr->size : 0, attr);
 	sync_unlock(o->image);
 	if (attr)
-		remote_follow_size(o->image, attr->size);
+		sync_follow_size(o->image, attr->size);
 	if (!rc)
 		link_reply_free(&rep);
 	return rc;

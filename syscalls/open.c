@@ -111,7 +111,7 @@ static struct ofd *make_ofd(const struct place *p, int flags, uint64_t handle, c
 	/* What another task has written meanwhile is known to be done: R may be from before. */
 	bool current = o->node->version <= since && !push_missed(p->mount, handle);
 	if (flags & O_TRUNC)
-		remote_resized(p->mount, &r->attr);
+		remote_resized(p->mount, &r->attr, since);
 	bool told = r->coherent & (S_ISDIR(r->attr.mode) ? rfs_Coherent_NAME : rfs_Coherent_HANDLE);
 	node_set_attr(o->node, &r->attr, told && current);
 	return o;
@@ -252,12 +252,12 @@ static bool known_absent(const struct place *p, int flags)
 /* Opens P at the agent as REQ says. *OUT is the ofd, whose one reference is the caller's. 0 or a negative errno. */
 static int open_remotely(struct call *c, struct place *p, int flags, const rfs_Request *req, struct ofd **out)
 {
-	uint64_t since = node_clock(), asked = cache_now();
 	struct link_reply rep;
 	struct ofd *o = NULL;
 
 	if (flags & O_TRUNC)
 		sync_hold();
+	uint64_t since = node_clock(), asked = cache_now();
 	int rc = ask_open(c, p, flags, req, &rep);
 	if (rc >= 0)
 		o = make_ofd(p, flags, req->op.open.handle, &rep.msg.op.open, since);

@@ -156,12 +156,6 @@ long remote_store(struct call *c, struct ofd *o, const void *data, size_t len, u
 	return rc;
 }
 
-void remote_follow_size(struct image *i, uint64_t size)
-{
-	if (i && i->sync && !image_follows(i) && !sync_has_grown(i))
-		sync_resize(i, size);
-}
-
 long remote_write(struct call *c, struct ofd *o, const void *data, size_t len, uint64_t off, bool append,
 		  uint32_t flags, uint64_t *end)
 {
@@ -175,7 +169,7 @@ long remote_write(struct call *c, struct ofd *o, const void *data, size_t len, u
 	sync_unlock(i);
 	rfs_Attr attr;
 	if (rc > 0 && o->image && o->image->sync && !image_follows(o->image) && remote_attr(c, o, &attr) == 0)
-		remote_follow_size(o->image, attr.size);
+		sync_follow_size(o->image, attr.size);
 	ofd_unref(o);
 	return rc;
 }
@@ -207,20 +201,26 @@ int remote_check_size(struct call *c, struct ofd *o, uint64_t size)
 	return rc || !fsize_limited(c) || size <= attr.size ? rc : fsize_check(c, size);
 }
 
-void remote_resized(const struct mount *m, const rfs_Attr *attr)
+void remote_resized(const struct mount *m, const rfs_Attr *attr, uint64_t since)
 {
 	struct node *n = node_find(m, attr);
 
 	if (!n)
 		return;
+	struct image *i = n->image;
+	bool latest = n->version <= since;
 	n->own_version++;
 	n->cuts++;
 	node_changed(n);
 	node_set_attr(n, attr, false);
-	if (image_follows(n->image))
-		sync_resize(n->image, attr->size);
-	else
-		remote_follow_size(n->image, attr->size);
+	if (!i)
+		return;
+	if (image_follows(i) || (i->sync && !sync_has_grown(i)))
+		sync_resize(i, attr->size);
+	if (!latest) { /* another cut may have been the later one */
+		i->stale = true;
+		push_refresh(n);
+	}
 }
 
 /* Where O is now, as the agent says it; MARKED: as the kernel says it in /proc, also of what has no name. */

@@ -64,7 +64,8 @@ long remote_write(struct call *c, struct ofd *o, const void *data, size_t len, u
 
 /*
  * LEN bytes at OFF of O's file were changed at the target by a call of ours; ATTR is what it was then, NULL when
- * unknown, and SINCE the node's version when it was asked for. An image with the file's bytes follows: the caller has its sync_lock. For one without, remote_follow_size comes after.
+ * unknown, and SINCE the node's version when it was asked for. An image with the file's bytes follows: the caller has its sync_lock. For one
+ * without, sync_follow_size comes after.
  */
 void remote_changed(struct call *c, struct ofd *o, uint64_t since, uint64_t off, uint64_t len,
 		    const rfs_Attr *attr);
@@ -77,10 +78,7 @@ int remote_link_text(struct call *c, struct ofd *o, char *out, size_t len);
 /* Whether the limits of C's task let it make O's file SIZE bytes long. 0, or -EFBIG and a SIGXFSZ for the task. */
 int remote_check_size(struct call *c, struct ofd *o, uint64_t size);
 
-/* ATTR's file was truncated on M: its image follows. */
-void remote_resized(const struct mount *m, const rfs_Attr *attr);
-
-/* I (which may be NULL), if it is only appended to, has no bytes of its file, but its size: SIZE now. I must not be locked. */
-void remote_follow_size(struct image *i, uint64_t size);
+/* ATTR's file was truncated on M, by a call that still has sync_hold and was made at SINCE, node_clock(): its image follows. */
+void remote_resized(const struct mount *m, const rfs_Attr *attr, uint64_t since);
 
 #endif

@@ -348,7 +348,7 @@ static long copy_piece(struct call *c, struct end *in, struct end *out, int64_t 
 		remote_changed(c, out->o, since, (uint64_t)to, (uint64_t)copied, attr);
 	sync_unlock(out->o->image);
 	if (copied > 0 && attr)
-		remote_follow_size(out->o->image, attr->size);
+		sync_follow_size(out->o->image, attr->size);
 	link_reply_free(&rep);
 	return copied;
 }

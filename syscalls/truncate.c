@@ -20,9 +20,10 @@ static int ask_truncate(struct call *c, const struct mount *m, rfs_Request *req)
 	struct link_reply rep = { 0 };
 
 	sync_hold();
+	uint64_t since = node_clock();
 	int rc = call_rpc(c, m, req, NULL, 0, &rep);
 	if (!rc && rep.msg.which_op == rfs_Reply_stat_tag && rep.msg.op.stat.has_attr)
-		remote_resized(m, &rep.msg.op.stat.attr);
+		remote_resized(m, &rep.msg.op.stat.attr, since);
 	sync_release();
 	link_reply_free(&rep);
 	return rc;

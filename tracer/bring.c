@@ -490,9 +490,8 @@ int bring_changes(struct call *c, struct ofd *o, uint64_t off, uint64_t len, boo
 		return -errno;
 	s->brought = false;
 	uint64_t size = (uint64_t)st.st_size, to = size - off < len ? size : off + len;
-	if (size < s->size || s->size_unsure)
+	if (size < s->size)
 		rc = set_size(c, o, size);
-	s->size_unsure = false;
 	bool grown = size > s->size, tail = grown && !s->anywhere;
 	/* A file that grew was most likely written at its end: the rest is looked at in the end. */
 	if (grown && !all)

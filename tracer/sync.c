@@ -157,6 +157,7 @@ void sync_closed(struct ofd *o)
 static pthread_cond_t idle = PTHREAD_COND_INITIALIZER;
 
 static unsigned awaiting; /* threads that wait for a flush */
+static unsigned locked, cutting;
 
 bool sync_is_awaited(void)
 {
@@ -172,30 +173,51 @@ static void await_flush(void)
 
 void sync_lock(struct image *i)
 {
-	while (i && i->busy)
+	while (i && (i->busy || cutting))
 		await_flush();
-	if (i)
-		i->busy = true;
+	if (!i)
+		return;
+	i->busy = true;
+	locked++;
 }
 
 void sync_unlock(struct image *i)
 {
-	if (i)
-		i->busy = false;
+	if (!i)
+		return;
+	i->busy = false;
+	locked--;
+	pthread_cond_broadcast(&idle);
+}
+
+void sync_hold(void)
+{
+	cutting++;
+	while (locked)
+		await_flush();
+}
+
+void sync_release(void)
+{
+	cutting--;
 	pthread_cond_broadcast(&idle);
 }
 
 void sync_resize(struct image *i, uint64_t size)
 {
-	struct ofd *o = ofd_ref(i->node->ofds); /* the image goes with its last one */
-	bool busy = i->busy;
-
-	sync_lock(i);
 	if (image_resize(i, size) < 0)
 		image_lost(i);
-	/* A flush may have written behind the new end meanwhile. */
-	if (busy && i->sync)
-		i->sync->size_unsure = true;
+}
+
+void sync_follow_size(struct image *i, uint64_t size)
+{
+	if (!i || !i->sync || image_follows(i))
+		return;
+	struct ofd *o = ofd_ref(i->node->ofds); /* the image goes with its last one */
+	sync_lock(i);
+	/* What tasks have appended and was not brought yet stays. */
+	if (i->sync && !image_follows(i) && !sync_has_grown(i))
+		sync_resize(i, size);
 	sync_unlock(i);
 	ofd_unref(o);
 }
@@ -217,34 +239,15 @@ static int take_error(struct sync *s)
 	return error;
 }
 
-static unsigned flushing, cutting;
-
-void sync_hold(void)
-{
-	cutting++;
-	while (flushing)
-		await_flush();
-}
-
-void sync_release(void)
-{
-	cutting--;
-	pthread_cond_broadcast(&idle);
-}
-
 static int flush(struct call *c, struct image *i, uint64_t off, uint64_t len, bool all)
 {
 	struct ofd *o = ofd_ref(writer_of(i->node));
 	struct sync *s = i->sync;
 
-	while (cutting)
-		state_wait(&idle);
-	flushing++;
 	sync_lock(i);
 	int rc = bring_changes(c, o, off, len, all);
 	if (rc && !s->error)
 		s->error = rc;
-	flushing--;
 	sync_unlock(i);
 	ofd_unref(o);
 	return rc;

@@ -55,8 +55,8 @@ int sync_flush(struct call *c, struct image *i, uint64_t off, uint64_t len);
 int sync_push(struct call *c, struct image *i);
 
 /*
- * Around a call that makes a file shorter, whichever that is, up to where its image follows: bytes that are on their way to the
- * agent are there before it, and none come behind it.
+ * Around a call that makes a file shorter, whichever that is, up to where its image follows: no image is locked meanwhile, so that
+ * bytes that are on their way to the agent are there before it, those that come behind it are in the image behind it, too.
  */
 void sync_hold(void);
 void sync_release(void);
@@ -73,15 +73,18 @@ bool sync_decides(const struct ofd *o);
 /* True while any file can be written natively: only then is there anything to drain before a call. */
 bool sync_active(void);
 
-/* Around a change of I's file at the agent, and in I: no flush may bring older bytes meanwhile. I may be NULL. */
+/* Around a change of I's file at the agent, and in I: no flush may bring older bytes meanwhile. I may be NULL. Not twice, nor in sync_hold. */
 void sync_lock(struct image *i);
 void sync_unlock(struct image *i);
 
 /* LEN bytes DATA (NULL: zeros) of our own are about to be written to I at OFF; the agent has them. */
 void sync_before_write(struct image *i, const void *data, size_t len, uint64_t off);
 
-/* The file was made SIZE bytes long by a call of ours: I follows, whatever flush was under way. */
+/* The file was made SIZE bytes long by a call of ours, which still has sync_hold: I follows. */
 void sync_resize(struct image *i, uint64_t size);
+
+/* The file is SIZE bytes long by a call of ours; of I, which is appended to without its bytes being there, that is all to follow. */
+void sync_follow_size(struct image *i, uint64_t size);
 
 /* Whether the agent has the page of I that SIZE is in as it is here; to be asked before I is cut off there. */
 bool sync_end_is_clean(const struct image *i, uint64_t size);

@@ -13,7 +13,6 @@ struct sync {
 	uint64_t *pages;  /* digest of each page that the agent has */
 	size_t page_count;
 	uint64_t size;    /* the file's size, as the agent has it */
-	bool size_unsure; /* it was changed while a flush was under way */
 	int writers;      /* ofds that write natively or are mapped … */
 	int mapped;       /* … and those of them whose stores nobody tells of */
 	bool dirty, closed;
