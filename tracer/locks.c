@@ -366,7 +366,7 @@ void locks_leave(struct ofd *o)
 	/* A call that waits for a lock keeps the open file, for the kernel as well. */
 	if (!o->locked || o->lock_calls || ends || o->released || o->mount->closing)
 		return;
-	link_send(o->mount->link, &req);
+	call_send(o->mount, &req);
 	o->locked = false;
 	struct hold **slot = hold_slot(o->node, locks_file_owner(o));
 	if (*slot)

@@ -90,7 +90,8 @@ bool sender_begin_until(struct sender *s, int64_t deadline_ms)
 
 /*
  * Who finds `writing` taken leaves its frame in the queue to the one who has it, so that one has to look
- * once more after it let go. What does not fit now is left to the poller.
+ * once more after it let go. What does not fit now is left to the poller; who is told but once that there is
+ * room, and if that is before the turn is free, knocks.
  */
 void sender_end(struct sender *s)
 {
@@ -103,7 +104,8 @@ void sender_end(struct sender *s)
 		if (rc == 0)
 			epoll_ctl(s->epoll, EPOLL_CTL_MOD, s->out, &ev);
 		pthread_mutex_unlock(&s->writing);
-	} while (rc > 0 && atomic_load(&s->len) && pthread_mutex_trylock(&s->writing) == 0);
+	} while ((rc > 0 || (rc == 0 && atomic_exchange(&s->knocked, false))) && atomic_load(&s->len) &&
+		 pthread_mutex_trylock(&s->writing) == 0);
 }
 
 static size_t msg_length(const struct msghdr *msg)
@@ -162,6 +164,10 @@ int sender_add(struct sender *s, const struct iovec iov[2])
 
 void sender_flush(struct sender *s)
 {
-	if (pthread_mutex_trylock(&s->writing) == 0)
-		sender_end(s);
+	if (pthread_mutex_trylock(&s->writing) != 0) {
+		atomic_store(&s->knocked, true);
+		if (pthread_mutex_trylock(&s->writing) != 0)
+			return;
+	}
+	sender_end(s);
 }

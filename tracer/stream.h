@@ -108,6 +108,7 @@ struct sender {
 	int out; /* a second descriptor of stream->out: the set may hold the first for reading */
 	pthread_mutex_t writing;
 	bool midway; /* the writer's frame is out in part */
+	atomic_bool knocked; /* somebody wanted the queue to be sent while it was another one's turn */
 	pthread_mutex_t lock;
 	uint8_t *queue; /* bytes that wait */
 	size_t room;

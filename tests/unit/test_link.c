@@ -340,7 +340,7 @@ static void on_done(struct link_reply *rep, int rc, void *arg)
 
 static void start(struct link *l, struct done *d, uint64_t number, size_t len)
 {
-	static uint8_t payload[4096];
+	static uint8_t payload[LINK_SMALL];
 	rfs_Request req = {.which_op = rfs_Request_write_tag, .op.write.offset = number};
 	assert_int_equal(link_start(l, &req, payload, len, on_done, d), 0);
 }
@@ -362,6 +362,22 @@ static void test_started(void **state)
 	for (int i = 0; i < OPEN_MS && d.count < 2 * CALLS; i++)
 		sleep_ms(1);
 	assert_int_equal(d.count, 2 * CALLS);
+	assert_int_equal(d.failed, 0);
+	close_good(l);
+}
+
+/* What did not fit when it was queued goes out though nothing is sent behind it, whoever is told first that there is room. */
+static void test_started_alone(void **state)
+{
+	struct link *l = open_good(script_echo);
+	struct done d = {0};
+	for (uint64_t i = 1; i <= 20 * CALLS; i++) {
+		start(l, &d, i, LINK_SMALL);
+		for (int ms = 0; i % 16 == 0 && ms < OPEN_MS && d.count < i; ms++)
+			sleep_ms(1);
+		assert_true(i % 16 || d.count == i);
+	}
+	assert_int_equal(ask(l, 7), 7);
 	assert_int_equal(d.failed, 0);
 	close_good(l);
 }
@@ -434,6 +450,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_mixed, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_alive, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_started, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_started_alone, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_started_and_lost, setup, teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
