@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -83,6 +84,9 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	struct rlimit few = { 512, 512 };
 
 	setrlimit(RLIMIT_NOFILE, &few);
+	/* As main has it. */
+	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN);
 	snprintf(root, sizeof(root), "%s/tree", base);
 	snprintf(outside, sizeof(outside), "%s/outside/canary", base);
 	sandbox_reset();
