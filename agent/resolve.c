@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <linux/openat2.h>
 #include <sched.h>
 #include <stdio.h>
@@ -9,6 +10,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "attr.h"
@@ -204,7 +206,23 @@ static int resolve_from_root_no_xdev(const struct place *p, int flags, mode_t mo
 	return same ? resolve_from_root(p, flags, mode, resolve) : -EXDEV;
 }
 
-int resolve_open(const struct place *p, int flags, mode_t mode, uint64_t resolve)
+static int resolve_readlink(int fd, char *out)
+{
+	char proc[32];
+	ssize_t n;
+
+	snprintf(proc, sizeof(proc), "/proc/self/fd/%d", fd);
+	n = readlink(proc, out, PATH_MAX);
+	if (n < 0)
+		return -errno;
+	if (n == PATH_MAX)
+		return -ENAMETOOLONG;
+	out[n] = '\0';
+	return 0;
+}
+
+/* As resolve_open, whatever it is. */
+static int resolve_any(const struct place *p, int flags, mode_t mode, uint64_t resolve)
 {
 	const struct root *root = &p->agent->root;
 	uint64_t confined = resolve & (RESOLVE_BENEATH | RESOLVE_IN_ROOT);
@@ -225,6 +243,40 @@ int resolve_open(const struct place *p, int flags, mode_t mode, uint64_t resolve
 	if (resolve & RESOLVE_NO_XDEV)
 		return resolve_from_root_no_xdev(p, flags, mode, resolve);
 	return resolve_from_root(p, flags, mode, resolve);
+}
+
+/*
+ * Whether FD is the memory of a process, or may be. Ours would be among them where procfs is in the tree, and who writes there is us, with
+ * what we have open outside of the root. No other way to look there leads past it: links are not followed through procfs
+ * (RESOLVE_NO_MAGICLINKS). Of a thread of ours that has just ended it is " (deleted)", and our memory all the same.
+ */
+static bool resolve_is_memory(int fd)
+{
+	static const char *const ends[] = { "/mem", "/mem (deleted)" };
+	char path[PATH_MAX];
+	struct statfs fs;
+
+	if (fstatfs(fd, &fs) || fs.f_type != PROC_SUPER_MAGIC)
+		return false;
+	if (resolve_readlink(fd, path))
+		return true;
+	for (size_t i = 0; i < sizeof(ends) / sizeof(*ends); i++) {
+		size_t len = strlen(path), end = strlen(ends[i]);
+
+		if (len >= end && !strcmp(path + len - end, ends[i]))
+			return true;
+	}
+	return false;
+}
+
+int resolve_open(const struct place *p, int flags, mode_t mode, uint64_t resolve)
+{
+	int fd = resolve_any(p, flags, mode, resolve);
+
+	if (fd < 0 || flags & O_PATH || !resolve_is_memory(fd))
+		return fd;
+	close(fd);
+	return -EACCES;
 }
 
 int resolve_parent(struct place *p, const char **name)
@@ -287,21 +339,6 @@ bool resolve_canonical(const struct place *p, char *out)
 	if (!out[0])
 		strcpy(out, "/");
 	return true;
-}
-
-static int resolve_readlink(int fd, char *out)
-{
-	char proc[32];
-	ssize_t n;
-
-	snprintf(proc, sizeof(proc), "/proc/self/fd/%d", fd);
-	n = readlink(proc, out, PATH_MAX);
-	if (n < 0)
-		return -errno;
-	if (n == PATH_MAX)
-		return -ENAMETOOLONG;
-	out[n] = '\0';
-	return 0;
 }
 
 /* " (deleted)" may also be the end of a real name: then the name leads to the file. */

@@ -34,7 +34,7 @@ int place_fd(const struct place *p);
 /*
  * Opens P as openat2(2) does with FLAGS, MODE and RESOLVE (the client's bits; confinement is added). An
  * empty path reopens the handle. A descriptor with O_CLOEXEC, owned by the caller, or a negative errno;
- * -EROFS when FLAGS would change something under a read-only root.
+ * -EROFS when FLAGS would change something under a read-only root; -EACCES for a process's memory (/proc/PID/mem).
  */
 int resolve_open(const struct place *p, int flags, mode_t mode, uint64_t resolve);
 

@@ -436,6 +436,34 @@ static void test_garbage(void **state)
 	}
 }
 
+/* Who may write into the agent's memory is the agent, wherever its root is. */
+static void memory_refused(const char *option)
+{
+	static const char *const paths[] = { "self/mem", "thread-self/mem", "%d/mem", "%d/task/../mem", "%d/task/%d/mem" };
+	static const int flags[] = { O_RDONLY, O_WRONLY, O_RDWR, O_RDWR | O_TRUNC };
+	struct client p;
+	char path[64];
+
+	client_start(&p, "/proc", option);
+	client_hello(&p, false);
+	for (size_t i = 0; i < sizeof(paths) / sizeof(*paths); i++) {
+		snprintf(path, sizeof(path), paths[i], (int)p.pid, (int)p.pid);
+		for (size_t j = 0; j < sizeof(flags) / sizeof(*flags); j++)
+			assert_int_equal(client_open(&p, path, flags[j], 0), EACCES);
+	}
+	uint64_t handle = client_must_open(&p, "self/mem", O_PATH | O_NOFOLLOW, 0);
+	for (size_t j = 0; j < sizeof(flags) / sizeof(*flags); j++)
+		assert_int_equal(client_open_at(&p, handle, "", flags[j], 0, 0), EACCES);
+	assert_int_equal(client_open(&p, "self/status", O_RDONLY, 0), 0);
+	client_stop(&p);
+}
+
+static void test_memory(void **state)
+{
+	memory_refused(NULL);
+	memory_refused("--no-openat2");
+}
+
 static void test_options(void **state)
 {
 	static const struct { const char *args; int status; } t[] = {
@@ -469,6 +497,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_garbage, begin, end),
 		cmocka_unit_test_setup_teardown(test_read_only_option, begin, end),
 		cmocka_unit_test_setup_teardown(test_read_only_hello, begin, end),
+		cmocka_unit_test(test_memory),
 		cmocka_unit_test(test_options),
 	};
 
