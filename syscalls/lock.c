@@ -251,7 +251,8 @@ static int lock_get(struct call *c, struct ofd *o, const struct lock_want *w, st
 	l->l_type = (short)got.type;
 	if (got.type != F_UNLCK) {
 		uint64_t to = got.length ? got.start + got.length - 1 : INT64_MAX;
-		pid_t ours = locks_holder(o->node, w->owner, l->l_type, got.start, to);
+		/* F_UNLCK asks what the open file itself has locked (Linux 6.13). */
+		pid_t ours = w->type == F_UNLCK ? 0 : locks_holder(o->node, w->owner, l->l_type, got.start, to);
 
 		l->l_whence = SEEK_SET;
 		l->l_start = (off_t)got.start;

@@ -279,6 +279,25 @@ static void forks(void)
 	wait_child("child", pid);
 }
 
+/* F_OFD_GETLK with F_UNLCK: what the open file itself has locked, which is no process's though one has locked the same. */
+static void own_of_file(void)
+{
+	int fd = open(P("lines.txt"), O_RDWR);
+	struct flock fl = { .l_type = F_RDLCK, .l_len = 10 };
+
+	section("an open file's own");
+	SHOW(sys(fcntl, fd, F_OFD_SETLK, &fl));
+	SHOW(lock(fd, F_RDLCK, 0, 10));
+	fl.l_type = F_UNLCK;
+	SHOW(sys(fcntl, fd, F_OFD_GETLK, &fl));
+	printf("type %d start %lld len %lld of %s\n", fl.l_type, (long long)fl.l_start, (long long)fl.l_len, who(fl.l_pid));
+	fl.l_type = F_WRLCK;
+	fl.l_pid = 0;
+	SHOW(sys(fcntl, fd, F_OFD_GETLK, &fl));
+	printf("type %d start %lld len %lld of %s\n", fl.l_type, (long long)fl.l_start, (long long)fl.l_len, who(fl.l_pid));
+	close(fd);
+}
+
 /* A descriptor through which something was locked, and unlocked, and which only a child has when something is locked again. */
 static void left_to_child(void)
 {
@@ -406,6 +425,7 @@ int main(int argc, char **argv)
 	clones(CLONE_FILES);
 	forks();
 	left_to_child();
+	own_of_file();
 	ranges_of_closes();
 	copies_of_low();
 	execs(argv, 0, 0);
