@@ -219,19 +219,22 @@ bool attach_await(struct serve *s)
 
 /* ---- the process that the client came through ---- */
 
-/* Connects to the one that has the files. A descriptor or a negative errno. */
+/* Connects to the one that has the files. A descriptor or a negative errno; -EAGAIN: it is there, and has no time. */
 static int attach_connect(const uint8_t *name)
 {
+	static const struct timeval wait = { .tv_sec = ATTACH_MS / 1000 };
 	struct sockaddr_un address;
 	socklen_t len;
-	int fd = attach_socket(name, &address, &len);
+	int fd = attach_socket(name, &address, &len), r;
 
 	if (fd < 0)
 		return -errno;
-	if (connect(fd, (struct sockaddr *)&address, len) == 0 && attach_is_ours(fd))
+	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &wait, sizeof(wait));
+	r = connect(fd, (struct sockaddr *)&address, len) < 0 ? -errno : 0;
+	if (!r && attach_is_ours(fd))
 		return fd;
 	close(fd);
-	return -ENOENT;
+	return r == -EAGAIN ? r : -ENOENT;
 }
 
 static int attach_send(int fd, const struct attach *a, const struct conn *c)
@@ -265,7 +268,7 @@ int attach_forward(struct serve *s, const rfs_Resume *resume)
 		return p.fd;
 	r = attach_send(p.fd, &a, &s->conn);
 	if (!r && (poll(&p, 1, ATTACH_MS) <= 0 || read(p.fd, &answer, 1) != 1))
-		r = -ENOENT;
+		r = -EAGAIN; /* stopped, or killed just now: only who cannot be connected to is gone */
 	if (r || answer) {
 		close(p.fd);
 		return r ? r : -(int)answer;

@@ -106,8 +106,8 @@ int stream_resume(struct stream *s, const struct link_session *session, uint64_t
 	if (err)
 		return err;
 	if (reply.error) {
-		snprintf(s->why, sizeof(s->why), "the agent that had the open files is gone");
-		return reply.error == ENOENT ? -ENOENT : -EPROTO;
+		snprintf(s->why, sizeof(s->why), "the agent that had the open files %s", reply.error == EAGAIN ? "does not answer" : "is gone");
+		return reply.error == ENOENT || reply.error == EAGAIN ? -(int)reply.error : -EPROTO;
 	}
 	if (reply.which_op != rfs_Reply_resume_tag)
 		return stream_violation(s, "no answer to the greeting");

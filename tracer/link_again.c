@@ -139,14 +139,17 @@ static int resend_all(struct link *l)
 
 /* ---- the connection ---- */
 
-/* A stream on which the agent goes on with the session. 0 or a negative errno with one clause in ERR. */
+/*
+ * A stream on which the agent goes on with the session. 0 or a negative errno with one clause in ERR; -EAGAIN: nobody was reached, for
+ * whatever reason: what was there once may be there again.
+ */
 static int connect_again(struct link *l, struct stream *s, rfs_ResumeReply *r, char *err, size_t err_len)
 {
 	int in, out;
 	pid_t agent = 0;
 	int rc = l->callbacks.redial(&in, &out, &agent, err, err_len, l->callbacks.arg);
 	if (rc)
-		return rc;
+		return -EAGAIN;
 	rc = stream_init(s, in, out, agent);
 	if (!rc)
 		rc = stream_resume(s, &l->session, atomic_load(&l->seen), l->timeout_ms, r);

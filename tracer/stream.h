@@ -88,7 +88,7 @@ int stream_greet(struct stream *s, const struct link_greeting *greeting, const s
 
 /*
  * In the place of that: SESSION, of which SEEN frames were read, is to go on on this stream. 0 and the agent's answer, -ENOENT when the
- * agent that had it is gone, or another negative errno with the reason in s->why.
+ * agent that had it is gone, -EAGAIN when it is there and does not answer, or another negative errno with the reason in s->why.
  */
 int stream_resume(struct stream *s, const struct link_session *session, uint64_t seen, int timeout_ms, rfs_ResumeReply *resumed);
 

@@ -6,6 +6,7 @@ T=$work/t
 mkdir "$T"
 export REMOTEFS_TOKEN=$(od -An -N16 -tx1 /dev/urandom | tr -d ' ')
 "$AGENT" --listen "unix:$work/agent" --root / 2>"$work/agent.err" </dev/null &
+listening=$!
 until_true 5 [ -S "$work/agent" ] || fail "an agent listens" "$(cat "$work/agent.err")"
 "$GUESTS/cutrelay" "$work/relay" "$work/agent" </dev/null &
 relay=$!
@@ -87,6 +88,19 @@ equal "it goes on after 2.5 s" "$(seq 8)" "$(cat "$work/out")"
 equal "one line says that it broke" 1 "$(grep -c "relay: the connection broke (.*); it is made anew for at most 60 s, and the program waits$" "$work/err")"
 equal "one line says that it is there again" 1 "$(grep -c "relay: the connection is there again" "$work/err")"
 equal "no other" 2 "$(wc -l <"$work/err")"
+
+# An agent that is stopped just then answers later; it is not gone.
+serving() { pgrep -f -x "$AGENT --listen unix:$work/agent --root /" | grep -vx $listening; }
+(sleep 0.5; stopped=$(serving); kill -STOP $stopped; kill -USR1 $relay; sleep 5; kill -CONT $stopped) &
+run -- busybox sh -c "for i in 1 2 3 4 5 6 7 8; do echo \$i >>$T/stopped; sleep 0.2; done; cat $T/stopped"
+equal "a stopped agent is waited for" "$(seq 8)" "$(cat "$work/out")"
+wait %% 2>/dev/null
+
+# What leads there may be away, too.
+(sleep 0.5; mv "$work/relay" "$work/moved"; kill -USR1 $relay; sleep 1; mv "$work/moved" "$work/relay") &
+run -- busybox sh -c "for i in 1 2 3 4 5 6 7 8; do echo \$i >>$T/moved; sleep 0.2; done; cat $T/moved"
+equal "a socket that is not there is waited for" "$(seq 8)" "$(cat "$work/out")"
+wait %% 2>/dev/null
 
 # Not for ever.
 (sleep 0.5; kill -USR2 $relay; sleep 6; kill -USR2 $relay) &
