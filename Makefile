@@ -131,7 +131,7 @@ lint: $(B)/proto/remotefs.pb.h
 		--suppress=missingIncludeSystem --suppress=normalCheckLevelMaxBranches --suppress=ctuuninitvar -D_GNU_SOURCE -Iproto -Itracer -Isyscalls -Iagent agent proto tracer syscalls
 
 help:
-	@echo "all demo check check-fast check-ptrace check-user check-aarch64 coverage-syscalls fuzz fuzz-config fuzz-libfuzzer coverage-libfuzzer asan tsan race bench lint install clean"
+	@echo "all demo check check-fast check-ptrace check-user check-aarch64 coverage-syscalls fuzz fuzz-config fuzz-libfuzzer coverage-libfuzzer asan tsan race chaos bench lint install clean"
 
 include tests/tests.mk tests/bench/bench.mk
 

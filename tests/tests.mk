@@ -16,7 +16,7 @@ ifneq ($(shell command -v musl-gcc),)
 guest_programs += $(addprefix $(G)/musl/,$(guest_names))
 endif
 ifneq ($(shell command -v go),)
-guest_programs += $(addprefix $(G)/go/,$(go_names))
+guest_programs += $(addprefix $(G)/go/,$(go_names)) $(G)/records
 endif
 
 $(G)/glibc/%: tests/guests/%.c $(guest_headers)
@@ -64,6 +64,11 @@ $(G)/musl/%: tests/guests/%.c $(guest_headers)
 $(G)/go/%: tests/guests/go/%.go tests/guests/go/common.go tests/guests/go/go.mod
 	@mkdir -p $(@D)
 	cd tests/guests/go && CGO_ENABLED=0 GOPROXY=off go build -trimpath -o $(abspath $@) $*.go common.go
+
+# A service that the chaos test runs.
+$(G)/records: tests/chaos/records.go
+	@mkdir -p $(@D)
+	CGO_ENABLED=0 GOPROXY=off go build -trimpath -o $@ $<
 
 # Who changes a tree and who looks at it.
 coherent_sources := $(wildcard tests/coherent/*.c)
@@ -115,7 +120,7 @@ check: deps
 	@$(MAKE) --no-print-directory check-run
 
 check-run: all guests units $(B)/fuzz-config libfuzzer-programs
-	@$(test_run) unit diff fuzz libfuzzer e2e race targets
+	@$(test_run) unit diff fuzz libfuzzer e2e race chaos targets
 
 # Containers and servers of this machine as targets: TARGETS="docker ssh" make check-targets
 check-targets: all guests
@@ -183,6 +188,10 @@ apps: all
 	@tests/install-deps apps
 	@V=1 APPS="$(APPS)" $(test_run) apps
 
+# Real programs while what is between them and their files breaks: make chaos CHAOS_SECONDS=1800 CHAOS_FLAGS="--seed 7 --programs git"
+chaos: all guests
+	@V=1 CHAOS_SECONDS=$(or $(CHAOS_SECONDS),60) CHAOS_FLAGS="$(CHAOS_FLAGS)" $(test_run) chaos
+
 race: all guests
 	@LOOPS=$${LOOPS:-100} $(test_run) race
 
@@ -205,5 +214,5 @@ check-aarch64: deps
 	@$(MAKE) --no-print-directory all guests units
 	@tests/run-on-aarch64 $(abspath $(B)) $(abspath $(G)) emulated
 
-.PHONY: apps coverage-syscalls fuzz fuzz-config fuzz-libfuzzer coverage-libfuzzer libfuzzer-programs guests units deps check check-run check-targets check-ptrace check-posix check-fast race asan tsan sanitised check-user check-aarch64
+.PHONY: apps chaos coverage-syscalls fuzz fuzz-config fuzz-libfuzzer coverage-libfuzzer libfuzzer-programs guests units deps check check-run check-targets check-ptrace check-posix check-fast race asan tsan sanitised check-user check-aarch64
 .SECONDARY: $(guest_programs) $(unit_programs)

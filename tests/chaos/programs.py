@@ -1,0 +1,298 @@
+"""The programs of the chaos test: how each is run on a mount, what it acknowledges, and what must be found in the target in the end."""
+import base64
+import collections
+import json
+import os
+import shutil
+import socket
+import subprocess
+import threading
+import time
+import urllib.request
+
+
+class Program:
+    """Runs below DIR, started by START(command, **popen); ends when its standard input does."""
+    needs = ()
+    reopens = False  # bears an agent that has lost its open files: what it is told is undecided then
+
+    def __init__(self, records):
+        self.records = records
+        self.acked = 0  # the watchdog looks whether this grows
+        self.wrong = []
+
+    def lacks(self):
+        return next((n for n in self.needs if not shutil.which(n, path=os.environ["PATH"] + ":/usr/sbin:/sbin")), None)
+
+    def start(self, run, place):
+        """RUN(command, **popen) starts a command supervised, whose files are in PLACE."""
+        self.run = run(self.command(place), stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.thread = threading.Thread(target=self.follow, daemon=True)
+        self.thread.start()
+
+    def follow(self):
+        for line in self.run.stdout:
+            self.take(line.decode(errors="replace").rstrip("\n"))
+            self.acked += 1
+
+    def stop(self):
+        self.run.stdin.close()
+
+    def complain(self, what):
+        if len(self.wrong) < 20:
+            self.wrong.append(what)
+
+    def expect(self, what, want, got):
+        if want != got:
+            self.complain("%s: wanted %r, got %r" % (what, want, got))
+
+
+def quiet(*command, **more):
+    """What a native command prints, and its errors."""
+    return subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **more).stdout.decode(errors="replace")
+
+
+class Records(Program):
+    """What records.go does: kinds of it below."""
+    reopens = True
+
+    def __init__(self, records):
+        super().__init__(records)
+        self.done, self.undecided = [], set()
+
+    def lacks(self):
+        return None if os.path.exists(self.records) else "go"
+
+    def command(self, place):
+        return [self.records, self.kind, place]
+
+    def take(self, line):
+        if line.startswith("! "):
+            self.undecided.add(line[2:].split(":")[0])
+        elif line.startswith("? "):
+            self.complain(line)
+        else:
+            self.done.append(line)
+
+
+class Append(Records):
+    kind = "append"
+
+    def check(self, target):
+        count, last = collections.Counter(), {}
+        for line in open(os.path.join(target, "records")):
+            who, n, filler = line[:-1].split(" ")
+            if filler != (n * (int(n) * 7 % 199))[:int(n) * 7 % 199 * len(n)] or not line.endswith("\n"):
+                self.complain("wrong bytes in record %s %s" % (who, n))
+            if int(n) <= last.get(who, 0):
+                self.complain("record %s %s comes behind %d" % (who, n, last[who]))
+            last[who] = int(n)
+            count[who + " " + n] += 1
+        for n in self.done:
+            self.expect("record " + n, 1, count.pop(n, 0))
+        for n, times in count.items():
+            if n not in self.undecided or times != 1:
+                self.complain("record %s, which was not acknowledged, is there %d times" % (n, times))
+
+
+class Names(Records):
+    kind = "names"
+
+    def check(self, target):
+        last = int(self.done[-1]) if self.done else 0
+        want = {"d.%d" % n for n in range(max(1, last - 19), last + 1)}
+        ours = lambda name: name.split(".")[1] in self.undecided
+        self.expect("names", sorted(n for n in want if not ours(n)), sorted(n for n in os.listdir(target) if not ours(n)))
+        for name in want:
+            if not ours(name) and os.path.isdir(os.path.join(target, name)):
+                self.expect(name, ["kept", "link"], sorted(os.listdir(os.path.join(target, name))))
+                self.expect(name + "/kept", name[2:] + "\n", open(os.path.join(target, name, "kept")).read())
+                self.expect(name + "/kept's links", 1, os.stat(os.path.join(target, name, "kept")).st_nlink)
+        self.expect("no number is left out", last, len(self.done) + len([n for n in self.undecided if int(n) <= last and n not in self.done]))
+
+
+class Bytes(Records):
+    kind = "bytes"
+
+    def check(self, target):
+        newest = {int(n) % 3: n for n in self.done}
+        for k, n in newest.items():
+            if any(int(u) % 3 == k and int(u) > int(n) for u in self.undecided):
+                continue
+            data = open(os.path.join(target, "slot.%d" % k)).read()
+            if data != "".join("%07d %07d\n" % (int(n), i) for i in range(len(data) // 16)):
+                self.complain("slot.%d has not what %s wrote" % (k, n))
+
+
+class Sqlite(Program):
+    """Two processes that insert numbered rows into one table, each transaction printed once it is committed."""
+    needs = ("sqlite3",)
+    rows = 5
+
+    def command(self, place):
+        script = """
+        for i in 1 2 3 4 5 6 7 8 9 10; do sqlite3 "$0" "pragma journal_mode=%s;
+            create table if not exists n(who text, k integer, t text); create index if not exists x on n(k, t);" >/dev/null && break; done
+        run() { sqlite3 -cmd ".timeout 100000" -cmd "pragma synchronous=full" "$0"; }
+        run <&%d >&%d 2>&1 & a=$!
+        run <&%d >&%d 2>&1 & b=$!
+        wait $a && wait $b""" % (self.journal, *self.theirs)
+        return ["bash", "-c", script, os.path.join(place, "db")]
+
+    def start(self, run, place):
+        self.ends = [os.pipe() for _ in range(4)]
+        self.theirs = [self.ends[0][0], self.ends[1][1], self.ends[2][0], self.ends[3][1]]
+        self.run = run(self.command(place), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, pass_fds=self.theirs)
+        for fd in self.theirs:
+            os.close(fd)
+        self.stopping, self.done = False, set()
+        self.threads = [threading.Thread(target=self.insert, args=(who, self.ends[i][1], self.ends[i + 1][0]), daemon=True) for who, i in (("a", 0), ("b", 2))]
+        for t in self.threads:
+            t.start()
+
+    def stop(self):
+        self.stopping = True
+
+    @staticmethod
+    def text(who, k, row):
+        return ("%s%d.%d." % (who, k, row)) * (1 + (k * 37 + row * 11) % 300)
+
+    def insert(self, who, to, back):
+        to, back = os.fdopen(to, "w", buffering=1), os.fdopen(back)
+        k = 0
+        try:
+            while not self.stopping:
+                k += 1
+                rows = ", ".join("('%s', %d, '%s')" % (who, k, self.text(who, k, r)) for r in range(self.rows))
+                to.write("begin immediate; insert into n values %s; commit; select 'did %d';\n" % (rows, k))
+                self.expect("%s's transaction %d" % (who, k), "did %d\n" % k, back.readline())
+                self.done.add((who, k))
+                if k % 10 == 0:
+                    to.write("select count(*) || ' ' || sum(length(t)) from n where who = '%s';\n" % who)
+                    length = sum(len(self.text(who, i, r)) for i in range(1, k + 1) for r in range(self.rows))
+                    self.expect("%s's sum after transaction %d" % (who, k), "%d %d\n" % (k * self.rows, length), back.readline())
+                self.acked += 1
+                if self.wrong:
+                    return
+            to.close()
+        except OSError as e:
+            self.complain("%s in transaction %d: %s" % (who, k, e))
+
+    def check(self, target):
+        db = os.path.join(target, "db")
+        self.expect("integrity_check", "ok\n", quiet("sqlite3", db, "pragma integrity_check"))
+        got = collections.Counter()
+        for line in quiet("sqlite3", "-separator", " ", db, "select who, k, t from n").splitlines():
+            who, k, text = line.split(" ")
+            got[who, int(k)] += text in [self.text(who, int(k), r) for r in range(self.rows)]
+        for t in self.done | set(got):
+            self.expect("rows of transaction %s %d" % t, self.rows if t in self.done else 0, got[t])
+
+
+class SqliteDelete(Sqlite):
+    journal = "delete"
+
+
+class SqliteWal(Sqlite):
+    journal = "wal"
+
+
+class Git(Program):
+    needs = ("git",)
+    script = """
+    export HOME=/nonexistent GIT_AUTHOR_NAME=a GIT_AUTHOR_EMAIL=a GIT_COMMITTER_NAME=a GIT_COMMITTER_EMAIL=a
+    cd "$0" && git init -q && git config gc.auto 0 || exit
+    n=0
+    until read -t 0; do
+        n=$((n + 1))
+        mkdir -p d.$((n % 3)) && seq $n $((n * 7 % 500 + n)) >d.$((n % 3))/f.$((n % 7)) && git add . && git commit -q -m $n || exit
+        [ $((n % 15)) -ne 0 ] || git gc -q || exit
+        echo "$n $(git rev-parse HEAD)"
+    done 2>&1"""
+
+    def __init__(self, records):
+        super().__init__(records)
+        self.done = []
+
+    def command(self, place):
+        return ["bash", "-c", self.script, place]
+
+    def take(self, line):
+        self.done.append(line)
+
+    def check(self, target):
+        here = lambda *command: quiet("git", "-c", "safe.directory=*", "-C", target, *command)
+        self.expect("git fsck", "", here("fsck", "--full", "--strict", "--no-dangling", "--no-progress"))
+        self.expect("git log", self.done, here("log", "--reverse", "--format=%s %H").splitlines())
+        self.expect("git status", "", here("status", "--porcelain"))
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+class Etcd(Program):
+    """A member whose keys are put by us."""
+    needs = ("etcd", "etcdctl")
+
+    def server(self, data):
+        self.url, peer = ("http://127.0.0.1:%d" % free_port() for _ in range(2))
+        return ["etcd", "--data-dir", data, "--name", "node", "--listen-client-urls", self.url, "--advertise-client-urls", self.url,
+                "--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer, "--initial-cluster", "node=" + peer,
+                "--snapshot-count", "100", "--log-level", "error"]
+
+    def command(self, place):
+        return ["sh", "-c", '"$@" & p=$!; read x; kill $p; wait $p; [ $? -eq 143 ]', "-"] + self.server(os.path.join(place, "data"))
+
+    def start(self, run, place):
+        self.stopping = False
+        super().start(run, place)
+
+    def call(self, what, **request):
+        data = json.dumps({k: base64.b64encode(v.encode()).decode() for k, v in request.items()}).encode()
+        return json.load(urllib.request.urlopen(self.url + "/v3/kv/" + what, data, timeout=10))
+
+    @staticmethod
+    def value(n):
+        return "%d." % n * (1 + n * 31 % 500)
+
+    def follow(self):
+        n = 1
+        while not self.stopping and self.run.poll() is None:
+            try:
+                self.call("put", key="key%d" % n, value=self.value(n))
+            except (OSError, ValueError):  # not there yet, or it could not do it in its own time
+                time.sleep(0.1)
+                continue
+            n += 1
+            self.acked += 1
+
+    def stop(self):
+        self.stopping = True
+        self.thread.join()
+        super().stop()
+
+    def check(self, target):
+        native = subprocess.Popen(self.server(os.path.join(target, "data")), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        got, until = None, time.monotonic() + 60
+        while got is None and time.monotonic() < until and native.poll() is None:
+            try:
+                got = self.call("range", key="key", range_end="kez")
+            except (OSError, ValueError):
+                time.sleep(0.1)
+        native.terminate()
+        native.wait()
+        if got is None:
+            self.complain("a native member does not start on the data")
+            return
+        found = {base64.b64decode(kv["key"]).decode(): base64.b64decode(kv["value"]).decode() for kv in got.get("kvs", [])}
+        for n in range(1, self.acked + 1):
+            if found.get("key%d" % n) != self.value(n):
+                self.complain("key%d is %s" % (n, "wrong" if "key%d" % n in found else "missing"))
+        if len(found) > self.acked + 1:
+            self.complain("%d keys, and %d were put" % (len(found), self.acked))
+
+
+ALL = {"append": Append, "names": Names, "bytes": Bytes, "sqlite-journal": SqliteDelete, "sqlite-wal": SqliteWal, "git": Git, "etcd": Etcd}
