@@ -17,16 +17,16 @@ bool link_lose(struct link *l, int err)
 {
 	pthread_mutex_lock(&l->lock);
 	/* A peer that sends what it must not will do so again. */
-	bool again = err != -EPROTO && !l->ended && !l->goodbye && !l->verdict[0] && l->stream.agent_is.resumes;
+	bool again = err != -EPROTO && !l->ended && !l->verdict[0] && l->stream.agent_is.resumes;
 	if (again && !l->down) {
 		l->down = true;
 		l->since_ms = stream_now_ms();
 	}
-	if (again)
+	if (again) {
 		snprintf(l->why, sizeof(l->why), "%s", l->stream.why);
+		stream_stop(&l->stream); /* now: when we are down, the poller may already have another one */
+	}
 	pthread_mutex_unlock(&l->lock);
-	if (again)
-		stream_stop(&l->stream);
 	return again;
 }
 
@@ -166,12 +166,12 @@ static int change_over(struct link *l, struct stream *s, const rfs_ResumeReply *
 {
 	struct epoll_event in = {.events = EPOLLONESHOT};
 	pid_t agent = l->stream.agent;
+	pthread_mutex_lock(&l->lock);
 	epoll_ctl(l->epoll, EPOLL_CTL_DEL, l->stream.in, NULL);
 	stream_adopt(&l->stream, s);
 	int rc = sender_renew(&l->sender);
 	if (!rc && epoll_ctl(l->epoll, EPOLL_CTL_ADD, l->stream.in, &in) < 0)
 		rc = -errno;
-	pthread_mutex_lock(&l->lock);
 	mark_resend(l, r);
 	number_resend(l, r->got);
 	l->session.stream = r->stream;

@@ -112,8 +112,8 @@ static int link_give_up(struct link *l, const char *why)
 {
 	pthread_mutex_lock(&l->lock);
 	snprintf(l->verdict, sizeof(l->verdict), "%s", why);
-	pthread_mutex_unlock(&l->lock);
 	stream_stop(&l->stream);
+	pthread_mutex_unlock(&l->lock);
 	return -EIO;
 }
 
@@ -138,7 +138,7 @@ static int link_say_goodbye(struct link *l, int timeout_ms)
 {
 	struct stream_request o;
 	struct link_reply rep = {0};
-	struct link_pending c = {.rep = &rep};
+	struct link_pending c = {.rep = &rep, .op = rfs_Request_goodbye_tag, .request = &o};
 	rfs_Request req = {.which_op = rfs_Request_goodbye_tag};
 	char why[sizeof(l->verdict)];
 	int64_t deadline = stream_now_ms() + timeout_ms;
