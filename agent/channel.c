@@ -392,13 +392,13 @@ static void opener_stop(struct channels *cs, struct handle *h)
 	/* Again and again: the thread may have been just short of the system call. */
 	while (h->channel->opening) {
 		pthread_kill(h->channel->opener, SIGUSR1);
-		clock_gettime(CLOCK_REALTIME, &t);
+		clock_gettime(CLOCK_MONOTONIC, &t);
 		t.tv_nsec += 1000000;
 		if (t.tv_nsec >= 1000000000) {
 			t.tv_sec++;
 			t.tv_nsec -= 1000000000;
 		}
-		pthread_cond_timedwait(&cs->changed, &cs->lock, &t);
+		pthread_cond_clockwait(&cs->changed, &cs->lock, CLOCK_MONOTONIC, &t);
 	}
 }
 

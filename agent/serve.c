@@ -38,11 +38,12 @@ _Static_assert(SERVE_THREADS < SESSION_WORK, "each thread has a place in the ses
 
 static void *serve_thread(void *serve);
 
+/* By a clock that nobody can set: one that is set back would make a millisecond of the watchdog an hour. */
 static struct timespec serve_deadline(long ms)
 {
 	struct timespec t;
 
-	clock_gettime(CLOCK_REALTIME, &t);
+	clock_gettime(CLOCK_MONOTONIC, &t);
 	t.tv_sec += ms / 1000;
 	t.tv_nsec += ms % 1000 * 1000000;
 	if (t.tv_nsec >= 1000000000) {
@@ -58,11 +59,11 @@ _Noreturn void serve_exit(struct serve *s, int status)
 
 	/* Requests that were read are finished if they are quick; a stuck one must not keep the process. */
 	pthread_mutex_lock(&s->lock);
-	while (s->working > 0 && !pthread_cond_timedwait(&s->done, &s->lock, &t))
+	while (s->working > 0 && !pthread_cond_clockwait(&s->done, &s->lock, CLOCK_MONOTONIC, &t))
 		;
 	pthread_mutex_unlock(&s->lock);
 	t = serve_deadline(20);
-	pthread_mutex_timedlock(&s->write_lock, &t);
+	pthread_mutex_clocklock(&s->write_lock, CLOCK_MONOTONIC, &t);
 	_exit(status);
 }
 
@@ -99,7 +100,7 @@ static bool serve_lead(struct serve *s)
 	s->idle++;
 	while (s->leading && stay) {
 		t = serve_deadline(SERVE_IDLE_S * 1000);
-		if (pthread_cond_timedwait(&s->lead, &s->lock, &t) == ETIMEDOUT)
+		if (pthread_cond_clockwait(&s->lead, &s->lock, CLOCK_MONOTONIC, &t) == ETIMEDOUT)
 			stay = s->idle == 1 || serve_is_first_thread();
 	}
 	s->idle--;
@@ -160,7 +161,7 @@ static void serve_await_closes(struct serve *s)
 	struct timespec t = serve_deadline(SERVE_CLOSE_MS);
 
 	pthread_mutex_lock(&s->lock);
-	while (s->closing && !pthread_cond_timedwait(&s->done, &s->lock, &t))
+	while (s->closing && !pthread_cond_clockwait(&s->done, &s->lock, CLOCK_MONOTONIC, &t))
 		;
 	pthread_mutex_unlock(&s->lock);
 }
@@ -183,7 +184,7 @@ static void *serve_watchdog(void *serve)
 			serve_promote(s);
 		seen = s->quick;
 		t = serve_deadline(SERVE_QUICK_MS);
-		pthread_cond_timedwait(&s->watch, &s->lock, &t);
+		pthread_cond_clockwait(&s->watch, &s->lock, CLOCK_MONOTONIC, &t);
 	}
 	return NULL;
 }
@@ -282,7 +283,7 @@ static void serve_goodbye(struct serve *s, struct job *job)
 	pthread_mutex_lock(&s->lock);
 	while (s->working > 0) {
 		t = serve_deadline(10);
-		pthread_cond_timedwait(&s->done, &s->lock, &t);
+		pthread_cond_clockwait(&s->done, &s->lock, CLOCK_MONOTONIC, &t);
 		if (poll(&p, 1, 0) > 0 && p.revents & (POLLHUP | POLLERR))
 			_exit(0); /* nobody is left to be answered */
 	}

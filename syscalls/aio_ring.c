@@ -169,12 +169,12 @@ void aio_ring_wait(uint64_t ns)
 {
 	struct timespec until;
 
-	clock_gettime(CLOCK_REALTIME, &until);
+	clock_gettime(CLOCK_MONOTONIC, &until);
 	ns += (uint64_t)until.tv_nsec;
 	until.tv_sec += (time_t)(ns / 1000000000u);
 	until.tv_nsec = (long)(ns % 1000000000u);
 	notify_promote();
-	pthread_cond_timedwait(&arrived, &state_mutex, &until);
+	pthread_cond_clockwait(&arrived, &state_mutex, CLOCK_MONOTONIC, &until);
 }
 
 void aio_ring_forget(struct call *c, uint64_t ctx)

@@ -45,11 +45,11 @@ void state_wait_ms(pthread_cond_t *cond, int ms)
 	struct timespec t;
 
 	notify_promote();
-	clock_gettime(CLOCK_REALTIME, &t);
+	clock_gettime(CLOCK_MONOTONIC, &t);
 	t.tv_nsec += ms * 1000000L;
 	t.tv_sec += t.tv_nsec / 1000000000;
 	t.tv_nsec %= 1000000000;
-	pthread_cond_timedwait(cond, &state_mutex, &t);
+	pthread_cond_clockwait(cond, &state_mutex, CLOCK_MONOTONIC, &t);
 }
 
 /*
