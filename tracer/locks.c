@@ -26,7 +26,10 @@ struct hold_fd {
 	uint64_t handle;
 };
 
-/* What one owner has locked of one file. In the kernel's order: by when the owner began to. */
+/*
+ * What one owner has locked of one file. In the kernel's order: by when the owner began to. A process's stays, perhaps without
+ * ranges, until the process closes the file: of what two of its threads ask for at once replies do not tell the order.
+ */
 struct hold {
 	struct hold *next;
 	struct node *node;
@@ -157,6 +160,18 @@ static bool any_untrapped(const struct node *n)
 	return false;
 }
 
+static struct hold **hold_to_end(struct hold **p)
+{
+	struct hold *h = *p;
+
+	*p = h->next;
+	h->next = NULL;
+	while (*p)
+		p = &(*p)->next;
+	*p = h;
+	return p;
+}
+
 void locks_set(struct ofd *o, const struct lock_want *w, pid_t tid, pid_t pid, int fd)
 {
 	struct hold **slot = hold_slot(o->node, w->owner);
@@ -164,6 +179,8 @@ void locks_set(struct ofd *o, const struct lock_want *w, pid_t tid, pid_t pid, i
 
 	if (!*slot && w->type == F_UNLCK)
 		return;
+	if (*slot && !(*slot)->ranges.count)
+		slot = hold_to_end(slot);
 	if (!*slot) {
 		*slot = xcalloc(1, sizeof(**slot));
 		atomic_fetch_add(&hold_count, 1);
@@ -175,7 +192,7 @@ void locks_set(struct ofd *o, const struct lock_want *w, pid_t tid, pid_t pid, i
 	note_fd(*slot, fd, o);
 	ranges_set(&(*slot)->ranges, &(struct range){ .type = w->type, .from = w->from, .to = w->to,
 						      .pid = locks_is_file(owner) ? -1 : pid });
-	if (!(*slot)->ranges.count)
+	if (!(*slot)->ranges.count && locks_is_file(owner))
 		hold_free(slot);
 }
 

@@ -48,6 +48,24 @@ static void ranges(void)
 	lockers_stop();
 }
 
+/* Of several that have the same, who began last is named last. */
+static void turns(void)
+{
+	section("turns");
+	both(O_RDWR, O_RDWR);
+	struct locker *c = locker_start();
+	locker_do(c, "open", ORDER(OPEN_(1, "lines.txt", O_RDWR)));
+	DO(a, LOCK_(1, F_SETLK, F_RDLCK, 0, 10));
+	DO(a, LOCK_(1, F_SETLK, F_UNLCK, 0, 10));
+	DO(b, LOCK_(1, F_SETLK, F_RDLCK, 0, 10));
+	DO(a, LOCK_(1, F_SETLK, F_RDLCK, 0, 10));
+	DO(c, LOCK_(1, F_GETLK, F_WRLCK, 0, 10));
+	DO(b, LOCK_(1, F_SETLK, F_UNLCK, 0, 10));
+	DO(b, LOCK_(1, F_SETLK, F_RDLCK, 0, 10));
+	DO(c, LOCK_(1, F_GETLK, F_WRLCK, 0, 10));
+	lockers_stop();
+}
+
 static void ends(void)
 {
 	section("ends and offsets");
@@ -413,6 +431,7 @@ int main(int argc, char **argv)
 		return read(201, &c, 1) != 0;
 	}
 	ranges();
+	turns();
 	ends();
 	modes();
 	closes(O_RDWR);
