@@ -72,6 +72,7 @@ changes() {
 	echo old >"$T/w/v1/key"
 	ln -s v1 "$T/w/..data"
 	touch "$T/w/plain" "$T/w/gone" "$T/w/own" "$T/w/removed"
+	rm -f "$work/$name.err" # that says "established" perhaps
 	"$@" sh -c 'echo own >"$1/own"; rm "$1/removed"
 		exec inotifywait -m -e modify,create,delete,move,close_write --format "%e %f" "$1"' - "$T/w" >"$work/$name" 2>"$work/$name.err" </dev/null &
 	watcher=$!
