@@ -1,4 +1,4 @@
-/* Which pages of an image the agent does not have, and bringing them there. */
+/* Bringing to the agent what it does not have of an image. */
 #include "sync_int.h"
 
 #include <errno.h>
@@ -22,186 +22,8 @@
 #define PAGE SYNC_PAGE
 /* As much of a flush is on its way at most. */
 #define BRINGING_MAX (24u << 20)
-#define NO_DIGEST 2 /* no page has this one */
-
-static uint64_t get_page(const struct sync *s, uint64_t off)
-{
-	return off / PAGE < s->page_count ? s->pages[off / PAGE] : 0;
-}
-
-static void set_page(struct sync *s, uint64_t off, uint64_t hash)
-{
-	size_t i = (size_t)(off / PAGE);
-
-	if (i >= s->page_count) {
-		if (!hash)
-			return;
-		size_t count = i + 1 + i / 2;
-
-		s->pages = xrealloc(s->pages, count * sizeof(*s->pages));
-		memset(s->pages + s->page_count, 0, (count - s->page_count) * sizeof(*s->pages));
-		s->page_count = count;
-	}
-	s->pages[i] = hash;
-}
-
-bool sync_known(const struct image *i, uint64_t off, uint64_t *digest)
-{
-	*digest = get_page(i->sync, off);
-	return i->filled;
-}
-
-bool sync_is_clean(const struct image *i, const uint8_t *page, size_t len, uint64_t off)
-{
-	/* What is only appended to has no hashes: what the agent has of it, it has as it is. */
-	return i->filled ? digest_page(page, len) == get_page(i->sync, off) : off + len <= i->sync->size;
-}
-
-void sync_brought(struct image *i, const uint8_t *page, size_t len, uint64_t off)
-{
-	set_page(i->sync, off, digest_page(page, len));
-	if (i->sync->size < off + len)
-		i->sync->size = off + len;
-}
-
-/* The page at OFF of I as it is, padded with zeros. */
-static void read_page(const struct image *i, uint8_t *page, uint64_t off)
-{
-	ssize_t n = pread(i->fd, page, PAGE, (off_t)off);
-
-	n = n > 0 ? n : 0;
-	memset(page + n, 0, PAGE - (size_t)n);
-}
-
-void sync_before_write(struct image *i, const void *data, size_t len, uint64_t off)
-{
-	struct sync *s = i->sync;
-	uint64_t end = off + len;
-	uint8_t page[PAGE];
-
-	if (!s)
-		return;
-	for (uint64_t at = off - off % PAGE; at < end; at += PAGE) {
-		uint64_t from = at > off ? at : off, to = at + PAGE < end ? at + PAGE : end;
-
-		read_page(i, page, at);
-		if (digest_page(page, PAGE) != get_page(s, at))
-			continue; /* stored into; it will go there whole */
-		if (data)
-			memcpy(page + (from - at), (const uint8_t *)data + (from - off), (size_t)(to - from));
-		else
-			memset(page + (from - at), 0, (size_t)(to - from));
-		set_page(s, at, digest_page(page, PAGE));
-	}
-	if (s->size < end)
-		s->size = end;
-}
-
-bool sync_end_is_clean(const struct image *i, uint64_t size)
-{
-	uint8_t page[PAGE];
-
-	if (!i->filled)
-		return true;
-	read_page(i, page, size - size % PAGE);
-	return digest_page(page, PAGE) == get_page(i->sync, size);
-}
-
-void sync_resized(struct image *i, uint64_t size, bool clean)
-{
-	struct sync *s = i->sync;
-	size_t keep = (size_t)((size + PAGE - 1) / PAGE);
-	uint8_t page[PAGE];
-
-	if (keep < s->page_count)
-		memset(s->pages + keep, 0, (s->page_count - keep) * sizeof(*s->pages));
-	/* The page that the file ends in now is the agent's up to there, if it was. */
-	if (size < s->size && size % PAGE) {
-		read_page(i, page, size - size % PAGE);
-		set_page(s, size, clean ? digest_page(page, PAGE) : NO_DIGEST);
-		s->dirty |= !clean;
-	}
-	s->size = size;
-}
-
-/* ---- who has written ---- */
-
-/*
- * The bytes that a task writes may be those that were there, and still the file has a new mtime then. No digest tells that, and inotify
- * does not tell whose a change was. So after each of ours the image is given a time that no task's write leaves.
- */
-static void stamp(struct image *i)
-{
-	static const struct timespec never[2]; /* both: mtime alone would be a change for inotify */
-	struct stat st;
-
-	futimens(i->fd, never);
-	if (fstat(i->fd, &st) == 0)
-		i->sync->stamp = st.st_mtim;
-}
-
-static void note_stores(struct image *i)
-{
-	struct sync *s = i->sync;
-	struct stat st;
-
-	if (fstat(i->fd, &st) == 0 && (st.st_mtim.tv_sec != s->stamp.tv_sec || st.st_mtim.tv_nsec != s->stamp.tv_nsec))
-		s->stored = true;
-}
-
-void sync_change_begin(struct image *i)
-{
-	if (i->sync)
-		note_stores(i);
-}
-
-void sync_change_end(struct image *i)
-{
-	if (i->sync)
-		stamp(i);
-}
-
-/* True when tasks have stored into I since this was asked last. */
-static bool take_stored(struct image *i)
-{
-	note_stores(i);
-	bool stored = i->sync->stored;
-
-	i->sync->stored = false;
-	if (stored)
-		stamp(i);
-	return stored;
-}
-
-int bring_snapshot(struct image *i)
-{
-	struct sync *s = i->sync;
-	uint8_t page[PAGE];
-	struct stat st;
-
-	stamp(i);
-	if (fstat(i->fd, &st) < 0)
-		return -errno;
-	s->size = (uint64_t)st.st_size;
-	for (off_t at = 0; i->filled && (at = lseek(i->fd, at, SEEK_DATA)) >= 0 && at < st.st_size; at += PAGE) {
-		at -= at % PAGE;
-		read_page(i, page, (uint64_t)at);
-		set_page(s, (uint64_t)at, digest_page(page, PAGE));
-	}
-	return 0;
-}
-
-bool sync_has_grown(const struct image *i)
-{
-	struct stat st;
-
-	return fstat(i->fd, &st) == 0 && (uint64_t)st.st_size > i->sync->size;
-}
-
-uint64_t sync_size(const struct image *i)
-{
-	return i->sync->size;
-}
+/* For so long a flush goes on with a file that grows meanwhile. */
+#define BRINGING_NS UINT64_C(1000000000)
 
 /* LEN bytes to the end of the file, which should be at OFF. */
 static int bring_appended(struct call *c, struct ofd *o, const uint8_t *data, size_t len, uint64_t off)
@@ -225,6 +47,7 @@ static int bring_appended(struct call *c, struct ofd *o, const uint8_t *data, si
 /* What a flush has sent and is not answered yet. The image stays locked until all of it is. */
 struct bringing {
 	struct ofd *o;
+	uint64_t since; /* now_ns() */
 	size_t bytes;
 	int error; /* the first */
 	bool has_attr;
@@ -240,7 +63,7 @@ static pthread_cond_t arrived = PTHREAD_COND_INITIALIZER;
 static void not_brought(struct image *i, uint64_t off, size_t len)
 {
 	for (uint64_t at = off - off % PAGE; at < off + len; at += PAGE)
-		set_page(i->sync, at, NO_DIGEST);
+		synced_set(i->sync, at, NO_DIGEST);
 	if (i->sync->size > off)
 		i->sync->size = off;
 }
@@ -325,7 +148,7 @@ static int send_pages(struct call *c, struct bringing *f, const struct piece *p,
 		conclude(s, rc);
 	/* What is read from here on is read behind it; what was asked for before is known to be older by own_version. */
 	for (; at < end && !f->error; at += PAGE)
-		set_page(o->image->sync, p->off + at, p->digest[at / PAGE]);
+		synced_set(o->image->sync, p->off + at, p->digest[at / PAGE]);
 	if (!f->error && o->image->sync->size < off + len)
 		o->image->sync->size = off + len;
 	return rc;
@@ -347,7 +170,7 @@ static bool is_hole(const struct image *i, uint64_t off, size_t len)
 	off_t data = lseek(i->fd, (off_t)off, SEEK_DATA);
 
 	for (uint64_t at = off; at < off + len; at += PAGE)
-		if (get_page(i->sync, at))
+		if (synced_digest(i->sync, at))
 			return false;
 	return (data < 0 && errno == ENXIO) || data >= (off_t)(off + len);
 }
@@ -370,7 +193,7 @@ static int look(struct image *i, struct piece *p, bool ends)
 		for (size_t at = 0, part; at < p->len; at += part) {
 			part = p->len - at < PAGE ? p->len - at : PAGE;
 			p->digest[at / PAGE] = digest_page(p->data + at, part);
-			p->dirty[at / PAGE] = p->digest[at / PAGE] != get_page(i->sync, p->off + at) ||
+			p->dirty[at / PAGE] = p->digest[at / PAGE] != synced_digest(i->sync, p->off + at) ||
 					      (ends && at + part == p->len);
 		}
 	}
@@ -394,33 +217,68 @@ static int send_piece(struct call *c, struct bringing *f, const struct piece *p)
 	return rc;
 }
 
-/* How long the image of F is by now. A writer who goes on and on does not keep those who wait, but for what was there when they came. */
-static uint64_t grown_to(const struct image *i, uint64_t before, bool *last)
+/* Whether the image of F has become longer than *TO, which is then its length. */
+static bool has_grown(const struct bringing *f, uint64_t *to)
 {
+	struct image *i = f->o->image;
 	struct stat st;
 
-	if (*last || fstat(i->fd, &st) < 0 || (uint64_t)st.st_size <= before)
-		return before;
-	*last = sync_is_awaited();
-	return (uint64_t)st.st_size;
+	if (fstat(i->fd, &st) < 0 || (uint64_t)st.st_size <= *to)
+		return false;
+	/* What was stored so far moves the file's times as what is brought now does. */
+	synced_take_stored(i);
+	bool still = fstat(i->fd, &st) == 0 && (uint64_t)st.st_size > *to;
+	*to = still ? (uint64_t)st.st_size : *to;
+	return still;
+}
+
+/*
+ * Waits for answers until there is more to bring, up to *TO; or nothing is on its way any more. A writer who goes on and on does not keep
+ * those who wait for longer than what was there when they came: *LAST.
+ */
+static bool grows_meanwhile(struct bringing *f, uint64_t *to, bool *last)
+{
+	while (!*last && !f->error) {
+		*last = sync_is_awaited() || now_ns() - f->since > BRINGING_NS;
+		if (has_grown(f, to))
+			return true;
+		if (!f->bytes)
+			return false;
+		if (!*last)
+			state_wait(&arrived);
+	}
+	return false;
+}
+
+void bring_hurry(void)
+{
+	pthread_cond_broadcast(&arrived);
+}
+
+static int bring_pieces(struct call *c, struct bringing *f, uint64_t from, uint64_t to, bool grown)
+{
+	CLEANUP_FREE struct piece *p = xcalloc(1, sizeof(*p));
+	int rc = 0;
+
+	for (p->off = from - from % PAGE; p->off < to && !rc && !f->error; p->off += FRAME_MAX_PAYLOAD) {
+		p->len = to - p->off < FRAME_MAX_PAYLOAD ? (size_t)(to - p->off) : FRAME_MAX_PAYLOAD;
+		rc = look(f->o->image, p, grown && p->off + p->len == to);
+		rc = rc ? rc : send_piece(c, f, p);
+	}
+	return rc;
 }
 
 /* What differs from FROM to TO; where the file has GROWN, to where it ends meanwhile. */
 static int bring_range(struct call *c, struct ofd *o, uint64_t from, uint64_t to, bool grown)
 {
-	CLEANUP_FREE struct piece *p = xcalloc(1, sizeof(*p));
-	struct bringing f = { .o = o };
+	struct bringing f = { .o = o, .since = now_ns() };
 	bool last = !grown;
-	int rc = 0, lost;
+	int rc, lost;
 
-	while (from < to && !rc && !f.error) {
-		p->off = from - from % PAGE;
-		p->len = to - p->off < FRAME_MAX_PAYLOAD ? (size_t)(to - p->off) : FRAME_MAX_PAYLOAD;
-		from = p->off + p->len;
-		rc = look(o->image, p, grown && from == to);
-		rc = rc ? rc : send_piece(c, &f, p);
-		to = from == to ? grown_to(o->image, to, &last) : to;
-	}
+	do {
+		rc = bring_pieces(c, &f, from, to, grown);
+		from = to;
+	} while (!rc && grows_meanwhile(&f, &to, &last));
 	lost = land(c, &f);
 	return lost ? lost : rc;
 }
@@ -439,8 +297,8 @@ static int bring_tail(struct call *c, struct ofd *o, uint64_t from, uint64_t to)
 			return n ? -errno : 0;
 		rc = bring_appended(c, o, buf, (size_t)n, from);
 		for (uint64_t at = from - from % PAGE; i->filled && at < from + (uint64_t)n; at += PAGE) {
-			read_page(i, page, at);
-			set_page(i->sync, at, digest_page(page, PAGE));
+			synced_read(i, page, at);
+			synced_set(i->sync, at, digest_page(page, PAGE));
 		}
 		from += (uint64_t)n;
 		if (!rc)
@@ -482,7 +340,7 @@ int bring_changes(struct call *c, struct ofd *o, uint64_t off, uint64_t len, boo
 {
 	struct image *i = o->image;
 	struct sync *s = i->sync;
-	bool stored = take_stored(i), whole = i->filled && !off && len == UINT64_MAX;
+	bool stored = synced_take_stored(i), whole = i->filled && !off && len == UINT64_MAX;
 	struct stat st;
 	int rc = 0;
 

@@ -51,7 +51,7 @@ static int start(struct image *i)
 	i->sync = xcalloc(1, sizeof(*i->sync));
 	i->fresh = false; /* from now on tasks write it */
 	active++;
-	rc = bring_snapshot(i);
+	rc = synced_begin(i);
 	if (rc)
 		stop(i);
 	return rc;
@@ -167,6 +167,7 @@ bool sync_is_awaited(void)
 static void await_flush(void)
 {
 	awaiting++;
+	bring_hurry();
 	state_wait(&idle);
 	awaiting--;
 }

@@ -1,4 +1,4 @@
-/* Between sync.c, which knows who writes natively and when to look, and bring.c, which knows the pages. */
+/* Between sync.c, which knows who writes natively and when to look, synced.c, which knows the pages, and bring.c, which sends them. */
 #ifndef TRACER_SYNC_INT_H
 #define TRACER_SYNC_INT_H
 
@@ -27,7 +27,19 @@ struct sync {
 };
 
 /* Takes I, which begins to be written natively, for what the agent has. 0 or a negative errno. */
-int bring_snapshot(struct image *i);
+int synced_begin(struct image *i);
+
+#define NO_DIGEST 2 /* no page has this one */
+
+/* The digest of the page at OFF as the agent has it; it has one of DIGEST from now on. */
+uint64_t synced_digest(const struct sync *s, uint64_t off);
+void synced_set(struct sync *s, uint64_t off, uint64_t digest);
+
+/* The page at OFF of I as it is, padded with zeros. */
+void synced_read(const struct image *i, uint8_t *page, uint64_t off);
+
+/* True when tasks have stored into I since this was asked last. */
+bool synced_take_stored(struct image *i);
 
 /*
  * Brings what differs in LEN bytes from OFF (LEN UINT64_MAX: to the end) of O's image, which is locked, to the
@@ -35,7 +47,8 @@ int bring_snapshot(struct image *i);
  */
 int bring_changes(struct call *c, struct ofd *o, uint64_t off, uint64_t len, bool all);
 
-/* Whether anybody waits for the end of a flush. */
+/* Whether anybody waits for the end of a flush; and that somebody does from now on. */
 bool sync_is_awaited(void);
+void bring_hurry(void);
 
 #endif
