@@ -28,6 +28,7 @@
 
 static struct agent agent;
 static struct serve *serving;
+static struct session_work *work;
 static int script = -1;
 
 void agent_say(const char *fmt, ...)
@@ -104,8 +105,11 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	serving = calloc(1, sizeof(*serving));
 	serving->agent = &agent;
 	serving->greeted = true;
-	serving->out = memfd_create("replies", MFD_CLOEXEC);
-	serving->in = script = memfd_create("requests", MFD_CLOEXEC);
+	script = memfd_create("requests", MFD_CLOEXEC);
+	serving->conn = conn_plain(script, memfd_create("replies", MFD_CLOEXEC));
+	serving->giver = -1;
+	serving->session = agent.session = session_new();
+	work = session_enter(serving->session);
 	pthread_mutex_init(&serving->lock, NULL);
 	pthread_mutex_init(&serving->write_lock, NULL);
 	locks_start(agent.locks, output_lock_end, serving);
@@ -185,6 +189,7 @@ static void begin(struct job *job)
 	memset(&job->reply, 0, sizeof(job->reply));
 	memset(&job->op, 0, sizeof(job->op));
 	job->payload = NULL;
+	job->work = work;
 }
 
 static void undo_all(void)
@@ -201,8 +206,8 @@ static void undo_all(void)
 
 static void check_replies(void)
 {
-	off_t len = lseek(serving->out, 0, SEEK_END);
-	void *all = len > 0 ? mmap(NULL, (size_t)len, PROT_READ, MAP_SHARED, serving->out, 0) : MAP_FAILED;
+	off_t len = lseek(serving->conn.out, 0, SEEK_END);
+	void *all = len > 0 ? mmap(NULL, (size_t)len, PROT_READ, MAP_SHARED, serving->conn.out, 0) : MAP_FAILED;
 
 	if (all == MAP_FAILED)
 		return;
@@ -217,10 +222,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 
 	sandbox_reset();
 	hello(&(rfs_Hello){ .version = 1 });
-	if (ftruncate(script, 0) || pwrite(script, data, len, 0) != (ssize_t)len || ftruncate(serving->out, 0))
+	if (ftruncate(script, 0) || pwrite(script, data, len, 0) != (ssize_t)len || ftruncate(serving->conn.out, 0))
 		abort();
 	lseek(script, 0, SEEK_SET);
-	lseek(serving->out, 0, SEEK_SET);
+	lseek(serving->conn.out, 0, SEEK_SET);
 	serving->at = serving->filled = 0;
 	while (begin(&job), input_next(serving, &job) == 0) {
 		note_made(&job.req);
