@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "channel.h"
+#include "confine.h"
 #include "container.h"
 #include "handle.h"
 #include "listen.h"
@@ -175,6 +176,10 @@ static void start_listening(const struct options *o, struct auth_token *token)
 
 static _Noreturn void serve_stream(struct agent *a, int in, int out)
 {
+	int rc = confine();
+
+	if (rc)
+		die("what is not needed cannot be given up", rc);
 	a->handles = handles_new();
 	a->locks = locks_new();
 	a->channels = channels_new(a->handles);

@@ -169,7 +169,7 @@ kill -KILL $main
 wait $box 2>/dev/null
 
 # Nothing of what the process lacks can be had again.
-setpriv --bounding-set=-all,+chown,+net_raw --inh-caps=+chown --ambient-caps=+chown /bin/busybox sleep 300 &
+setpriv --bounding-set=-all,+chown,+fowner --inh-caps=+chown --ambient-caps=+chown /bin/busybox sleep 300 &
 them=$!
 until_true 5 grep -q busybox /proc/$them/comm
 equal "what a process cannot get, its agent cannot either" "$(grep -E '^Cap(Prm|Eff|Bnd):' /proc/$them/status)
@@ -189,7 +189,7 @@ box=$!
 until_true 5 eval 'pgrep -P $box -x held >/dev/null'
 main=$(pgrep -P $box -x held)
 holding $main
-nsenter -t $main -p -m sh -c 'sleep 0.1 & sleep 0.1 &'
+nsenter -t $main -p -m sh -c "sleep 1 & sleep 1 &"
 equal "a holder has children" 2 "$(pgrep -c -P $main)"
 equal "and reaps them" 0 "$(until_true 5 eval '! pgrep -P $main >/dev/null'; echo $?)"
 kill -TERM $main
