@@ -22,7 +22,7 @@
 struct attach {
 	uint8_t name[SESSION_NAME], secret[SESSION_SECRET];
 	uint64_t seen;
-	uint32_t stream, zero;
+	uint32_t stream, attempt;
 };
 
 /* A connection that somebody offers. */
@@ -117,11 +117,16 @@ static void attach_admit(struct serve *s, int fd)
 		r = session_is(s->session, a.name, a.secret) ? conn_breakable(&o->conn) : -EACCES;
 		if (!r && atomic_load(&s->session->overflowed))
 			r = -ENOENT;
+		/* A process that was slow brings what the client has given up: its newer connection is not to end for that. */
+		if (!r && a.attempt && a.attempt <= s->session->attempt)
+			r = -ESTALE;
 		answer = (uint8_t)-r;
-		if (send(fd, &answer, 1, MSG_NOSIGNAL | MSG_DONTWAIT) == 1 && !r)
+		if (send(fd, &answer, 1, MSG_NOSIGNAL | MSG_DONTWAIT) == 1 && !r) {
+			s->session->attempt = a.attempt;
 			attach_offer(s, o);
-		else
+		} else {
 			offer_free(o);
+		}
 		return;
 	}
 	free(o);
@@ -254,7 +259,7 @@ static int attach_send(int fd, const struct attach *a, const struct conn *c)
 
 int attach_forward(struct serve *s, const rfs_Resume *resume)
 {
-	struct attach a = { .seen = resume->seen, .stream = resume->stream };
+	struct attach a = { .seen = resume->seen, .stream = resume->stream, .attempt = resume->attempt };
 	struct pollfd p = { .events = POLLIN };
 	uint8_t answer = 0;
 	int r;

@@ -40,6 +40,7 @@ struct session {
 	struct session_work work[SESSION_WORK];
 
 	/* Kept frames, oldest first: guarded by the stream's write lock. */
+	uint32_t attempt;	   /* the client's number for this connection, guarded by who takes what comes */
 	uint32_t stream;	   /* counts connections */
 	uint64_t sent;		   /* frames written onto this one … */
 	atomic_uint_fast64_t seen; /* … and of these read by the client */

@@ -96,7 +96,7 @@ int stream_greet(struct stream *s, const struct link_greeting *greeting, const s
 
 int stream_resume(struct stream *s, const struct link_session *session, uint64_t seen, int timeout_ms, rfs_ResumeReply *resumed)
 {
-	rfs_Request req = {.which_op = rfs_Request_resume_tag, .op.resume = {.stream = session->stream, .seen = seen}};
+	rfs_Request req = {.which_op = rfs_Request_resume_tag, .op.resume = {.stream = session->stream, .seen = seen, .attempt = session->attempt}};
 	rfs_Reply reply;
 	req.op.resume.session.size = sizeof(session->name);
 	memcpy(req.op.resume.session.bytes, session->name, sizeof(session->name));

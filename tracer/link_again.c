@@ -151,6 +151,7 @@ static int connect_again(struct link *l, struct stream *s, rfs_ResumeReply *r, c
 	if (rc)
 		return -EAGAIN;
 	rc = stream_init(s, in, out, agent);
+	l->session.attempt++;
 	if (!rc)
 		rc = stream_resume(s, &l->session, atomic_load(&l->seen), l->timeout_ms, r);
 	if (!rc)

@@ -8,6 +8,7 @@ struct link_session {
 	uint8_t name[16], secret[32];
 	uint32_t linger_ms; /* how long the agent waits for another connection */
 	uint32_t stream;    /* the agent's number for this one */
+	uint32_t attempt;   /* streams that were tried after the first */
 };
 
 #endif

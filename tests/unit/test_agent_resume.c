@@ -1,0 +1,84 @@
+/* A session that goes on on another connection. */
+#include "test_agent.h"
+
+/* Its socket is the whole machine's. */
+static uint8_t name[16] = "a name of a test";
+static const uint8_t secret[32] = "and its secret, of 32 bytes   ..";
+
+static void hello(struct client *c)
+{
+	static pid_t number;
+	rfs_Request q = { .which_op = rfs_Request_hello_tag, .op.hello = { .version = 1, .linger_ms = 5000 } };
+
+	number = number ? number + 1 : getpid();
+	memcpy(name, &number, sizeof(number));
+	q.op.hello.session.size = sizeof(name);
+	memcpy(q.op.hello.session.bytes, name, sizeof(name));
+	q.op.hello.secret.size = sizeof(secret);
+	memcpy(q.op.hello.secret.bytes, secret, sizeof(secret));
+	assert_int_equal(client_call(c, &q), 0);
+	assert_true(c->reply.op.hello.resumes);
+}
+
+static int resume(struct client *c, uint32_t stream, uint32_t attempt, uint8_t differ)
+{
+	rfs_Request q = { .which_op = rfs_Request_resume_tag, .op.resume = { .stream = stream, .attempt = attempt } };
+
+	q.op.resume.session.size = sizeof(name);
+	memcpy(q.op.resume.session.bytes, name, sizeof(name));
+	q.op.resume.secret.size = sizeof(secret);
+	memcpy(q.op.resume.secret.bytes, secret, sizeof(secret));
+	q.op.resume.secret.bytes[31] ^= differ;
+	return client_call(c, &q);
+}
+
+static int stat_root(struct client *c)
+{
+	REQUEST(stat);
+
+	WHERE(stat, 0, "");
+	return client_call(c, &q);
+}
+
+/* Nothing the client has given up takes the place of what it has now, however late it comes. */
+static void test_late(void **state)
+{
+	struct client first, late, now, then;
+
+	client_start(&first, "/", NULL);
+	client_start(&late, "/", NULL);
+	client_start(&now, "/", NULL);
+	client_start(&then, "/", NULL);
+	hello(&first);
+	assert_int_equal(resume(&now, 0, 2, 0), 0);
+	assert_int_equal(now.reply.op.resume.stream, 1);
+	assert_int_equal(resume(&late, 0, 1, 0), ESTALE);
+	assert_int_equal(stat_root(&now), 0);
+	assert_int_equal(resume(&then, 1, 3, 0), 0);
+	assert_int_equal(then.reply.op.resume.stream, 2);
+	assert_int_equal(stat_root(&then), 0);
+	close(first.fd);
+	close(late.fd);
+	close(now.fd);
+	close(then.fd);
+}
+
+static void test_secret(void **state)
+{
+	struct client first, other;
+
+	client_start(&first, "/", NULL);
+	client_start(&other, "/", NULL);
+	hello(&first);
+	assert_int_equal(resume(&other, 0, 1, 1), EACCES);
+	assert_int_equal(stat_root(&first), 0);
+	close(first.fd);
+	close(other.fd);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_late), cmocka_unit_test(test_secret) };
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
