@@ -106,33 +106,40 @@ func names(dir string) {
 		return filepath.Join(dir, fmt.Sprintf(format, args...))
 	}
 	given := map[int]bool{} // up: what became of them nobody knows
+	each := func(n int, steps ...func() error) error {
+		for _, step := range steps {
+			if err := step(); err != nil {
+				given[n] = true
+				return err
+			}
+		}
+		return nil
+	}
 	count("", func(n int) error {
 		first, second, d, old := at("first.%d", n), at("second.%d", n), at("d.%d", n), n-keep
-		steps := []func() error{
+		err := each(n,
 			func() error { return create(first, fmt.Sprintln(n)) },
 			func() error { return os.Link(first, second) },
 			func() error { return os.Mkdir(d, 0o755) },
 			func() error { return os.Rename(second, filepath.Join(d, "kept")) },
 			func() error { return os.Remove(first) },
-			func() error { return os.Symlink(strconv.Itoa(n), filepath.Join(d, "link")) },
+			func() error { return os.Symlink(strconv.Itoa(n), filepath.Join(d, "link")) })
+		if old < 1 || given[old] || (err != nil && !undecided(err)) {
+			return err
 		}
-		if old > 0 && !given[old] {
-			for _, name := range []string{"kept", "link", ""} {
-				path := filepath.Join(at("d.%d", old), name)
-				steps = append(steps, func() error { return os.Remove(path) })
-			}
+		d = at("d.%d", old)
+		older := each(old,
+			func() error { return syscall.Unlink(filepath.Join(d, "kept")) },
+			func() error { return syscall.Unlink(filepath.Join(d, "link")) },
+			func() error { return syscall.Rmdir(d) })
+		if older != nil && undecided(older) {
+			say("! %d: %v", old, older)
+			return err
 		}
-		for i, step := range steps {
-			if err := step(); err != nil {
-				given[n] = true
-				if i >= 6 {
-					given[old] = true
-					say("! %d: %v", old, err)
-				}
-				return err
-			}
+		if older != nil {
+			return older
 		}
-		return nil
+		return err
 	})
 }
 
