@@ -107,6 +107,13 @@ $(B)/unit/test_agent: tests/unit/test_agent.c $(wildcard tests/unit/*.h) $(B)/un
 $(B)/unit/test_%: tests/unit/test_%.c $(wildcard tests/unit/*.h) $(B)/unit/trace.a
 	$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $< $(B)/unit/trace.a -lcmocka $(tracer_libs)
 
+# Who tries to get out of an agent's root.
+escape_sources := $(wildcard tests/escape/*.c)
+unit_programs += $(B)/escape
+
+$(B)/escape: $(escape_sources) tests/escape/escape.h $(B)/proto/frame.o $(pb)
+	$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $(escape_sources) $(B)/proto/frame.o $(pb) -lprotobuf-nanopb
+
 units: $(unit_programs)
 
 test_run = B=$(abspath $(B)) RT=$(abspath $(B))/remotefs-trace GUESTS=$(abspath $(G)) tests/run
@@ -120,7 +127,7 @@ check: deps
 	@$(MAKE) --no-print-directory check-run
 
 check-run: all guests units $(B)/fuzz-config libfuzzer-programs
-	@$(test_run) unit diff fuzz libfuzzer e2e race chaos targets
+	@$(test_run) unit escape diff fuzz libfuzzer e2e race chaos targets
 
 # Containers and servers of this machine as targets: TARGETS="docker ssh" make check-targets
 check-targets: all guests
@@ -136,7 +143,7 @@ check-posix: all guests units
 
 # For while one works: units, one libc, no races.
 check-fast: all guests units
-	@$(test_run) unit fast e2e
+	@$(test_run) unit escape fast e2e
 
 # Random file calls, natively and supervised, with new seeds each time: make fuzz SECONDS=1800
 fuzz: all $(G)/fuzz
