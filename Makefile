@@ -14,7 +14,7 @@ override CPPFLAGS += -D_GNU_SOURCE -DVERSION='"$(VERSION)"' -DLIBEXECDIR='"$(LIB
 
 proto_objs := proto/frame.o proto/plain.o proto/digest.o proto/auth.o proto/address.o
 
-agent_objs := agent/main.o agent/listen.o agent/serve.o agent/session.o agent/attach.o agent/conn.o agent/input.o agent/output.o agent/dispatch.o agent/handle.o agent/keep.o agent/keeper.o agent/doubt.o \
+agent_objs := agent/main.o agent/listen.o agent/serve.o agent/session.o agent/attach.o agent/conn.o agent/input.o agent/output.o agent/dispatch.o agent/handle.o agent/greet.o agent/tables.o agent/session_lost.o agent/keep.o agent/keeper.o agent/doubt.o \
 	agent/copy.o agent/lock_wait.o \
 	agent/channel.o agent/flow.o agent/socket.o \
 	agent/resolve.o agent/walk.o agent/attr.o agent/open.o agent/file.o agent/digest.o agent/dir.o agent/stat.o agent/name.o agent/meta.o \

@@ -16,6 +16,7 @@
 #include "serve_int.h"
 
 #define ATTACH_MS 2000 /* for what is said on this machine */
+#define ATTACH_AFTER_MS 10000 /* for a client whose agent was killed */
 #define ATTACH_STACK (128u << 10)
 
 /* What the new process sends, with its stream's two descriptors. */
@@ -148,12 +149,10 @@ static void *attach_main(void *serve)
 	return NULL;
 }
 
-int attach_start(struct serve *s)
+int attach_listen(struct serve *s)
 {
 	struct sockaddr_un address;
 	socklen_t len;
-	pthread_attr_t attr;
-	pthread_t thread;
 	int fd = attach_socket(s->session->name, &address, &len), r = 0;
 
 	if (fd < 0 || bind(fd, (struct sockaddr *)&address, len) < 0 || listen(fd, 8) < 0)
@@ -161,14 +160,22 @@ int attach_start(struct serve *s)
 	if (!r && s->conn.broken < 0)
 		r = conn_breakable(&s->conn);
 	s->session->listening = fd;
+	if (r && fd >= 0)
+		close(fd);
+	return r;
+}
+
+int attach_start(struct serve *s)
+{
+	pthread_attr_t attr;
+	pthread_t thread;
+	int r;
+
 	pthread_attr_init(&attr);
 	pthread_attr_setstacksize(&attr, ATTACH_STACK);
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-	if (!r)
-		r = -pthread_create(&thread, &attr, attach_main, s);
+	r = -pthread_create(&thread, &attr, attach_main, s);
 	pthread_attr_destroy(&attr);
-	if (r && fd >= 0)
-		close(fd);
 	return r;
 }
 
@@ -186,7 +193,7 @@ static void attach_take(struct serve *s, struct offer *o)
 	s->conn = o->conn;
 	s->giver = o->giver;
 	s->at = s->filled = 0;
-	s->lost = false;
+	s->lost = s->took_over = false;
 	pthread_mutex_unlock(&s->lock);
 	session_renew(s->session, o->stream, o->seen);
 	session_report(s->session, &reply);
@@ -204,6 +211,9 @@ bool attach_await(struct serve *s)
 
 	if (!atomic_load(&s->session->begun))
 		return false;
+	/* A stream that a killed process had tells nothing of its client. One that is there comes at once. */
+	if (s->took_over && ms < ATTACH_AFTER_MS)
+		ms = ATTACH_AFTER_MS;
 	clock_gettime(CLOCK_MONOTONIC, &until);
 	until.tv_sec += ms / 1000;
 	until.tv_nsec += ms % 1000 * 1000000;
@@ -272,7 +282,7 @@ int attach_forward(struct serve *s, const rfs_Resume *resume)
 	if (p.fd < 0)
 		return p.fd;
 	r = attach_send(p.fd, &a, &s->conn);
-	if (!r && (poll(&p, 1, ATTACH_MS) <= 0 || read(p.fd, &answer, 1) != 1))
+	if (r || poll(&p, 1, ATTACH_MS) <= 0 || read(p.fd, &answer, 1) != 1)
 		r = -EAGAIN; /* stopped, or killed just now: only who cannot be connected to is gone */
 	if (r || answer) {
 		close(p.fd);

@@ -444,9 +444,9 @@ static void channel_find_end(void *unused, struct handle *h)
 		close(fd);
 }
 
-void channels_find_ends(struct channels *cs)
+void channels_find_ends(struct handles *t)
 {
-	handles_visit(cs->handles, channel_find_end, NULL);
+	handles_visit(t, channel_find_end, NULL);
 }
 
 static void channel_restore(void *channels, struct handle *h)

@@ -56,7 +56,7 @@ void channel_cancel(struct channels *cs, struct handle *h);
 void channel_settle(struct channels *cs, struct handle *h, rfs_ChannelReply *reply);
 
 /* Other ends that have come, of which the journal does not know: for who took over, before what is not in it is closed. */
-void channels_find_ends(struct channels *cs);
+void channels_find_ends(struct handles *t);
 
 /*
  * Goes on with what the journal says was begun, waits for an other end among it; the client is told what is ready there now, as

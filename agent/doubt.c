@@ -62,6 +62,12 @@ void doubt_opened(struct op *op, int fd)
 	doubt_publish(op, DOUBT_OPENED);
 }
 
+void doubt_closes(struct op *op)
+{
+	if (op->note)
+		doubt_clear(op->note);
+}
+
 int doubt_fd(const struct op *op)
 {
 	return doubt_kind(op) == DOUBT_OPENED ? op->doubt->fd : -1;

@@ -43,6 +43,9 @@ void doubt_begin(struct op *op);
 /* FD is what OP opened. */
 void doubt_opened(struct op *op, int fd);
 
+/* OP closes what it opened: it fails. */
+void doubt_closes(struct op *op);
+
 /* What OP had opened already, now the caller's, or -1. */
 int doubt_fd(const struct op *op);
 

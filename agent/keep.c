@@ -61,6 +61,11 @@ int keep_begin(void)
 	return 0;
 }
 
+void keep_give_up(void)
+{
+	head = NULL;
+}
+
 bool keep_on(void)
 {
 	return head;

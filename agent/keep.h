@@ -73,6 +73,9 @@ struct keep_one {
 /* Makes the journal. 0 or -ENOMEM. */
 int keep_begin(void);
 
+/* There is no keeper: nothing is kept from here on. Before anything is. */
+void keep_give_up(void);
+
 /* Whether there is one. */
 bool keep_on(void);
 

@@ -254,34 +254,6 @@ int op_lock(struct op *op)
 	return 0;
 }
 
-/* Its lender's slot may have gone first: then the descriptor is the owner's. */
-static int lock_restore(struct agent *a, struct keep_owner *k)
-{
-	struct lock_owner *o = calloc(1, sizeof(*o));
-
-	if (!o)
-		return -ENOMEM;
-	*o = (struct lock_owner){ .owner = k->owner, .dev = k->dev, .ino = k->ino, .fd = k->fd, .mode = k->mode, .kept = k,
-				  .handles = atomic_load(&k->handles), .next = a->locks->owners };
-	for (unsigned int i = 0; i < o->handles; i++)
-		o->handle[i] = atomic_load(&k->handle[i]);
-	if (k->lender && !handle_get(a->handles, k->lender, &o->lender))
-		o->lender->lent = true;
-	a->locks->owners = o;
-	a->locks->count++;
-	return 0;
-}
-
-int locks_restore(struct agent *a)
-{
-	struct keep_owner *k = NULL;
-	int r = 0;
-
-	while (!r && (k = keep_next(KEEP_OWNER, k)))
-		r = lock_restore(a, k);
-	return r;
-}
-
 /* Its journal may name a handle twice, if its writer was killed in the middle of this. */
 static bool lock_unnote(struct lock_owner *o, const struct handle *h)
 {
@@ -300,6 +272,52 @@ static bool lock_unnote(struct lock_owner *o, const struct handle *h)
 		}
 	}
 	return noted;
+}
+
+/* The close of a handle that is no longer in the journal was not finished. */
+static void lock_unnote_closed(struct agent *a, struct lock_owner *o)
+{
+	struct flock all = { .l_type = F_UNLCK, .l_whence = SEEK_SET };
+	bool any = o->handles;
+	struct handle *h;
+
+	for (unsigned int i = o->handles; i-- > 0;) {
+		if (handle_get(a->handles, o->handle[i], &h))
+			lock_unnote(o, &(struct handle){ .number = o->handle[i] });
+		else
+			handle_put(a->handles, h);
+	}
+	if (any && !o->handles)
+		fcntl(o->fd, F_OFD_SETLK, &all);
+}
+
+/* Its lender's slot may have gone first: then the descriptor is the owner's. */
+static int lock_restore(struct agent *a, struct keep_owner *k)
+{
+	struct lock_owner *o = calloc(1, sizeof(*o));
+
+	if (!o)
+		return -ENOMEM;
+	*o = (struct lock_owner){ .owner = k->owner, .dev = k->dev, .ino = k->ino, .fd = k->fd, .mode = k->mode, .kept = k,
+				  .handles = atomic_load(&k->handles), .next = a->locks->owners };
+	for (unsigned int i = 0; i < o->handles; i++)
+		o->handle[i] = atomic_load(&k->handle[i]);
+	lock_unnote_closed(a, o);
+	if (k->lender && !handle_get(a->handles, k->lender, &o->lender))
+		o->lender->lent = true;
+	a->locks->owners = o;
+	a->locks->count++;
+	return 0;
+}
+
+int locks_restore(struct agent *a)
+{
+	struct keep_owner *k = NULL;
+	int r = 0;
+
+	while (!r && (k = keep_next(KEEP_OWNER, k)))
+		r = lock_restore(a, k);
+	return r;
 }
 
 void locks_forget(struct agent *a, const struct handle *h)

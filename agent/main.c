@@ -11,19 +11,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "channel.h"
 #include "confine.h"
 #include "container.h"
-#include "handle.h"
+#include "keeper.h"
 #include "listen.h"
-#include "observe.h"
-#include "ops.h"
 #include "options.h"
 #include "process.h"
 #include "resolve.h"
 #include "self.h"
 #include "serve.h"
-#include "session.h"
 
 void agent_say(const char *fmt, ...)
 {
@@ -180,14 +176,6 @@ static _Noreturn void serve_stream(struct agent *a, int in, int out)
 
 	if (rc)
 		die("what is not needed cannot be given up", rc);
-	a->handles = handles_new();
-	a->locks = locks_new();
-	a->channels = channels_new(a->handles);
-	a->watcher = watch_new(&a->root);
-	a->observer = observe_new();
-	a->session = session_new();
-	if (!a->handles || !a->locks || !a->channels || !a->watcher || !a->observer || !a->session)
-		die("start", -ENOMEM);
 	die("start", serve(a, in, out));
 }
 
@@ -198,6 +186,7 @@ int main(int argc, char **argv)
 	struct options o;
 
 	options_parse(argc, argv, &o);
+	keeper_title_at(argc, argv);
 	if (o.unlink)
 		self_unlink();
 	if (o.hold)

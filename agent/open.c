@@ -331,6 +331,7 @@ static int open_place(struct op *op, const struct place *p)
 	if (r > 0 && req->no_fifo && S_ISFIFO(st.st_mode))
 		r = -EDEADLK;
 	if (r < 0) {
+		doubt_closes(op);
 		close(fd);
 		return r;
 	}
@@ -355,6 +356,7 @@ static void open_absent(struct op *op)
 void open_undo(struct op *op, struct handle *h)
 {
 	watch_forget(op->agent->watcher, h);
+	doubt_closes(op);
 	if (h->fd >= 0)
 		close(h->fd);
 	h->fd = -1;

@@ -167,6 +167,15 @@ static void output_keep(struct serve *s, struct job *job, const struct iovec *io
 	}
 }
 
+void output_early(struct serve *s, const struct job *job)
+{
+	uint8_t frame[OUTPUT_FRAME];
+	struct frame_header h = { .kind = FRAME_REPLY, .id = job->id };
+	struct iovec iov = { frame, output_encode(frame, h, rfs_Reply_fields, &job->reply) };
+
+	output_write(s, &iov, 1);
+}
+
 void output_reply(struct serve *s, struct job *job)
 {
 	uint8_t head[OUTPUT_FRAME], tail[2 * OUTPUT_FRAME];

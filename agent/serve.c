@@ -18,16 +18,12 @@
 #include "channel.h"
 #include "dispatch.h"
 #include "handle.h"
+#include "keep.h"
 #include "observe.h"
 #include "ops.h"
-#include "resolve.h"
-#include "rights.h"
 #include "serve_int.h"
+#include "tables.h"
 
-#define SERVE_PROTOCOL 1
-#define SERVE_ORDERS UINT64_C(1)
-#define SERVE_TICKETS UINT64_C(2)
-#define SERVE_CAPABILITIES (SERVE_ORDERS | SERVE_TICKETS)
 #ifdef __SANITIZE_THREAD__
 #define SERVE_STACK (8u << 20) /* the sanitizer keeps what it knows of a thread there, too */
 #else
@@ -220,60 +216,6 @@ static bool serve_done(struct serve *s, struct job *job, uint64_t term)
 	return lead;
 }
 
-/* Whether the client gets the session that it wants. */
-static bool serve_session(struct serve *s, const rfs_Hello *hello)
-{
-	int r;
-
-	if (hello->session.size != SESSION_NAME || hello->secret.size != SESSION_SECRET)
-		return false;
-	session_begin(s->session, hello);
-	r = attach_start(s);
-	if (!r)
-		return true;
-	session_end(s->session);
-	agent_say("a connection that breaks cannot be taken up again: %s", strerror(-r));
-	return false;
-}
-
-static void serve_resume(struct serve *s, struct job *job)
-{
-	job->reply.error = -attach_forward(s, &job->req.op.resume);
-	output_reply(s, job);
-}
-
-static void serve_hello(struct serve *s, struct job *job)
-{
-	const rfs_Hello *hello = &job->req.op.hello;
-	rfs_HelloReply *reply = &job->reply.op.hello;
-	static const char program[] = "remotefs-agent " VERSION;
-
-	if (s->greeted || hello->version == 0) {
-		job->reply.error = s->greeted ? EPROTO : EPROTONOSUPPORT;
-		output_reply(s, job);
-		return;
-	}
-	s->greeted = true;
-	if (hello->read_only)
-		s->agent->root.read_only = true;
-	if (!resolve_set_view(&s->agent->root, &hello->at, &hello->sub)) {
-		job->reply.error = EPROTO;
-		output_reply(s, job);
-		return;
-	}
-	reply->resumes = serve_session(s, hello);
-	job->reply.which_op = rfs_Reply_hello_tag;
-	reply->version = SERVE_PROTOCOL;
-	reply->capabilities = hello->capabilities & SERVE_CAPABILITIES;
-	s->agent->tickets = reply->capabilities & SERVE_TICKETS;
-	reply->max_payload = FRAME_MAX_PAYLOAD;
-	reply->uid = geteuid();
-	rights_over_files(&reply->owns_all, &reply->gives_away);
-	reply->program.size = sizeof(program) - 1;
-	memcpy(reply->program.bytes, program, sizeof(program) - 1);
-	output_reply(s, job);
-}
-
 /* Everything asked before is answered first. A client that hangs up meanwhile is not waited for. */
 static void serve_goodbye(struct serve *s, struct job *job)
 {
@@ -301,19 +243,17 @@ static bool serve_close_counts(const struct serve *s, uint64_t handle)
 	return observe_any(s->agent->observer) || handle_is_locked(s->agent->handles, handle);
 }
 
+static void serve_again(struct serve *s, struct job *job)
+{
+	job->reply.error = EPROTO;
+	output_reply(s, job);
+}
+
 /* The requests that the leader answers itself, in the order of the stream. True: it was one. */
 static bool serve_inline(struct serve *s, struct job *job)
 {
-	if (!s->greeted && job->req.which_op == rfs_Request_resume_tag) {
-		serve_resume(s, job);
-		return true;
-	}
-	if (!s->greeted && job->req.which_op != rfs_Request_hello_tag) {
-		agent_say("the client did not say hello first; giving up");
-		serve_exit(s, 125);
-	}
 	if (job->req.which_op == rfs_Request_hello_tag)
-		serve_hello(s, job);
+		serve_again(s, job);
 	else if (job->req.which_op == rfs_Request_goodbye_tag)
 		serve_goodbye(s, job);
 	else if (job->req.which_op == rfs_Request_lock_release_tag)
@@ -326,12 +266,20 @@ static bool serve_inline(struct serve *s, struct job *job)
 	return true;
 }
 
-static void serve_clear(struct job *job)
+void job_clear(struct job *job)
 {
 	job->payload = NULL;
 	memset(&job->reply, 0, sizeof(job->reply));
 	memset(&job->op, 0, offsetof(struct op, promise.path));
 	job->op.promise.path[0] = '\0';
+}
+
+/* What there is to be known of JOB if we are killed, and what there is if others were. */
+static void serve_note(struct serve *s, struct job *job)
+{
+	session_read(s->session, job->work, job->id, job->req.which_op, job->req.seen);
+	job->op.note = keep_on() ? &job->work->note : NULL;
+	job->op.doubt = session_doubt(s->session, job->work);
 }
 
 /* Reads the next request for a worker, as the leader. */
@@ -341,7 +289,7 @@ static void serve_next(struct serve *s, struct job *job)
 
 	do {
 		do {
-			serve_clear(job);
+			job_clear(job);
 			r = input_next(s, job);
 			if (r == -EPROTO || r == -ENOMEM)
 				serve_exit(s, 125);
@@ -350,8 +298,7 @@ static void serve_next(struct serve *s, struct job *job)
 		} while (r && attach_await(s));
 		if (r)
 			serve_exit(s, 0);
-		if (s->greeted)
-			session_read(s->session, job->work, job->id, job->req.which_op, job->req.seen);
+		serve_note(s, job);
 		job->op.agent = s->agent;
 		job->op.req = &job->req;
 		job->op.reply = &job->reply;
@@ -382,15 +329,14 @@ static void *serve_thread(void *serve)
 	return NULL;
 }
 
-int serve(struct agent *a, int in, int out)
+static struct serve *serve_new(struct agent *a, int in, int out)
 {
 	struct serve *s = calloc(1, sizeof(*s));
 	pthread_condattr_t monotonic;
-	pthread_t watchdog;
-	int r;
 
-	if (!s)
-		return -ENOMEM;
+	a->session = session_new();
+	if (!s || !a->session)
+		return NULL;
 	s->agent = a;
 	s->session = a->session;
 	s->conn = conn_plain(in, out);
@@ -405,6 +351,16 @@ int serve(struct agent *a, int in, int out)
 	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
 	pthread_cond_init(&s->come, &monotonic);
 	pthread_condattr_destroy(&monotonic);
+	return s;
+}
+
+/* Everything but the thread that calls. AGAIN: what another process has begun is gone on with. */
+static int serve_start(struct serve *s, bool again)
+{
+	struct agent *a = s->agent;
+	pthread_t watchdog;
+	int r;
+
 	locks_start(a->locks, output_lock_end, s);
 	r = watch_start(a->watcher, output_notices, s);
 	observe_start(a->observer, output_observed, s);
@@ -412,8 +368,39 @@ int serve(struct agent *a, int in, int out)
 		r = channels_start(a->channels, output_ready, s);
 	if (!r)
 		r = -pthread_create(&watchdog, NULL, serve_watchdog, s);
+	if (!r && atomic_load(&s->session->begun))
+		r = attach_start(s);
+	return !r && again ? tables_go_on(a) : r;
+}
+
+/* What the process before us had of the stream is lost, and the client comes again. */
+static int serve_take_over(struct serve *s)
+{
+	s->lost = s->took_over = true;
+	s->answered = true;
+	s->at = s->filled = 0;
+	return tables_restore(s->agent, &s->conn);
+}
+
+int serve(struct agent *a, int in, int out)
+{
+	struct serve *s = serve_new(a, in, out);
+	struct job hello;
+	bool again;
+	int r;
+
+	if (!s)
+		return -ENOMEM;
+	again = greet(s, &hello);
+	r = again ? serve_take_over(s) : tables_new(a);
+	if (!r)
+		r = serve_start(s, again);
 	if (r)
 		return r;
+	hello.work = session_enter(s->session);
+	if (!again)
+		output_reply(s, &hello);
+	session_leave(hello.work);
 	serve_thread(s);
 	return 0;
 }

@@ -54,6 +54,7 @@ struct serve {
 
 	pthread_mutex_t write_lock; /* one frame at a time on OUT; taken before the watcher's lock */
 	bool lost;                  /* … which takes no more */
+	bool took_over;             /* … the one of a process that was killed */
 	bool answered;              /* … the first reply, before which nothing was promised and nothing is pushed */
 };
 
@@ -66,8 +67,23 @@ int input_next(struct serve *s, struct job *job);
 /* The client's stream has ended: waits for a new one, for as long as the session lingers, and takes it. False: there is none. */
 bool attach_await(struct serve *s);
 
-/* Waits for clients of this session that come again, from now on. 0 or a negative errno. */
+/* Makes the place where clients of this session come again. 0 or a negative errno. */
+int attach_listen(struct serve *s);
+
+/* Waits there for them, from now on. 0 or a negative errno. */
 int attach_start(struct serve *s);
+
+/* A request that is read next. */
+void job_clear(struct job *job);
+
+/*
+ * Reads until the client has said hello; JOB is that, and its reply is to be written. There may be no other thread: a client that
+ * wants a session gets a keeper (keeper.h). True: this process goes on after one that was killed; JOB is nothing then.
+ */
+bool greet(struct serve *s, struct job *job);
+
+/* Writes JOB's reply when there is nothing yet that it could be about. */
+void output_early(struct serve *s, const struct job *job);
 
 /*
  * The client wants to go on with a session, of which another process has the files: hands the stream over, and does not return.

@@ -63,9 +63,26 @@ void session_leave(struct session_work *w)
 	atomic_store(&w->taken, false);
 }
 
+/* The client sends them again, by new numbers, as it does this one. Those of which nothing was noted are new ones then. */
+static bool lost_remain(struct session *s)
+{
+	bool any = false;
+
+	for (size_t i = 0; i < SESSION_LOST; i++) {
+		if (atomic_load(&s->lost[i].note.kind) == DOUBT_NONE)
+			atomic_store(&s->lost[i].number, 0);
+		any = any || atomic_load(&s->lost[i].number);
+	}
+	return any;
+}
+
 void session_read(struct session *s, struct session_work *w, uint32_t id, uint32_t op, uint64_t seen)
 {
 	uint64_t number = atomic_load_explicit(&s->got, memory_order_relaxed) + 1;
+
+	s->any_lost = s->any_lost && lost_remain(s);
+	doubt_clear(&w->note);
+	w->lost = NULL;
 
 	if (seen)
 		atomic_store_explicit(&s->seen, seen, memory_order_relaxed);
@@ -78,6 +95,9 @@ void session_read(struct session *s, struct session_work *w, uint32_t id, uint32
 void session_done(struct session_work *w)
 {
 	atomic_store_explicit(&w->number, 0, memory_order_release);
+	if (w->lost)
+		atomic_store(&w->lost->number, 0);
+	w->lost = NULL;
 }
 
 /* ---- kept frames ---- */
@@ -182,4 +202,8 @@ void session_report(const struct session *s, rfs_ResumeReply *reply)
 	for (size_t i = 0; i < SESSION_WORK && reply->working_count < room; i++)
 		if (s->work[i].number)
 			reply->working[reply->working_count++] = s->work[i].number;
+	reply->missing_count = 0;
+	for (size_t i = 0; i < SESSION_LOST; i++)
+		if (s->lost[i].number)
+			reply->missing[reply->missing_count++] = s->lost[i].number;
 }

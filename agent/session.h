@@ -12,6 +12,7 @@
 #include <stdint.h>
 #include <sys/uio.h>
 
+#include "doubt.h"
 #include "remotefs.pb.h"
 
 #define SESSION_NAME 16
@@ -19,12 +20,23 @@
 #define SESSION_WORK 80	     /* requests in work: one for each thread that serves, and some to spare */
 #define SESSION_RING (4u << 20) /* bytes of kept replies; a power of two */
 
+#define SESSION_LOST (2 * SESSION_WORK)
+
+/* A request that was in work when its process was killed, until the client has sent it again and it is done. */
+struct session_lost {
+	atomic_uint_fast64_t number; /* that it had; 0: none is here */
+	uint32_t id, op;
+	struct doubt_note note;
+};
+
 /* A request in work. */
 struct session_work {
 	atomic_bool taken;	     /* by a thread */
 	atomic_uint_fast64_t number; /* of the request, from 1; 0: none */
 	uint32_t id;
 	uint32_t op; /* rfs_Request.which_op */
+	struct doubt_note note;
+	struct session_lost *lost; /* what it was, if it was sent again; NULL: it was not */
 };
 
 struct session {
@@ -38,6 +50,8 @@ struct session {
 
 	atomic_uint_fast64_t got; /* requests read */
 	struct session_work work[SESSION_WORK];
+	bool any_lost; /* perhaps; the reading thread's */
+	struct session_lost lost[SESSION_LOST];
 
 	/* Kept frames, oldest first: guarded by the stream's write lock. */
 	uint32_t attempt;	   /* the client's number for this connection, guarded by who takes what comes */
@@ -68,6 +82,15 @@ void session_leave(struct session_work *w);
 
 /* Request ID, OP was read, wholly, which says SEEN; the reading thread only. W is the thread's that will work on it. */
 void session_read(struct session *s, struct session_work *w, uint32_t id, uint32_t op, uint64_t seen);
+
+/* What was noted of the request that W is, by a process that was killed doing it, or NULL. The reading thread only. */
+const struct doubt_note *session_doubt(struct session *s, struct session_work *w);
+
+/* For who takes over, before anything else: what was in work, and is not answered, is lost. */
+void session_recover(struct session *s);
+
+/* Calls FN with the descriptor of each lost request that opened one. */
+void session_descriptors(const struct session *s, void (*fn)(void *arg, int fd), void *arg);
 
 /* What W was is answered: it needs no place any more. Under the write lock. */
 void session_done(struct session_work *w);

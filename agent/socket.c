@@ -39,6 +39,8 @@ static int socket_opened(struct op *op, int fd)
 		h->flags = O_RDWR;
 		r = channel_make(h, false);
 		if (r)
+			doubt_closes(op);
+		if (r)
 			close(fd);
 		else
 			h->fd = fd;

@@ -157,12 +157,19 @@ killed_supervisor() {
 # Whether a child of this shell is over, waited for or not.
 ended() { ! grep -q '^State:.[^ZX]' "/proc/$1/status" 2>/dev/null; }
 
-# agent_killed NAME: $supervisor's agent is killed; it must end in time.
+# $supervisor's agent and its keeper.
+agents() {
+	local keeper
+	keeper=$(child "$supervisor" remotefs-agent)
+	[ -z "$keeper" ] || echo "$keeper" $(pgrep -P "$keeper")
+}
+
+# agent_killed NAME: $supervisor's agent and its keeper are killed; it must end in time.
 agent_killed() {
-	local from status agent
-	agent=$(child "$supervisor" remotefs-agent)
-	[ -n "$agent" ] || { fail "$1: the agent is found"; return; }
-	kill -KILL "$agent"
+	local from status agents
+	agents=$(agents)
+	[ -n "$agents" ] || { fail "$1: the agent is found"; return; }
+	kill -KILL $agents
 	from=$(date +%s%N)
 	until_true 5 ended "$supervisor" || kill -KILL "$supervisor"
 	wait "$supervisor" 2>/dev/null
@@ -191,7 +198,7 @@ killed_tracee() {
 	start_busy
 	# Its shell, and the sleep that the shell leaves behind as an orphan.
 	kill -KILL "$(child "$supervisor" busybox)"
-	kill -KILL $(running | grep -vx -e "$supervisor" -e "$(child "$supervisor" remotefs-agent)") 2>/dev/null
+	kill -KILL $(running | grep -vxf <(printf '%s\n' "$supervisor" $(agents))) 2>/dev/null
 	until_true 3 ended "$supervisor" || kill -KILL "$supervisor"
 	wait "$supervisor" 2>/dev/null
 	equal "tracees killed: status" 137 $?

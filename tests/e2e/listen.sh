@@ -238,15 +238,16 @@ others() {
 }
 
 endings() {
-	local client status
+	local client status keeper
 	listening ends "unix:$work/s" --root /
 	run busybox sh -c "cat $T/hello.txt; touch $work/one; sleep 30; cat $T/hello.txt" >"$work/killed" &
 	client=$!
 	until_true 10 test -e "$work/one"
-	kill -KILL $(ps -o pid= --ppid $pid)
+	keeper=$(pgrep -P $pid)
+	kill -KILL $keeper $(pgrep -P $keeper)
 	wait $client
 	status=$?
-	equal "an agent that is killed: status" 125 $status
+	equal "an agent that is killed, with its keeper: status" 125 $status
 	equal "one line" 1 "$(grep -c "^remotefs-trace: unix:$work/s: lost the agent" "$work/killed")"
 	equal "and nothing else" "Hello, world" "$(grep -v ^remotefs-trace "$work/killed")"
 	served "the others are served"
