@@ -17,7 +17,7 @@ bool link_lose(struct link *l, int err)
 {
 	pthread_mutex_lock(&l->lock);
 	/* A peer that sends what it must not will do so again. */
-	bool again = err != -EPROTO && !l->ended && !l->verdict[0] && l->stream.agent_is.resumes;
+	bool again = err != -EPROTO && !l->ended && !l->verdict[0] && !atomic_load(&l->stream.finished) && l->stream.agent_is.resumes;
 	if (again && !l->down) {
 		l->down = true;
 		l->since_ms = stream_now_ms();

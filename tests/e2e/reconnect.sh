@@ -112,6 +112,12 @@ sleep 1
 run --reconnect-timeout 0 -- busybox sh -c "kill -USR1 $relay; while :; do echo x >>$T/never; done"
 equal "--reconnect-timeout 0: at once" 125 "$(cat "$work/status")"
 
+# An end that is as it should be is no loss.
+for i in 1 2 3 4 5 6 7 8; do
+	within 30 "$RT" --mode write --mount "$T=exec:echo >>$work/starts; exec $AGENT --stdio --root $T" -- busybox true </dev/null
+done
+equal "an agent that said goodbye is not started again" 8 "$(wc -l <"$work/starts")"
+
 # The agent forgets a client that does not come again.
 until_true 8 sh -c "! fuser -s $T/never" || true
 equal "nobody but the listening one is left" 1 "$(for p in $(ours); do tr '\0' '\n' <"/proc/$p/cmdline" | head -n 1; done | grep -c "$AGENT")"
