@@ -218,9 +218,10 @@ static void ask_piece(struct flight *f, const struct node *n, uint64_t off, size
 
 /*
  * T into the image: how many bytes there were. -EAGAIN when we changed the file since they were asked for: our own write may
- * already be in the image and not in these bytes. The caller has the image's sync_lock.
+ * already be in the image and not in these bytes. WRITTEN: they are, to the byte, what a call of ours has put there. The caller has
+ * the image's sync_lock.
  */
-static long land_piece(const struct ofd *o, struct flight_taken *t)
+static long land_piece(const struct ofd *o, struct flight_taken *t, bool written)
 {
 	struct node *n = o->node;
 
@@ -229,7 +230,8 @@ static long land_piece(const struct ofd *o, struct flight_taken *t)
 	if (t->got >= 0 && (n->writers || n->own_version != t->mark))
 		t->got = -EAGAIN;
 	if (t->got > 0) {
-		int rc = image_merge(n->image, t->data, (size_t)t->got, t->off);
+		int rc = written ? image_write(n->image, t->data, (size_t)t->got, t->off)
+				 : image_merge(n->image, t->data, (size_t)t->got, t->off);
 		t->got = rc < 0 ? rc : t->got;
 	}
 	free(t->data);
@@ -237,14 +239,14 @@ static long land_piece(const struct ofd *o, struct flight_taken *t)
 }
 
 /* Up to LEN bytes from OFF into the image, as land_piece. */
-static long reread_piece(struct call *c, struct ofd *o, uint64_t handle, uint64_t off, size_t len)
+static long reread_piece(struct call *c, struct ofd *o, uint64_t handle, uint64_t off, size_t len, bool written)
 {
 	struct flight f = { .c = c, .mount = o->mount, .handle = handle };
 	struct flight_taken t;
 
 	ask_piece(&f, o->node, off, len);
 	flight_take(&f, &t);
-	return land_piece(o, &t);
+	return land_piece(o, &t, written);
 }
 
 static struct ofd *reader_of(const struct node *n)
@@ -286,13 +288,10 @@ int image_reread(struct call *c, struct node *n, uint64_t off, uint64_t len)
 		ofd_unref(o);
 		return (int)got;
 	}
-	/* Whole pages: that is what is compared. */
-	len += off % SYNC_PAGE;
-	off -= off % SYNC_PAGE;
 	for (uint64_t done = 0; done < len; done += (uint64_t)got) {
-		uint64_t left = (len - done + SYNC_PAGE - 1) / SYNC_PAGE * SYNC_PAGE;
+		uint64_t left = len - done;
 
-		got = reread_piece(c, o, handle, off + done, left < FRAME_MAX_PAYLOAD ? (size_t)left : FRAME_MAX_PAYLOAD);
+		got = reread_piece(c, o, handle, off + done, left < FRAME_MAX_PAYLOAD ? (size_t)left : FRAME_MAX_PAYLOAD, true);
 		if (got <= 0)
 			break;
 	}
@@ -310,9 +309,9 @@ static long fill_piece(struct flight *f, struct ofd *o)
 
 	flight_take(f, &t);
 	sync_lock(i);
-	long len = land_piece(o, &t);
+	long len = land_piece(o, &t, false);
 	while (len == -EAGAIN)
-		len = reread_piece(f->c, o, f->handle, t.off, t.len);
+		len = reread_piece(f->c, o, f->handle, t.off, t.len, false);
 	sync_unlock(i);
 	return len;
 }

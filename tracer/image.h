@@ -70,8 +70,8 @@ int image_open_reader(struct call *c, struct ofd *o, uint64_t *handle);
 void image_close_reader(const struct ofd *o, uint64_t handle);
 
 /*
- * Brings the image of N, which follows, to what the agent has in LEN bytes from OFF. The caller has its
- * sync_lock. 0 or a negative errno.
+ * Brings the image of N, which follows, to what the agent has in LEN bytes from OFF, which a call of ours has put there: also in pages
+ * that tasks are storing into beside them. The caller has its sync_lock. 0 or a negative errno.
  */
 int image_reread(struct call *c, struct node *n, uint64_t off, uint64_t len);
 

@@ -66,6 +66,8 @@ repeated "sizes of what several threads change" "3000 rounds, 0 bad, 0 failed" "
 repeated "mappings made during a write" "20 rounds, 0 bad" "$GUESTS/race/mapwhile" "$T" 20
 repeated "cut off and appended to at once" "300 rounds, 0 bad" "$GUESTS/race/cutwhile" "$T" 300
 repeated "locked and unlocked at once" "500 rounds, 0 bad" "$GUESTS/race/lockorder" "$T" 500
+repeated "bytes of several threads in one page" "200 rounds, 0 bad" "$GUESTS/race/regions" "$T" 200 5000
+repeated "the same in a large file" "200 rounds, 0 bad" "$GUESTS/race/regions" "$T" 200 3000000
 # Written through low numbers, by one process after the other: each line once, in order.
 appends='for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15; do : > $0; (echo one; echo two; echo three) >> $0; (echo four; echo five) >> $0; busybox tr "\n" " " < $0; done'
 repeated "appends by >>" "$(for i in {1..15}; do printf 'one two three four five '; done)" busybox sh -c "$appends" "$T/appended"
