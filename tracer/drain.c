@@ -37,7 +37,7 @@ int drain_watch(struct image *i)
 	uint32_t mask = IN_CLOSE | unfilled | (i->sync ? IN_MODIFY : 0);
 
 	if (i->sole)
-		mask = IN_DELETE_SELF | (i->sole->shadow ? shadow_close_event(i->sole) : 0);
+		mask = IN_DELETE_SELF | (i->sole->shadow ? shadow_close_event(i->sole) : IN_CLOSE);
 	snprintf(link, sizeof(link), "/proc/self/fd/%d", i->fd);
 	i->wd = inotify_add_watch(events, link, mask);
 	return i->wd < 0 ? -errno : 0;
@@ -60,6 +60,13 @@ static void tell_bypass(struct image *i, bool wrote)
 	log_error("%s: a process %s it through a descriptor that came to it unseen, over a socket: %s (see --fd-numbering)",
 		  o->path, wrote ? "wrote" : "read", wrote ? "the bytes are lost" : "it saw zeros");
 	i->bypass_told = true;
+}
+
+/* It has one description only. */
+static void sole_left(struct ofd *o)
+{
+	o->left = true;
+	locks_leave(o);
 }
 
 static void sole_gone(struct image *i)
@@ -102,6 +109,8 @@ static void handle_event(const struct inotify_event *e)
 	if (i->sole) {
 		if (e->mask & IN_CLOSE && i->sole->shadow)
 			suspect(i, NULL);
+		else if (e->mask & IN_CLOSE)
+			sole_left(i->sole);
 		if (e->mask & (IN_DELETE_SELF | IN_IGNORED))
 			sole_gone(i);
 		return;

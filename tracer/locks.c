@@ -370,7 +370,7 @@ void locks_begin(struct ofd *o)
 void locks_end(struct ofd *o)
 {
 	o->lock_calls--;
-	if (o->gone)
+	if (o->gone || o->left)
 		locks_leave(o);
 	ofd_unref(o);
 }
@@ -378,10 +378,9 @@ void locks_end(struct ofd *o)
 void locks_leave(struct ofd *o)
 {
 	rfs_Request req = { .which_op = rfs_Request_lock_release_tag, .op.lock_release.handle = o->handle };
-	bool ends = o->refs == (int)o->behind + 1; /* with its handle, and that with its locks */
 
 	/* A call that waits for a lock keeps the open file, for the kernel as well. */
-	if (!o->locked || o->lock_calls || ends || o->released || o->mount->closing)
+	if (!o->locked || o->lock_calls || o->released)
 		return;
 	call_send(o->mount, &req);
 	o->locked = false;

@@ -75,8 +75,8 @@ void locks_begin(struct ofd *o);
 void locks_end(struct ofd *o);
 
 /*
- * O is gone, or a call that locked through it has ended; the caller is about to drop its reference. When only our own work
- * (a file is brought up to date) keeps O, what it has locked as an open file does not wait for that.
+ * O's last descriptor is closed, or a call that locked through it has ended since: what it has locked as an open file is free, though O
+ * and its handle are still of use, to our own work (a file is brought up to date) or as somebody's cwd.
  */
 void locks_leave(struct ofd *o);
 

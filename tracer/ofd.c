@@ -172,7 +172,9 @@ void ofd_unref(struct ofd *o)
 void ofd_closed(struct ofd *o)
 {
 	o->gone = true;
-	locks_leave(o);
+	/* Else its handle is closed at once, and with that what it has locked. */
+	if (o->refs > (int)o->behind + 1)
+		locks_leave(o);
 	ofd_unref(o);
 }
 

@@ -86,7 +86,8 @@ struct ofd {
 	struct image *image; /* what its placeholder is a description of; NULL before there is one */
 	uint64_t tag;        /* which of the image's descriptions: see placeholder.h */
 	struct ofd *next_gone; /* among those whose last copy is gone */
-	bool gone;           /* its last copy is */
+	bool gone;           /* its last copy is … */
+	bool left;           /* … but for who has it, a directory, as the cwd */
 	bool locked;         /* calls have locked through it, or tried to, … */
 	unsigned lock_calls; /* … and so many are at it */
 	bool writes;         /* tasks write it natively: a low descriptor … */

@@ -45,6 +45,22 @@ static void of(const char *name, int mode)
 	SHOW(sys(flock, b, LOCK_SH));
 }
 
+/* Who is in a directory has not got it open. */
+static void of_cwd(void)
+{
+	int a = sys(open, P("dir"), O_RDONLY), b = sys(open, P("dir"), O_RDONLY);
+
+	section("cwd");
+	SHOW(sys(flock, a, LOCK_EX));
+	SHOW(fchdir(a));
+	SHOW(sys(flock, b, LOCK_SH | LOCK_NB));
+	close(a);
+	SHOW(sys(flock, b, LOCK_EX | LOCK_NB));
+	SHOW(chdir("/"));
+	try_in_child("exclusive", "dir");
+	close(b);
+}
+
 int main(int argc, char **argv)
 {
 	int path;
@@ -54,6 +70,7 @@ int main(int argc, char **argv)
 	of("hello.txt", O_RDWR);
 	of("sizes/s3145745", O_RDONLY);
 	of("dir", O_RDONLY);
+	of_cwd();
 	path = SHOWFD(sys(open, P("hello.txt"), O_PATH));
 	SHOW(sys(flock, path, LOCK_SH));
 	SHOW(sys(flock, -1, LOCK_SH));
