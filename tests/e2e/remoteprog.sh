@@ -36,6 +36,20 @@ equal "under --target its libraries and /etc are the target's" "of the target" \
 	"$(within 10 "$RT" --target "dir/$R" -- sh -c '/srv/bin/there -c "read line </etc/name; echo \$line"' 2>&1)"
 equal "… and a local program's are not" "sh: 1: cannot open /etc/name: No such file" "$(within 10 "$RT" --target "dir/$R" -- sh -c 'read x </etc/name' 2>&1)"
 
+# The copy of one that ends in a hole takes no more room than what is in it; the size is the agent's word alone.
+long=long$$
+cp /bin/dash "$R/opt/bin/$long"
+truncate -s 2G "$R/opt/bin/$long"
+mkfifo "$work/fifo"
+exec 5<>"$work/fifo"
+run "/opt/bin/$long" -c 'read line; echo "$line"' <&5 >"$work/said" &
+until_true 10 eval 'pid=$(pgrep -nx "$long")' || fail "a program that ends in a hole is run"
+at_most "… and its copy has the hole" 10000 "$(stat -Lc %b "/proc/$pid/exe")"
+echo well >&5
+wait $!
+equal "… and it is run well" well "$(cat "$work/said")"
+exec 5>&-
+
 run -o "$work/log" sh -c '/opt/bin/there -c :; exit 3' >/dev/null
 loader=$(ldd /bin/dash | grep -o '/[^ ]*ld-linux[^ ]*')
 lib=$(ldd /bin/dash | grep -o '/[^ ]*libc.so[^ ]*')
