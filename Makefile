@@ -41,7 +41,7 @@ tracer_objs := tracer/main.o tracer/explain.o tracer/ls.o tracer/list.o tracer/d
 	tracer/upper_info.o tracer/overlay_cmd.o tracer/changes.o tracer/apply.o tracer/inode.o tracer/attrs.o tracer/entries.o $(log_objs)
 
 syscalls_objs := syscalls/table.o syscalls/remote.o syscalls/readahead.o syscalls/open.o syscalls/close.o syscalls/io.o syscalls/stat.o \
-	syscalls/transfer.o syscalls/pipes.o syscalls/fsize.o syscalls/late.o syscalls/buffers.o syscalls/flow.o syscalls/socket.o \
+	syscalls/transfer.o syscalls/pipes.o syscalls/fsize.o syscalls/late.o syscalls/foretold.o syscalls/buffers.o syscalls/flow.o syscalls/socket.o \
 	syscalls/aio.o syscalls/aio_ring.o syscalls/flush.o syscalls/clone.o \
 	syscalls/dir.o syscalls/name.o syscalls/apart.o syscalls/fd.o syscalls/rights.o syscalls/widen.o syscalls/map.o syscalls/copy.o syscalls/lock.o \
 	syscalls/ioctl.o syscalls/fhandle.o syscalls/mount.o \

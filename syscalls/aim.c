@@ -6,6 +6,7 @@
 
 #include "cache.h"
 #include "call.h"
+#include "foretold.h"
 #include "late.h"
 #include "link.h"
 #include "mem.h"
@@ -61,33 +62,31 @@ long aim_path_or_fd(struct call *c, int dirfd, uint64_t path, int flags, struct 
 	return aim_at(c, dirfd, path, flags, flags & AT_EMPTY_PATH ? PLACE_NULL_OK : 0, p);
 }
 
-/* Whether M's agent reaches what is in a directory of ATTR. */
-static bool reaches(const struct mount *m, const rfs_Attr *attr)
+bool aim_reaches(const struct mount *m, const rfs_Attr *attr)
 {
 	const struct link_agent *agent = link_agent(m->link);
 
 	return (agent->owns_all && !agent->uid) || (attr->uid == agent->uid && (attr->mode & S_IRWXU) == S_IRWXU);
 }
 
-/* P's file was changed to what R says by what was asked for at SINCE; if R has the agent's promise, it tells of that in no other way. */
-static void learn_change(const struct place *p, const rfs_StatReply *r, uint64_t since)
+void aim_learn(const struct mount *m, const char *path, const rfs_StatReply *r, uint64_t since)
 {
 	const rfs_Attr *attr = &r->attr;
-	struct node *n = node_find(p->mount, attr);
-	bool told = *p->key && r->coherent & rfs_Coherent_NAME && cache_is_current(p->mount, p->key, attr, since);
+	struct node *n = node_find(m, attr);
+	bool told = *path && r->coherent & rfs_Coherent_NAME && cache_is_current(m, path, attr, since);
 
 	if (n)
 		node_changed(n);
 	else
-		cache_forget_inode(p->mount, attr->dev_major, attr->dev_minor, attr->ino);
-	if (!*p->key)
+		cache_forget_inode(m, attr->dev_major, attr->dev_minor, attr->ino);
+	if (!*path)
 		return;
-	if (!told || (S_ISDIR(attr->mode) && !reaches(p->mount, attr))) {
-		cache_forget(p->mount, p->key, S_ISDIR(attr->mode));
+	if (!told || (S_ISDIR(attr->mode) && !aim_reaches(m, attr))) {
+		cache_forget(m, path, S_ISDIR(attr->mode));
 		return;
 	}
-	cache_changed(p->mount, p->key);
-	cache_put(p->mount, p->key, attr, cache_now());
+	cache_changed(m, path);
+	cache_put(m, path, attr, cache_now());
 }
 
 long aim_change(struct call *c, const struct place *p, const rfs_Request *req, const void *payload, size_t len)
@@ -95,7 +94,7 @@ long aim_change(struct call *c, const struct place *p, const rfs_Request *req, c
 	uint64_t since = cache_now();
 	struct link_reply rep;
 
-	if (late_change(c, p, req))
+	if (late_change(c, p, req) || foretold_change(c, p, req))
 		return 0;
 	int rc = call_rpc(c, p->mount, req, payload, len, &rep);
 
@@ -106,7 +105,7 @@ long aim_change(struct call *c, const struct place *p, const rfs_Request *req, c
 		return rc;
 	}
 	if (rep.msg.which_op == rfs_Reply_stat_tag && rep.msg.op.stat.has_attr)
-		learn_change(p, &rep.msg.op.stat, since);
+		aim_learn(p->mount, p->key, &rep.msg.op.stat, since);
 	link_reply_free(&rep);
 	return 0;
 }

@@ -5,6 +5,7 @@
 
 #include "behind.h"
 #include "call.h"
+#include "foretold.h"
 #include "handlers.h"
 #include "io.h"
 #include "link.h"
@@ -39,6 +40,7 @@ static int sum_up(struct call *c, struct ofd *o, long rc)
 {
 	int error = behind_error(c, o);
 
+	error = error ? error : o->unmade ? o->unmade : foretold_error(o);
 	return error ? error : (int)rc;
 }
 

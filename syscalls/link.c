@@ -13,6 +13,7 @@
 #include "apart.h"
 #include "cache.h"
 #include "call.h"
+#include "foretold.h"
 #include "handlers.h"
 #include "link.h"
 #include "mem.h"
@@ -28,6 +29,8 @@ static long made(struct call *c, const struct place *p, rfs_Request *req, const 
 	uint64_t since = cache_now();
 	struct link_reply rep;
 
+	if (req->which_op != rfs_Request_link_tag && foretold_name(c, p, req, payload, type))
+		return 0;
 	req->own = *p->key;
 	int rc = call_rpc(c, p->mount, req, payload, payload ? strlen(payload) : 0, &rep);
 	if (!rc)

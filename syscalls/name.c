@@ -10,6 +10,7 @@
 #include "apart.h"
 #include "cache.h"
 #include "call.h"
+#include "foretold.h"
 #include "handlers.h"
 #include "known.h"
 #include "link.h"
@@ -58,6 +59,8 @@ static long make_directory(struct call *c, const struct place *p, rfs_Request *r
 		call_remote(c, p->mount);
 		return -EEXIST;
 	}
+	if (foretold_mkdir(c, p, req))
+		return 0;
 	req->own = *p->key;
 	int rc = call_rpc(c, p->mount, req, NULL, 0, &rep);
 	if (rc) {

@@ -13,6 +13,7 @@
 #include "cache.h"
 #include "call.h"
 #include "flow.h"
+#include "foretold.h"
 #include "handlers.h"
 #include "image.h"
 #include "known.h"
@@ -287,6 +288,7 @@ static int open_once(struct call *c, struct place *p, int flags, unsigned mode, 
 		return -ENOENT;
 	fill_open(c, p, flags, mode, resolve, &req);
 	struct ofd *o = known ? known_open(c, p, flags, &req) : NULL;
+	o = o ? o : foretold_open(c, p, flags, &req);
 	int rc = o ? 0 : open_remotely(c, p, flags, &req, &o);
 	if (rc == -ENOENT && *p->key)
 		ahead_asked(p->mount, p->key);

@@ -43,6 +43,8 @@ int remote_attr(struct call *c, struct ofd *o, rfs_Attr *attr)
 	uint64_t version = n->version;
 
 	call_remote(c, o->mount);
+	if (o->unmade)
+		return o->unmade;
 	if (n->attr_valid || o->lost) {
 		*attr = n->attr;
 		return 0;
@@ -51,6 +53,7 @@ int remote_attr(struct call *c, struct ofd *o, rfs_Attr *attr)
 	int rc = call_rpc(c, o->mount, &req, NULL, 0, &rep);
 	if (!rc && (rep.msg.which_op != rfs_Reply_stat_tag || !rep.msg.op.stat.has_attr))
 		rc = -EPROTO;
+	rc = o->unmade ? o->unmade : rc;
 	if (o->lost) { /* the agent's answer is about what stands at its name now */
 		*attr = n->attr;
 		rc = 0;
@@ -84,7 +87,7 @@ static int fetch_data(struct call *c, struct ofd *o, uint64_t off, const uint8_t
 
 	chunk_unref(k);
 	/* It is another file's. */
-	rc = o->lost ? -ESTALE : rc;
+	rc = o->lost ? -ESTALE : o->unmade ? o->unmade : rc;
 	return rc;
 }
 
@@ -133,6 +136,7 @@ long remote_store(struct call *c, struct ofd *o, const void *data, size_t len, u
 	ofd_ref(o);
 	n->writers++;
 	int rc = call_rpc(c, o->mount, &req, data, len, &rep);
+	rc = o->unmade ? o->unmade : rc;
 	n->writers--;
 	if (!rc && (rep.msg.which_op != rfs_Reply_write_tag || rep.msg.op.write.written > len))
 		rc = -EPROTO;

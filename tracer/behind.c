@@ -36,6 +36,7 @@ struct late {
 	pb_size_t reply; /* what it is answered with */
 	size_t len, cost;
 	bool moves;
+	behind_made *made; /* the first one of a file that is made so */
 	bool sent, answered; /* whichever comes last concludes it */
 	int error;
 	size_t lost;
@@ -67,21 +68,29 @@ static bool is_only_way(const struct mount *m)
 	return true;
 }
 
+/* Local disks need no help, and an overlay's other parts look at its upper layer without asking the agent. */
+static bool may_send(const struct mount *m)
+{
+	return mode != BEHIND_NEVER && !m->is_upper && link_agent(m->link)->orders && !watch_any() && is_only_way(m);
+}
+
+bool behind_may_names(const struct mount *m, enum behind_mode least)
+{
+	return (mode == BEHIND_FSYNC || mode == least) && may_send(m);
+}
+
 bool behind_may(const struct ofd *o)
 {
 	const struct image *i = o->node->image;
 	int access = o->flags & O_ACCMODE;
 
-	/* Local disks need no help, and an overlay's other parts look at its upper layer without asking the agent. */
-	if (mode == BEHIND_NEVER || o->mount->is_upper || !link_agent(o->mount->link)->orders)
-		return false;
 	if (o->io != OFD_EMULATED || o->channel || !S_ISREG(o->node->attr.mode) || (access != O_WRONLY && access != O_RDWR) ||
 	    o->flags & (O_PATH | O_SYNC | O_DSYNC | O_DIRECT))
 		return false;
 	/* Files of pseudo file systems, where a write does something and may fail for what is in it, come without the promise. */
 	if (!(o->coherent & rfs_Coherent_HANDLE))
 		return false;
-	return !watch_any() && !(i && (i->sync || image_follows(i))) && is_only_way(o->mount);
+	return !(i && (i->sync || image_follows(i))) && may_send(o->mount);
 }
 
 /* What C, or nobody, waits for is a round trip. */
@@ -175,10 +184,15 @@ static void take_reply(struct link_reply *rep, int rc, void *arg)
 	l->lost = rc ? l->len : 0;
 	if (!rc && wrote) {
 		take_write(l, &rep->msg.op.write);
+	} else if (!rc && l->made) {
+		l->has_attr = rep->msg.op.open.has_attr;
+		l->attr = rep->msg.op.open.attr;
 	} else if (!rc) {
 		l->has_attr = rep->msg.op.stat.has_attr;
 		l->attr = rep->msg.op.stat.attr;
 	}
+	if (l->made)
+		l->made(l->o, &rep->msg.op.open, rc);
 	l->answered = true;
 	if (l->sent)
 		conclude(l);
@@ -191,7 +205,9 @@ static struct late *late_new(struct ofd *o, const rfs_Request *req, size_t len, 
 	struct late *l = xcalloc(1, sizeof(*l));
 
 	*l = (struct late){ .o = ofd_ref(o), .mount = o->mount, .req = *req, .len = len, .cost = len + REQUEST_COST, .moves = moves };
-	l->reply = req->which_op == rfs_Request_write_tag ? rfs_Reply_write_tag : rfs_Reply_stat_tag;
+	l->reply = req->which_op == rfs_Request_write_tag ? rfs_Reply_write_tag :
+		   req->which_op == rfs_Request_open_tag  ? rfs_Reply_open_tag :
+							    rfs_Reply_stat_tag;
 	l->req.ordered = true;
 	o->behind++;
 	o->node->behind++;
@@ -353,6 +369,55 @@ int behind_send(struct call *c, struct ofd *o, const rfs_Request *req, const voi
 	return rc;
 }
 
+void behind_room(struct call *c, const struct mount *m)
+{
+	make_room(c, m, REQUEST_COST);
+}
+
+int behind_open(struct call *c, struct ofd *o, const rfs_Request *req, behind_made *made)
+{
+	struct late *l = late_new(o, req, 0, false);
+
+	l->made = made;
+	int rc = send_late(c, l, NULL);
+	outdate(o);
+	if (rc)
+		conclude(l);
+	return rc;
+}
+
+/* A change of a name on its way. */
+struct asked {
+	const struct mount *mount;
+	size_t cost;
+	call_then *then;
+	void *arg;
+};
+
+static void answered(struct link_reply *rep, int rc, void *arg)
+{
+	struct asked *a = arg;
+
+	a->then(rep, rc, a->arg);
+	own(a->mount)->behind -= a->cost;
+	free(a);
+	pthread_cond_broadcast(&concluded);
+}
+
+int behind_ask(struct call *c, const struct mount *m, const rfs_Request *req, const void *data, size_t len, call_then *then, void *arg)
+{
+	struct asked *a = xcalloc(1, sizeof(*a));
+
+	*a = (struct asked){ m, len + REQUEST_COST, then, arg };
+	own(m)->behind += a->cost;
+	int rc = call_start(c, m, req, data, len, answered, a);
+	if (rc) {
+		own(m)->behind -= a->cost;
+		free(a);
+	}
+	return rc;
+}
+
 /* ---- whoever asks ---- */
 
 void behind_settle_pos(struct call *c, struct ofd *o)
@@ -409,7 +474,10 @@ void behind_gone(struct ofd *o)
 		return;
 	if (ofd_to_program(o, o->path, path, sizeof(path)) < 0)
 		snprintf(path, sizeof(path), "%.*s", PATH_MAX - 1, o->path);
-	if (o->behind_lost)
+	if (o->unmade)
+		log_error("%s was not made%s: %s (no call of the program's was left to tell it)", path,
+			  o->behind_lost ? ", and what was written to it is lost" : "", strerror(-o->behind_error));
+	else if (o->behind_lost)
 		log_error("%" PRIu64 " bytes written to %s were lost: %s (no call of the program's was left to tell it)",
 			  o->behind_lost, path, strerror(-o->behind_error));
 	else

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "call.h"
 #include "remotefs.pb.h"
 
 struct call;
@@ -37,6 +38,21 @@ bool behind_may(const struct ofd *o);
  * any more.
  */
 int behind_send(struct call *c, struct ofd *o, const rfs_Request *req, const void *data, size_t len, bool moves);
+
+/* What the agent said of an Open that was sent behind: R, or RC, a negative errno. O->node is NULL if nobody has O open any more. */
+typedef void behind_made(struct ofd *o, const rfs_OpenReply *r, int rc);
+
+/* Sends REQ, the Open of O, whose file is made so, behind as its first change; MADE is called with the reply. Does not wait. As behind_send. */
+int behind_open(struct call *c, struct ofd *o, const rfs_Request *req, behind_made *made);
+
+/* Whether changes of names of M may be sent behind, if the mode is LEAST or waits for less. */
+bool behind_may_names(const struct mount *m, enum behind_mode least);
+
+/* Waits until there is room for one more on M. */
+void behind_room(struct call *c, const struct mount *m);
+
+/* Sends REQ, an ordered one of which THEN is told, behind; the rest as call_start. LEN is at most LINK_SMALL. */
+int behind_ask(struct call *c, const struct mount *m, const rfs_Request *req, const void *data, size_t len, call_then *then, void *arg);
 
 /* Sends what is held on M, before anything else that is to be sent there. */
 void behind_release(const struct mount *m);

@@ -489,8 +489,54 @@ void cache_changed(const struct mount *m, const char *path)
 	struct entry **e = find_slot(m, path, hash_path(path));
 
 	record(m)->path = xstrdup(path);
-	if (*e && !blur(*e))
+	if (*e && ((*e)->absent || !blur(*e)))
 		drop(e);
+}
+
+void cache_assume(const struct mount *m, const char *path, const rfs_Attr *attr)
+{
+	if (off)
+		return;
+	put(m, path, attr, 0);
+	find(m, path)->vague = true;
+}
+
+bool cache_last(const struct mount *m, const char *path, rfs_Attr *attr)
+{
+	const struct entry *e = find(m, path);
+
+	if (!e || e->absent)
+		return false;
+	*attr = e->attr;
+	return true;
+}
+
+void cache_expect(const struct mount *m, const char *path, const rfs_Attr *attr)
+{
+	if (off)
+		return;
+	cache_assume(m, path, attr);
+	struct entry *e = find(m, path);
+	drop_bytes(e);
+	e->marks |= CACHE_SEARCH | CACHE_GROWN | CACHE_OURS;
+	keep_bytes(e, xcalloc(1, 1), 0);
+}
+
+void cache_confirm(const struct mount *m, const char *path, const rfs_Attr *attr, uint64_t since)
+{
+	struct entry *e = find(m, path);
+	bool current = !changed_since(m, path, attr, since);
+
+	if (!e || e->absent || e->attr.ino)
+		return;
+	rfs_Attr now = *attr;
+	/* Of ours that are on their way to it. */
+	if (!current) {
+		now.mode = e->attr.mode;
+		now.uid = e->attr.uid;
+	}
+	put(m, path, &now, 0);
+	e->vague = !current;
 }
 
 bool cache_is_current(const struct mount *m, const char *path, const rfs_Attr *attr, uint64_t since)

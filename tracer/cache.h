@@ -75,6 +75,17 @@ void cache_made(const struct mount *m, const char *path, unsigned type, const rf
 /* Attributes of PATH were changed by us. The names in a directory stay known. */
 void cache_changed(const struct mount *m, const char *path);
 
+/*
+ * PATH is there, with ATTR as far as can be told before the agent has said it; and the same for a directory that we are making, and in
+ * which there is nothing but what we make. That it is so says CACHE_CONFIRM, with what the agent said when asked at SINCE.
+ */
+void cache_assume(const struct mount *m, const char *path, const rfs_Attr *attr);
+void cache_expect(const struct mount *m, const char *path, const rfs_Attr *attr);
+void cache_confirm(const struct mount *m, const char *path, const rfs_Attr *attr, uint64_t since);
+
+/* What was last known of PATH, or assumed. False: nothing. */
+bool cache_last(const struct mount *m, const char *path, rfs_Attr *attr);
+
 /* Whether PATH, and every other name of ATTR's file, is as it was at SINCE, as far as was heard. */
 bool cache_is_current(const struct mount *m, const char *path, const rfs_Attr *attr, uint64_t since);
 

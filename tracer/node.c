@@ -63,6 +63,25 @@ void node_put(struct node *n)
 	free(n);
 }
 
+bool node_identify(struct node *n, const rfs_Attr *attr)
+{
+	const rfs_Attr key = { .ino = n->ino, .dev_major = n->dev_major, .dev_minor = n->dev_minor };
+	struct node **to = node_slot(n->mount, attr);
+
+	if (*to)
+		return false;
+	if (!n->apart)
+		*node_slot(n->mount, &key) = n->next;
+	n->apart = false;
+	n->ino = attr->ino;
+	n->dev_major = attr->dev_major;
+	n->dev_minor = attr->dev_minor;
+	n->next = NULL;
+	/* The chain that it was in may be that one. */
+	*node_slot(n->mount, attr) = n;
+	return true;
+}
+
 void node_switch(struct node *n, const struct mount *m)
 {
 	rfs_Attr key = { .ino = n->ino, .dev_major = n->dev_major, .dev_minor = n->dev_minor };

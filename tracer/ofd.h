@@ -107,6 +107,7 @@ struct ofd {
 	bool opening;      /* it was known what it is; what the agent says of its Open is still to come … */
 	bool doubted;      /* … and it has told of a change meanwhile */
 	bool lost;         /* … and it found no such file any more: what was known of it is all there is */
+	int unmade;        /* it was to be made, and why it was not (a negative errno) */
 
 	/* A directory being read. */
 	uint8_t *list;     /* Entry messages */
@@ -233,6 +234,9 @@ static inline bool ofd_flags_read(int flags)
 /* The node that ATTR describes, with one more reference, for an ofd; and the end of that. */
 struct node *node_get(const struct mount *m, const rfs_Attr *attr);
 void node_put(struct node *n);
+
+/* N's file, of which nothing was known but that it will be there, is the one that ATTR describes. False: there is another node of that. */
+bool node_identify(struct node *n, const rfs_Attr *attr);
 
 /*
  * O, which is not among its node's any more, takes the agent's word to tell of changes with it. Another handle's stands if

@@ -1,4 +1,5 @@
 /* behind HOW FILE: writes that are sent behind, and what is seen of them. Prints every result. */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -289,10 +290,131 @@ static void append_many(const char *file)
 	append(file, 2000);
 }
 
+static int names_in(const char *dir)
+{
+	DIR *d = opendir(dir);
+	int count = 0;
+
+	while (d && readdir(d))
+		count++;
+	if (d)
+		closedir(d);
+	return count;
+}
+
+/* Where there is room for two more files: makes these. The directory has been looked through, so what is made next is sent behind. */
+static void fill(const char *file)
+{
+	char path[4096];
+
+	snprintf(path, sizeof(path), "%.*s", (int)(strrchr(file, '/') - file), file);
+	names_in(path);
+	for (int i = 1; i <= 2; i++) {
+		snprintf(path, sizeof(path), "%s%d", file, i);
+		close(open(path, O_CREAT | O_EXCL | O_WRONLY, 0600));
+	}
+}
+
+static int beyond(const char *file)
+{
+	fill(file);
+	return open(file, O_CREAT | O_EXCL | O_RDWR, 0600);
+}
+
+static void unmade_close(const char *file)
+{
+	int fd = beyond(file);
+
+	say("write", write(fd, block, 100));
+	say("fchmod", fchmod(fd, 0644));
+	say("close", close(fd));
+	say("open again", open(file, O_CREAT | O_WRONLY, 0600));
+}
+
+static void unmade_fsync(const char *file)
+{
+	int fd = beyond(file);
+
+	say("write", write(fd, block, 100));
+	say("fsync", fsync(fd));
+	say("and again", fsync(fd));
+	say("close", close(fd));
+}
+
+static void unmade_use(const char *file)
+{
+	struct stat st;
+	int fd = beyond(file);
+
+	say("fstat", fstat(fd, &st));
+	say("write", write(fd, block, 100));
+	say("pread", pread(fd, block, 100, 0));
+	say("stat", stat(file, &st));
+	say("close", close(fd));
+}
+
+static void unmade_names(const char *file)
+{
+	char dir[4096];
+	struct stat st;
+
+	snprintf(dir, sizeof(dir), "%.*s", (int)(strrchr(file, '/') - file), file);
+	int fd = open(dir, O_RDONLY | O_DIRECTORY);
+	fill(file);
+	say("mkdir", mkdir(file, 0700));
+	say("fsync of the directory", fsync(fd));
+	say("and again", fsync(fd));
+	say("stat", stat(file, &st));
+	say("mkdir again", mkdir(file, 0700));
+}
+
+/* What others see of names that are made behind is what they see natively. */
+static void names(const char *file)
+{
+	char path[4096], text[64];
+	struct stat st;
+	int fd;
+
+	snprintf(path, sizeof(path), "%.*s", (int)(strrchr(file, '/') - file), file);
+	names_in(path);
+	for (int i = 0; i < 30; i++) {
+		snprintf(path, sizeof(path), "%s.d%d", file, i / 10);
+		if (i % 10 == 0)
+			say("mkdir", mkdir(path, 0755));
+		snprintf(path + strlen(path), 16, "/%d", i);
+		fd = open(path, O_CREAT | O_EXCL | O_WRONLY, 0640);
+		dprintf(fd, "%d", i);
+		fchmod(fd, 0600);
+		close(fd);
+		if (i % 7 == 0 && fork() == 0) {
+			fd = open(path, O_RDONLY);
+			say("another reads", read(fd, text, sizeof(text)));
+			say("its mode", fstat(fd, &st) < 0 ? -1 : (long)(st.st_mode & 0777));
+			_exit(0);
+		}
+		while (wait(NULL) > 0)
+			;
+		if (i % 5 == 0) {
+			say("stat", stat(path, &st));
+			say("size", st.st_size);
+			say("O_EXCL again", open(path, O_CREAT | O_EXCL | O_WRONLY, 0640));
+			say("mkdir there", mkdir(path, 0755));
+		}
+	}
+	snprintf(path, sizeof(path), "%s.d1", file);
+	say("chmod", chmod(path, 0700));
+	say("rmdir", rmdir(path));
+	say("names", names_in(path));
+	stat(path, &st);
+	say("mode", st.st_mode & 07777);
+}
+
 static const struct { const char *name; void (*run)(const char *file); } hows[] = {
 	{ "close", full_close }, { "fsync", full_fsync }, { "write", full_write }, { "dup", full_dup },	  { "exit", full_exit },
 	{ "kill", full_kill },	 { "exec", full_exec },	  { "order", order },	   { "change", change }, { "some", append_some },
 	{ "many", append_many }, { "small", small },	 { "small writes", full_small },
+	{ "unmade close", unmade_close }, { "unmade fsync", unmade_fsync }, { "unmade use", unmade_use }, { "unmade names", unmade_names },
+	{ "names", names },
 };
 
 int main(int argc, char **argv)

@@ -18,11 +18,11 @@ late() {
 # What other processes and other descriptors see is what they see natively.
 order() {
 	local how guests native
-	for guests in order change small; do
+	for guests in order change small names; do
 		native=$(umask 022; "$guest" $guests "$T/f" 2>&1)
 		for how in close fsync always; do
 			[ $guests$how != smallalways ] || continue # every one of its writes would wait
-			rm -f "$T"/f*
+			rm -rf "$T"/f*
 			late $how "$guest" $guests "$T/f"
 			equal "$guests, --sync=$how" "$native" "$(cat "$work/out" "$work/err")"
 		done
@@ -66,6 +66,22 @@ full() {
 	umount "$T"
 }
 
+# Names that are made without waiting, where there is no room for them.
+unmade() {
+	local none="No space left on device" line="$T/f was not made"
+	mount -t tmpfs -o nr_inodes=3 tmpfs "$T" 2>/dev/null || { skip "a target without inodes" "the right to mount a tmpfs"; return; }
+	equal "without waiting for names: the call tells" "open: $none" "$(late close "$guest" "unmade close" "$T/f"; grep -o "^open again: .*" "$work/out" | sed 's/ again//')"
+	rm -f "$T"/f*
+	told "a file that was not made" fsync "unmade close" 0 "$line, and what was written to it is lost: $none" \
+		"write: 100" "fchmod: 0" "close: 0" "open again: $none"
+	told "fsync tells of it" fsync "unmade fsync" 0 "" "write: 100" "fsync: $none" "and again: $none" "close: 0"
+	told "whoever looks at it is told" fsync "unmade use" 0 "" "fstat: $none" "write: $none" "pread: $none" \
+		"stat: No such file or directory" "close: 0"
+	told "a directory that was not made" fsync "unmade names" 0 "$line: $none" "mkdir: 0" "fsync of the directory: $none" "and again: 0" \
+		"stat: No such file or directory" "mkdir again: $none"
+	umount "$T"
+}
+
 # Round trips beyond the greeting: the open, the fsync; the position after an append is known with its reply.
 counts() {
 	late close "$guest" some "$T/f"
@@ -82,5 +98,6 @@ counts() {
 order
 counts
 full
+unmade
 equal "a value that there is not: status" 2 "$("$RT" --sync=never -- true 2>"$work/err"; echo $?)"
 equal "a value that there is not: one line" 1 "$(grep -c '^remotefs-trace: --sync "never"' "$work/err")"

@@ -10,10 +10,10 @@ if ! have busybox; then
 	exit 0
 fi
 
-# counted COMMAND…: runs it traced with its output thrown away, statistics in $stats.
+# counted COMMAND…: runs it traced (with --sync=$SYNC, if that is set) with its output thrown away, statistics in $stats.
 counted() {
 	rm -f "$stats"
-	(cd / && within 30 "$RT" --mode write --mount "$T=dir//:$T" --stats "$stats" -- "$@" \
+	(cd / && within 30 "$RT" ${SYNC:+--sync=$SYNC} --mode write --mount "$T=dir//:$T" --stats "$stats" -- "$@" \
 		>"$work/out" 2>"$work/err" </dev/null)
 }
 
@@ -113,8 +113,13 @@ unpack() {
 	}
 	# The directory that it is unpacked in; create and close of each file; mkdir, utimensat, fchownat, chmod of each directory.
 	unpacked "tar x" $((1 + 2 * 12 + 4 * 3)) tar -C "$T/out" -xf "$work/a.tar"
-	# The directory above, create, close, chown, chmod, utimes of each file; mkdir, chown, chmod, utimes of each directory.
-	unpacked "busybox tar x" $((2 + 6 * 12 + 5 * 3)) busybox tar -C "$T/out" -xf "$work/a.tar"
+	# The directory above, create, close, chown, utimes of each file, and chmod where word of the writes comes late; mkdir, utimes, the
+	# one above of each directory.
+	unpacked "busybox tar x" $((2 + 6 * 12 + 3 * 3)) busybox tar -C "$T/out" -xf "$work/a.tar"
+	# The directory that it is unpacked in, and the first name there; what each directory is.
+	SYNC=fsync unpacked "tar x with --sync=fsync" $((2 + 3)) tar -C "$T/out" -xf "$work/a.tar"
+	# The directory above, chown of what has been written, and chmod and utimes as above; the one above each directory.
+	SYNC=fsync unpacked "busybox tar x with --sync=fsync" $((2 + 4 * 12 + 2 * 3)) busybox tar -C "$T/out" -xf "$work/a.tar"
 }
 
 # What is read one piece behind the other comes ahead of the reader, and no more than he is likely to want.
