@@ -1,10 +1,9 @@
-#include "cache.h"
+#include "cache_int.h"
 
 #include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/queue.h>
 
 #include "listing.h"
 #include "pages.h"
@@ -15,36 +14,10 @@
 #define MAX_ENTRIES 32768
 #define LOG_SIZE 512
 
-struct entry {
-	struct entry *next;
-	TAILQ_ENTRY(entry) used;
-	TAILQ_ENTRY(entry) bytes_used; /* while there are bytes */
-	const struct mount *mount;
-	uint32_t hash;
-	bool absent;
-	bool vague; /* ATTR has changed: of a directory, whose names are known still */
-	uint8_t marks;
-	uint64_t until; /* now_ns(): for how long it holds without a promise; 0: promised */
-	uint64_t seq;	/* … and the change_seq that it holds in: none of ours may go unnoticed */
-	rfs_Attr attr;
-	uint8_t *bytes;
-	size_t len;
-	char path[];
-};
-
 /* The entry that was not asked for the longest is the first; the same of those with bytes. */
 static TAILQ_HEAD(, entry) by_use = TAILQ_HEAD_INITIALIZER(by_use);
 static TAILQ_HEAD(, entry) by_bytes_use = TAILQ_HEAD_INITIALIZER(by_bytes_use);
 static size_t bytes_held, bytes_limit = CACHE_BYTES;
-
-/* The latest changes, so that an answer which was on its way meanwhile is not believed. */
-struct change {
-	const struct mount *mount;
-	bool subtree;
-	uint32_t dev_major, dev_minor;
-	uint64_t ino; /* with no path */
-	char *path;
-};
 
 static struct entry *table[BUCKETS];
 static size_t count;
@@ -92,17 +65,24 @@ static struct entry **find_slot(const struct mount *m, const char *path, uint32_
 	return e;
 }
 
-static void drop_bytes(struct entry *e)
+uint8_t *cache_take_bytes(struct entry *e)
 {
-	if (!e->bytes)
-		return;
+	uint8_t *bytes = e->bytes;
+
+	if (!bytes)
+		return NULL;
 	TAILQ_REMOVE(&by_bytes_use, e, bytes_used);
 	bytes_held -= e->len;
 	pages_count_elsewhere(bytes_held);
-	free(e->bytes);
 	e->bytes = NULL;
 	e->len = 0;
 	e->marks &= CACHE_COMING | CACHE_OURS;
+	return bytes;
+}
+
+void cache_drop_bytes(struct entry *e)
+{
+	free(cache_take_bytes(e));
 }
 
 static void drop(struct entry **e)
@@ -110,7 +90,7 @@ static void drop(struct entry **e)
 	struct entry *dead = *e;
 
 	*e = dead->next;
-	drop_bytes(dead);
+	cache_drop_bytes(dead);
 	TAILQ_REMOVE(&by_use, dead, used);
 	count_above(dead->path, -1);
 	if (!dead->absent)
@@ -119,8 +99,7 @@ static void drop(struct entry **e)
 	count--;
 }
 
-/* The attributes of a directory may change, and its names be known still: these have words of their own. */
-static bool blur(struct entry *e)
+bool cache_blur(struct entry *e)
 {
 	if (!e->bytes || !(e->marks & CACHE_SEARCH))
 		return false;
@@ -131,7 +110,7 @@ static void drop_if(bool (*match)(const struct entry *e, const struct change *c)
 {
 	for (size_t i = 0; count && i < BUCKETS; i++)
 		for (struct entry **e = &table[i]; *e;) {
-			if ((*e)->mount == c->mount && match(*e, c) && (c->path || !blur(*e)))
+			if ((*e)->mount == c->mount && match(*e, c) && (c->path || !cache_blur(*e)))
 				drop(e);
 			else
 				e = &(*e)->next;
@@ -156,7 +135,7 @@ static bool match_any(const struct entry *e, const struct change *c)
 	return true;
 }
 
-static struct change *record(const struct mount *m)
+struct change *cache_record(const struct mount *m)
 {
 	struct change *c = &changes[++change_seq % LOG_SIZE];
 
@@ -170,7 +149,7 @@ uint64_t cache_now(void)
 	return change_seq;
 }
 
-static bool changed_since(const struct mount *m, const char *path, const rfs_Attr *attr, uint64_t since)
+bool cache_changed_since(const struct mount *m, const char *path, const rfs_Attr *attr, uint64_t since)
 {
 	if (change_seq - since >= LOG_SIZE)
 		return true;
@@ -187,7 +166,7 @@ static bool changed_since(const struct mount *m, const char *path, const rfs_Att
 	return false;
 }
 
-static struct entry *find(const struct mount *m, const char *path)
+struct entry *cache_entry(const struct mount *m, const char *path)
 {
 	struct entry **slot = find_slot(m, path, hash_path(path)), *e = *slot;
 
@@ -225,7 +204,7 @@ static bool is_missing(const struct mount *m, const char *path)
 		const char *name = path + (slash - dir) + 1;
 
 		slash[slash == dir] = '\0';
-		const struct entry *e = find(m, dir);
+		const struct entry *e = cache_entry(m, dir);
 		size_t len = strcspn(name, "/");
 		if (e && e->bytes)
 			return e->marks & CACHE_SEARCH && len <= NAME_MAX && !listing_has(e->bytes, e->len, name, len);
@@ -237,7 +216,7 @@ static bool is_missing(const struct mount *m, const char *path)
 
 int cache_find(const struct mount *m, const char *path, rfs_Attr *attr)
 {
-	struct entry *e = find(m, path);
+	struct entry *e = cache_entry(m, path);
 
 	if (!e)
 		return is_missing(m, path) ? -ENOENT : 0;
@@ -248,17 +227,15 @@ int cache_find(const struct mount *m, const char *path, rfs_Attr *attr)
 	return !e->vague;
 }
 
-static void drop_oldest(void)
+void cache_discard(struct entry *e)
 {
-	struct entry *e = TAILQ_FIRST(&by_use);
-
 	drop(find_slot(e->mount, e->path, e->hash));
 }
 
 static struct entry *add(const struct mount *m, const char *path, uint32_t hash)
 {
 	if (count >= MAX_ENTRIES)
-		drop_oldest();
+		cache_discard(TAILQ_FIRST(&by_use));
 	struct entry *e = xcalloc(1, sizeof(*e) + strlen(path) + 1);
 	struct entry **slot = &table[hash % BUCKETS];
 
@@ -291,7 +268,7 @@ static bool fits(const struct entry *e, const rfs_Attr *attr)
 	return !e->attr.ino || (e->attr.ino == attr->ino && e->attr.dev_major == attr->dev_major && e->attr.dev_minor == attr->dev_minor);
 }
 
-static void put(const struct mount *m, const char *path, const rfs_Attr *attr, uint64_t until)
+void cache_set(const struct mount *m, const char *path, const rfs_Attr *attr, uint64_t until)
 {
 	uint32_t hash = hash_path(path);
 	struct entry *e = *find_slot(m, path, hash);
@@ -299,7 +276,7 @@ static void put(const struct mount *m, const char *path, const rfs_Attr *attr, u
 	if (!e)
 		e = add(m, path, hash);
 	if (until || !fits(e, attr))
-		drop_bytes(e);
+		cache_drop_bytes(e);
 	if (!e->absent)
 		by_inode[e->attr.ino % 4096]--;
 	bool was_absent = e->absent;
@@ -318,14 +295,14 @@ static void put(const struct mount *m, const char *path, const rfs_Attr *attr, u
 
 void cache_put(const struct mount *m, const char *path, const rfs_Attr *attr, uint64_t since)
 {
-	if (!off && !changed_since(m, path, attr, since))
-		put(m, path, attr, 0);
+	if (!off && !cache_changed_since(m, path, attr, since))
+		cache_set(m, path, attr, 0);
 }
 
 void cache_lease(const struct mount *m, const char *path, const rfs_Attr *attr, uint64_t since)
 {
 	if (lease_ns && since == change_seq)
-		put(m, path, attr, now_ns() + lease_ns);
+		cache_set(m, path, attr, now_ns() + lease_ns);
 }
 
 void cache_policy(bool on, uint64_t lease)
@@ -339,33 +316,32 @@ bool cache_is_off(void)
 	return off;
 }
 
-/* E, which has none, gets BYTES. */
-static void keep_bytes(struct entry *e, uint8_t *bytes, size_t len)
+void cache_keep_bytes(struct entry *e, uint8_t *bytes, size_t len)
 {
 	e->bytes = bytes;
 	e->len = len;
 	bytes_held += len;
 	TAILQ_INSERT_TAIL(&by_bytes_use, e, bytes_used);
 	while (bytes_held > bytes_limit)
-		drop_bytes(TAILQ_FIRST(&by_bytes_use));
+		cache_drop_bytes(TAILQ_FIRST(&by_bytes_use));
 	pages_count_elsewhere(bytes_held);
 }
 
 void cache_put_bytes(const struct mount *m, const char *path, const rfs_Attr *attr, uint8_t *bytes, size_t len, uint64_t since)
 {
-	struct entry *e = find(m, path);
+	struct entry *e = cache_entry(m, path);
 
-	if (!e || e->absent || e->vague || !cache_same(&e->attr, attr) || len > bytes_limit / 4 || changed_since(m, path, attr, since)) {
+	if (!e || e->absent || e->vague || !cache_same(&e->attr, attr) || len > bytes_limit / 4 || cache_changed_since(m, path, attr, since)) {
 		free(bytes);
 		return;
 	}
-	drop_bytes(e);
-	keep_bytes(e, bytes, len);
+	cache_drop_bytes(e);
+	cache_keep_bytes(e, bytes, len);
 }
 
 const uint8_t *cache_bytes(const struct mount *m, const char *path, rfs_Attr *attr, size_t *len)
 {
-	struct entry *e = find(m, path);
+	struct entry *e = cache_entry(m, path);
 
 	if (!e || !e->bytes || e->vague || e->marks & CACHE_GROWN)
 		return NULL;
@@ -377,7 +353,7 @@ const uint8_t *cache_bytes(const struct mount *m, const char *path, rfs_Attr *at
 
 bool cache_mark(const struct mount *m, const char *path, uint8_t marks, bool on)
 {
-	struct entry *e = find(m, path);
+	struct entry *e = cache_entry(m, path);
 	bool was = e && (e->marks & marks);
 
 	if (e)
@@ -387,7 +363,7 @@ bool cache_mark(const struct mount *m, const char *path, uint8_t marks, bool on)
 
 bool cache_marked(const struct mount *m, const char *path, uint8_t marks)
 {
-	const struct entry *e = find(m, path);
+	const struct entry *e = cache_entry(m, path);
 
 	return e && (e->marks & marks);
 }
@@ -399,7 +375,7 @@ void cache_limit(size_t bytes)
 
 void cache_forget(const struct mount *m, const char *path, bool subtree)
 {
-	struct change *c = record(m);
+	struct change *c = cache_record(m);
 	struct entry **e = find_slot(m, path, hash_path(path));
 	/* Below a name that is known not to be a directory there is nothing to look for. */
 	bool leaf = *e && !(*e)->absent && ((*e)->attr.mode & 0170000) != 0040000;
@@ -423,142 +399,11 @@ void cache_forget_name(const struct mount *m, const char *path, bool subtree)
 
 void cache_forget_inode(const struct mount *m, uint32_t dev_major, uint32_t dev_minor, uint64_t ino)
 {
-	struct change *c = record(m);
+	struct change *c = cache_record(m);
 
 	c->dev_major = dev_major;
 	c->dev_minor = dev_minor;
 	c->ino = ino;
 	if (by_inode[ino % 4096])
 		drop_if(match_inode, c);
-}
-
-/* ---- our own changes ---- */
-
-/* Names are searched one after the other. */
-#define GROWN_MAX (1u << 20)
-
-/* E's names, which are known, have NAME as well. False: they are too many. */
-static bool add_name(struct entry *e, const char *name, unsigned type)
-{
-	uint8_t *bytes = e->bytes;
-	size_t len = e->len;
-	uint8_t marks = e->marks;
-
-	if (len > GROWN_MAX || strlen(name) > NAME_MAX)
-		return false;
-	e->bytes = NULL;
-	TAILQ_REMOVE(&by_bytes_use, e, bytes_used);
-	bytes_held -= len;
-	bytes = listing_add(bytes, &len, name, type);
-	e->marks = marks | CACHE_GROWN;
-	keep_bytes(e, bytes, len);
-	return true;
-}
-
-/* NAME was made in DIR. */
-static void grow(const struct mount *m, const char *dir, const char *name, unsigned type)
-{
-	struct change *c = record(m);
-	struct entry *e = find(m, dir);
-
-	c->path = xstrdup(dir);
-	if (!e || e->absent)
-		return;
-	e->vague = true;
-	e->marks |= CACHE_OURS;
-	if (!e->bytes || !(e->marks & CACHE_SEARCH))
-		drop_bytes(e);
-	else if (!listing_has(e->bytes, e->len, name, strlen(name)) && !add_name(e, name, type))
-		drop_bytes(e);
-}
-
-void cache_made(const struct mount *m, const char *path, unsigned type, const rfs_Attr *attr, uint64_t since)
-{
-	bool fresh = attr && !off && !changed_since(m, path, attr, since);
-	char dir[PATH_MAX];
-
-	cache_forget(m, path, true);
-	if (path_parent(path, dir))
-		grow(m, dir, strrchr(path, '/') + 1, type);
-	if (fresh)
-		put(m, path, attr, 0);
-}
-
-void cache_changed(const struct mount *m, const char *path)
-{
-	struct entry **e = find_slot(m, path, hash_path(path));
-
-	record(m)->path = xstrdup(path);
-	if (*e && ((*e)->absent || !blur(*e)))
-		drop(e);
-}
-
-void cache_assume(const struct mount *m, const char *path, const rfs_Attr *attr)
-{
-	if (off)
-		return;
-	put(m, path, attr, 0);
-	find(m, path)->vague = true;
-}
-
-bool cache_last(const struct mount *m, const char *path, rfs_Attr *attr)
-{
-	const struct entry *e = find(m, path);
-
-	if (!e || e->absent)
-		return false;
-	*attr = e->attr;
-	return true;
-}
-
-void cache_expect(const struct mount *m, const char *path, const rfs_Attr *attr)
-{
-	if (off)
-		return;
-	cache_assume(m, path, attr);
-	struct entry *e = find(m, path);
-	drop_bytes(e);
-	e->marks |= CACHE_SEARCH | CACHE_GROWN | CACHE_OURS;
-	keep_bytes(e, xcalloc(1, 1), 0);
-}
-
-void cache_confirm(const struct mount *m, const char *path, const rfs_Attr *attr, uint64_t since)
-{
-	struct entry *e = find(m, path);
-	bool current = !changed_since(m, path, attr, since);
-
-	if (!e || e->absent || e->attr.ino)
-		return;
-	rfs_Attr now = *attr;
-	/* Of ours that are on their way to it. */
-	if (!current) {
-		now.mode = e->attr.mode;
-		now.uid = e->attr.uid;
-	}
-	put(m, path, &now, 0);
-	e->vague = !current;
-}
-
-bool cache_is_current(const struct mount *m, const char *path, const rfs_Attr *attr, uint64_t since)
-{
-	return !changed_since(m, path, attr, since);
-}
-
-bool cache_exists(const struct mount *m, const char *path)
-{
-	const struct entry *e = find(m, path);
-	char dir[PATH_MAX];
-
-	if (e)
-		return !e->absent;
-	const char *name = strrchr(path, '/') + 1;
-	e = path_parent(path, dir) ? find(m, dir) : NULL;
-	return e && e->bytes && e->marks & CACHE_SEARCH && listing_has(e->bytes, e->len, name, strlen(name));
-}
-
-bool cache_is_directory(const struct mount *m, const char *path)
-{
-	const struct entry *e = find(m, path);
-
-	return e && !e->absent && (e->attr.mode & 0170000) == 0040000;
 }

@@ -279,6 +279,39 @@ static void test_own_names(void **state)
 	assert_int_equal(cache_find(&m, "/d/e", &attr), 0);
 }
 
+/* A directory that is being made: what we make in it meanwhile is known, and what the agent says of it comes later. */
+static void test_what_is_expected(void **state)
+{
+	rfs_Attr guess = directory(0), real = directory(7), attr;
+
+	cache_expect(&m, "/new", &guess);
+	uint64_t since = cache_now();
+	assert_int_equal(cache_find(&m, "/new", &attr), 0);
+	assert_true(cache_exists(&m, "/new") && cache_last(&m, "/new", &attr));
+	assert_int_equal(cache_find(&m, "/new/a", &attr), -ENOENT);
+	cache_made(&m, "/new/a", 8, NULL, 0);
+	assert_int_equal(cache_find(&m, "/new/a", &attr), 0);
+	cache_confirm(&m, "/new", &real, since);
+	assert_int_equal(cache_find(&m, "/new", &attr), 0); /* it has other times by now */
+	assert_true(cache_last(&m, "/new", &attr) && attr.ino == 7);
+	assert_int_equal(cache_find(&m, "/new/a", &attr), 0);
+	assert_int_equal(cache_find(&m, "/new/b", &attr), -ENOENT);
+	put("/new", real);
+	assert_int_equal(cache_find(&m, "/new", &attr), 1);
+	assert_int_equal(cache_find(&m, "/new/b", &attr), -ENOENT);
+	/* With nothing in it, it is what the agent says. */
+	cache_expect(&m, "/other", &guess);
+	cache_confirm(&m, "/other", &real, cache_now());
+	assert_int_equal(cache_find(&m, "/other", &attr), 1);
+	/* Somebody was there meanwhile. */
+	cache_expect(&m, "/third", &guess);
+	cache_forget(&m, "/third", false);
+	cache_confirm(&m, "/third", &real, cache_now());
+	assert_false(cache_exists(&m, "/third"));
+	cache_assume(&m, "/f", &real);
+	assert_true(cache_exists(&m, "/f") && cache_find(&m, "/f", &attr) == 0);
+}
+
 /* Without the right to search it, names in it are EACCES, whether it has them or not. */
 static void test_a_listing_without_search(void **state)
 {
@@ -370,6 +403,7 @@ int main(void)
 		cmocka_unit_test_setup(test_leases, setup),
 		cmocka_unit_test_setup(test_a_listing_answers, setup),
 		cmocka_unit_test_setup(test_own_names, setup),
+		cmocka_unit_test_setup(test_what_is_expected, setup),
 		cmocka_unit_test_setup(test_a_listing_without_search, setup),
 		cmocka_unit_test_setup(test_a_broken_listing, setup),
 		cmocka_unit_test_setup(test_order, setup),
