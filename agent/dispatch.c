@@ -159,6 +159,11 @@ bool dispatch_changes_names(const rfs_Request *req)
 	return false;
 }
 
+bool dispatch_takes_lock(const rfs_Request *req)
+{
+	return req->which_op == rfs_Request_lock_tag || req->which_op == rfs_Request_flock_tag || req->which_op == rfs_Request_lock_wait_tag;
+}
+
 /* The number of the handle that REQ makes, or 0 and *MAKES false. */
 static uint64_t dispatch_makes(const rfs_Request *req, bool *makes)
 {

@@ -19,6 +19,9 @@ bool dispatch_is_quick(const rfs_Request *req);
 /* Whether REQ may change what a path leads to, or whether it leads there. */
 bool dispatch_changes_names(const rfs_Request *req);
 
+/* Whether whoever has the answer may have a lock. */
+bool dispatch_takes_lock(const rfs_Request *req);
+
 /* The payload that the reply may have at most, for the budget. */
 size_t dispatch_cost(const rfs_Request *req);
 

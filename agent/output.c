@@ -70,8 +70,10 @@ static void output_push(struct serve *s, const rfs_Push *push)
 void output_lock_end(void *serve, uint64_t ticket, int error)
 {
 	rfs_Push push = { .which_event = rfs_Push_lock_end_tag, .event.lock_end = { .ticket = ticket, .error = (uint32_t)error } };
+	struct serve *s = serve;
 
-	output_push(serve, &push);
+	watch_catch_up(s->agent->watcher);
+	output_push(s, &push);
 }
 
 void output_ready(void *serve, const rfs_Ready *r)
@@ -187,7 +189,8 @@ void output_reply(struct serve *s, struct job *job)
 	if (!silent)
 		iov[0].iov_len = output_encode(head, h, rfs_Reply_fields, &job->reply);
 	/* What the request did is told before its answer: a program that has it looks by other names, and for its events. */
-	if (dispatch_changes_names(&job->req))
+	/* And whoever gets a lock must not believe what somebody else has changed before he gave it back. */
+	if (dispatch_changes_names(&job->req) || dispatch_takes_lock(&job->req))
 		watch_catch_up(s->agent->watcher);
 	pthread_mutex_lock(&s->write_lock);
 	output_events(s);

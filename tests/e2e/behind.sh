@@ -63,7 +63,7 @@ full() {
 	told "small writes" close "small writes" 0 "$lost" ""
 	equal "what was lost of small writes, and what was not" 1600000 \
 		$(($(stat -c %s "$T/f") + $(sed -n 's/^remotefs-trace: \([0-9]*\) bytes written.*/\1/p' "$work/err")))
-	umount "$T"
+	until_true 10 umount "$T" # the agents are on their way out
 }
 
 # Names that are made without waiting, where there is no room for them.
@@ -79,7 +79,7 @@ unmade() {
 		"stat: No such file or directory" "close: 0"
 	told "a directory that was not made" fsync "unmade names" 0 "$line: $none" "mkdir: 0" "fsync of the directory: $none" "and again: 0" \
 		"stat: No such file or directory" "mkdir again: $none"
-	umount "$T"
+	until_true 10 umount "$T" # the agents are on their way out
 }
 
 # Round trips beyond the greeting: the open, the fsync; the position after an append is known with its reply.

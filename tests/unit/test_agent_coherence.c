@@ -1,5 +1,6 @@
 /* What the agent promises, and that it keeps it. */
 #include <dirent.h>
+#include <sys/file.h>
 #include <stdatomic.h>
 #include "test_agent.h"
 
@@ -335,6 +336,46 @@ static void test_own_that_fails(void **state)
 	}
 }
 
+/* Whoever gets a lock has heard of what was changed under it. */
+static void test_lock_comes_after(void **state)
+{
+	uint64_t h = client_must_open(&c, "a/b/f", O_RDWR, 10);
+	int fd = open("a/b/f", O_RDWR);
+
+	for (int i = 0; i < 300; i++) {
+		bool wait = i % 2;
+		rfs_Request q = { .which_op = rfs_Request_lock_wait_tag, .op.lock_wait = { .ticket = 1000 + (uint64_t)i, .has_flock = true } };
+
+		q.op.lock_wait.flock = (rfs_Flock){ .handle = h, .operation = LOCK_EX };
+		assert_int_equal(client_read(&c, h, 0, 10), 0); /* from here on a change is told */
+		c.pushes = 0;
+		assert_int_equal(flock(fd, LOCK_EX), 0);
+		pid_t pid = fork();
+		if (!pid) {
+			usleep(wait ? 3000 : 0);
+			_exit(pwrite(fd, &i, 1, 0) != 1 || flock(fd, LOCK_UN));
+		}
+		if (!wait)
+			waitpid(pid, NULL, 0);
+		assert_int_equal(client_call(&c, &q), 0);
+		bool ended = !c.reply.op.lock_wait.waits;
+		for (unsigned int seen = 0; !ended; seen = c.pushes) {
+			while (c.pushes == seen)
+				assert_int_equal(client_frame(&c), 0);
+			ended = c.push[c.pushes - 1].which_event == rfs_Push_lock_end_tag;
+		}
+		bool told = false;
+		for (unsigned int k = 0; k < c.pushes; k++)
+			told |= c.push[k].which_event == rfs_Push_changed_tag && c.push[k].event.changed.handle == h;
+		assert_true(told);
+		if (wait)
+			waitpid(pid, NULL, 0);
+		rfs_Request u = { .which_op = rfs_Request_flock_tag, .op.flock = { .handle = h, .operation = LOCK_UN } };
+		assert_int_equal(client_call(&c, &u), 0);
+	}
+	close(fd);
+}
+
 static void test_flood(void **state)
 {
 	char name[64];
@@ -447,6 +488,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_handle_changes, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_listing, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_fetch, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_lock_comes_after, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_own_names, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_own_attributes, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_own_that_fails, setup, teardown),
