@@ -13,8 +13,6 @@ struct stat;
 
 /* open.c */
 int op_open(struct op *op);
-int op_close(struct op *op);
-int op_release(struct op *op);
 int op_fetch(struct op *op);
 
 /* A Fetch of WHERE (PRESENT: the message had one) with SIZE: puts it into the reply. 0 or a negative errno. */
@@ -37,6 +35,10 @@ void open_done(struct op *op, bool failed);
 
 /* reopen.c */
 int op_reopen(struct op *op);
+
+/* close.c */
+int op_close(struct op *op);
+int op_release(struct op *op);
 
 /* file.c */
 int op_read(struct op *op);
