@@ -34,7 +34,7 @@ int sender_renew(struct sender *s)
 	s->midway = false;
 	pthread_mutex_lock(&s->lock);
 	atomic_store(&s->len, 0);
-	s->ahead = 0;
+	s->first = s->ahead = 0;
 	pthread_mutex_unlock(&s->lock);
 	return sender_watch(s, s->epoll);
 }
@@ -55,13 +55,12 @@ static int queue_flush(struct sender *s, bool claimed)
 		return 1;
 	pthread_mutex_lock(&s->lock);
 	size_t want = claimed ? s->ahead : s->len;
-	struct iovec iov = {s->queue, want};
+	struct iovec iov = {s->queue + s->first, want};
 	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
 	int rc = stream_send_now(s->stream, &msg);
 	size_t sent = rc > 0 ? want : want - iov.iov_len;
-	if (sent)
-		memmove(s->queue, s->queue + sent, s->len - sent);
 	atomic_store(&s->len, s->len - sent);
+	s->first = s->len ? s->first + sent : 0;
 	s->ahead -= sent < s->ahead ? sent : s->ahead;
 	pthread_mutex_unlock(&s->lock);
 	return rc;
@@ -140,22 +139,36 @@ int sender_finish(struct sender *s, struct msghdr *msg, int64_t deadline_ms)
 	}
 }
 
+/* Makes room for NEED bytes in all. What waits is moved only when as much has gone out since: a long queue may be sent in many small parts. */
+static int queue_make_room(struct sender *s, size_t need)
+{
+	if (need > QUEUE_MAX)
+		return -ENOBUFS;
+	if (s->first + need <= s->room)
+		return 0;
+	if (need > s->room || s->first < s->len) {
+		uint8_t *queue = realloc(s->queue, s->first + need * 2);
+		if (!queue)
+			return -ENOMEM;
+		s->queue = queue;
+		s->room = s->first + need * 2;
+		return 0;
+	}
+	memmove(s->queue, s->queue + s->first, s->len);
+	s->first = 0;
+	return 0;
+}
+
 int sender_add(struct sender *s, const struct iovec iov[2])
 {
-	int err = 0;
 	pthread_mutex_lock(&s->lock);
 	size_t need = s->len + iov[0].iov_len + iov[1].iov_len;
-	if (need > s->room) {
-		size_t room = need * 2;
-		uint8_t *queue = need > QUEUE_MAX ? NULL : realloc(s->queue, room);
-		err = queue ? 0 : need > QUEUE_MAX ? -ENOBUFS : -ENOMEM;
-		s->queue = queue ? queue : s->queue;
-		s->room = queue ? room : s->room;
-	}
+	int err = queue_make_room(s, need);
 	if (!err) {
-		memcpy(s->queue + s->len, iov[0].iov_base, iov[0].iov_len);
+		uint8_t *end = s->queue + s->first + s->len;
+		memcpy(end, iov[0].iov_base, iov[0].iov_len);
 		if (iov[1].iov_len)
-			memcpy(s->queue + s->len + iov[0].iov_len, iov[1].iov_base, iov[1].iov_len);
+			memcpy(end + iov[0].iov_len, iov[1].iov_base, iov[1].iov_len);
 		atomic_store(&s->len, need);
 	}
 	pthread_mutex_unlock(&s->lock);

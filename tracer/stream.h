@@ -110,8 +110,8 @@ struct sender {
 	bool midway; /* the writer's frame is out in part */
 	atomic_bool knocked; /* somebody wanted the queue to be sent while it was another one's turn */
 	pthread_mutex_t lock;
-	uint8_t *queue; /* bytes that wait */
-	size_t room;
+	uint8_t *queue; /* bytes that wait: LEN from FIRST on */
+	size_t room, first;
 	atomic_size_t len;
 	size_t ahead; /* … and of these, that go out before the writer's frame */
 };
