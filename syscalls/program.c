@@ -79,11 +79,14 @@ static int copy_all(int from, int to, uint64_t size)
 	return at < 0 && errno != ENXIO ? -errno : 0;
 }
 
+#define MEMFD_NAME (NAME_MAX - 6) /* the kernel puts "memfd:" in front: memfd_create(2) */
+
 static int new_memfd(const char *path)
 {
-	const char *name = strrchr(path, '/');
+	const char *last = strrchr(path, '/');
+	char name[MEMFD_NAME + 1];
 
-	name = name ? name + 1 : path;
+	snprintf(name, sizeof(name), "%.*s", MEMFD_NAME, last ? last + 1 : path);
 	/* Since 6.3 a system may want to be told that it is to be run. */
 	int fd = memfd_create(name, MFD_CLOEXEC | MFD_EXEC);
 	if (fd < 0 && errno == EINVAL)

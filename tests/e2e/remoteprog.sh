@@ -36,6 +36,10 @@ equal "under --target its libraries and /etc are the target's" "of the target" \
 	"$(within 10 "$RT" --target "dir/$R" -- sh -c '/srv/bin/there -c "read line </etc/name; echo \$line"' 2>&1)"
 equal "… and a local program's are not" "sh: 1: cannot open /etc/name: No such file" "$(within 10 "$RT" --target "dir/$R" -- sh -c 'read x </etc/name' 2>&1)"
 
+longest=$(printf 'n%.0s' {1..255})
+cp /bin/dash "$R/opt/bin/$longest"
+equal "a program of the longest name" here "$(run "/opt/bin/$longest" -c 'echo here')"
+
 # The copy of one that ends in a hole takes no more room than what is in it; the size is the agent's word alone.
 long=long$$
 cp /bin/dash "$R/opt/bin/$long"
