@@ -133,9 +133,15 @@ static struct kube *kube_of(const struct reach *r, const struct target *t)
 	return k;
 }
 
-int kube_start(const struct reach *r, const struct target *t, struct target_stream *s, char *err, size_t err_len)
+/* A pod that has gone takes along what was started beside it. */
+static void forget(struct kube *k)
 {
-	struct kube *k = kube_of(r, t);
+	k->pod[0] = k->node[0] = k->id[0] = k->beside_pod[0] = k->beside[0] = '\0';
+	memcpy(k->container, k->target.container, sizeof(k->container));
+}
+
+static int start(struct kube *k, const struct reach *r, struct target_stream *s, char *err, size_t err_len)
+{
 	int rc = -ENOEXEC;
 
 	if (r->mode == REACH_EXEC || (r->mode == REACH_AUTO && !*k->beside))
@@ -150,4 +156,15 @@ int kube_start(const struct reach *r, const struct target *t, struct target_stre
 	size_t n = strlen(err);
 	snprintf(err + n, err_len - n, ": --agent-mode ephemeral and job need none");
 	return rc;
+}
+
+int kube_start(const struct reach *r, const struct target *t, struct target_stream *s, char *err, size_t err_len)
+{
+	struct kube *k = kube_of(r, t);
+	int rc = start(k, r, s, err, err_len);
+
+	if (rc)
+		forget(k);
+	/* Only a pod that was named has no other in its place. */
+	return rc == -ENOENT && strcmp(t->resource, "pod") ? -EAGAIN : rc;
 }

@@ -156,7 +156,7 @@ static void choose(const struct kube *k, char *text, struct sight *best)
 		*best = p;
 }
 
-/* Asks for the pods with W's words; what is wrong with all of them is told of WHAT. */
+/* Asks for the pods with W's words; what is wrong with all of them is told of WHAT. -EAGAIN: there may be others in a moment. */
 static int look(struct kube *k, struct words *w, const char *template, const char *what, char *err, size_t err_len)
 {
 	CLEANUP_FREE struct output *o = xcalloc(1, sizeof(*o));
@@ -169,9 +169,9 @@ static int look(struct kube *k, struct words *w, const char *template, const cha
 		return rc;
 	choose(k, o->out, &p);
 	if (!*p.pod)
-		return target_fail(-ENOENT, err, err_len, "%s has no pods", what);
+		return target_fail(-EAGAIN, err, err_len, "%s has no pods", what);
 	if (!rank(&p))
-		return target_fail(-ENOENT, err, err_len, "no pod of %s is running: %s is %s", what, p.pod, p.going ? "terminating" : p.phase);
+		return target_fail(-EAGAIN, err, err_len, "no pod of %s is running: %s is %s", what, p.pod, p.going ? "terminating" : p.phase);
 	memcpy(k->pod, p.pod, sizeof(k->pod));
 	memcpy(k->container, p.chosen, sizeof(k->container));
 	memcpy(k->node, p.node, sizeof(k->node));

@@ -56,33 +56,36 @@ void reach_command(struct words *w, const char *given, const char *name)
 static const struct advice {
 	const char *a, *b; /* both are in it */
 	const char *text;
+	bool gone; /* what was named is, and no other try is of use */
 } advices[] = {
-	{ "pods/exec", "forbidden", "your account there needs the right to \"create\" pods/exec" },
-	{ "pods/ephemeralcontainers", "forbidden", "your account there needs the right to \"patch\" pods/ephemeralcontainers, or use --agent-mode job" },
-	{ "cannot create resource \"jobs\"", "forbidden", "your account there needs the right to \"create\" jobs" },
-	{ "forbidden", "", "your account there lacks a right" },
-	{ "Unauthorized", "", "log in to the cluster" },
-	{ "must be logged in", "", "log in to the cluster" },
-	{ "Please enter Username", "", "log in to the cluster" },
-	{ "Unable to connect to the server", "", "is the cluster of this context up and to be reached from here?" },
-	{ "connection to the server", "refused", "is the cluster of this context up and to be reached from here?" },
-	{ "no kind \"EphemeralContainers\"", "", "this kubectl is too new for this cluster; use another one with --kubectl, or --agent-mode job" },
-	{ "deploy", "not found", "remotefs-trace ls shows what there is" },
-	{ "pods", "not found", "remotefs-trace ls shows what there is" },
-	{ "No such container", "", "docker ps shows those that run" },
-	{ "no such container", "no container with", "podman ps shows those that run" },
-	{ "is not running", "", "start it first" },
-	{ "Cannot connect to the Docker daemon", "", "is it running, and may you use its socket?" },
-	{ "Host key verification failed", "", "connect with ssh by hand once" },
-	{ "Permission denied (", "", "ssh cannot ask for a password here: use a key, and ssh-agent" },
+	{ "pods/exec", "forbidden", "your account there needs the right to \"create\" pods/exec", false },
+	{ "pods/ephemeralcontainers", "forbidden", "your account there needs the right to \"patch\" pods/ephemeralcontainers, or use --agent-mode job", false },
+	{ "cannot create resource \"jobs\"", "forbidden", "your account there needs the right to \"create\" jobs", false },
+	{ "forbidden", "", "your account there lacks a right", false },
+	{ "Unauthorized", "", "log in to the cluster", false },
+	{ "must be logged in", "", "log in to the cluster", false },
+	{ "Please enter Username", "", "log in to the cluster", false },
+	{ "Unable to connect to the server", "", "is the cluster of this context up and to be reached from here?", false },
+	{ "connection to the server", "refused", "is the cluster of this context up and to be reached from here?", false },
+	{ "no kind \"EphemeralContainers\"", "", "this kubectl is too new for this cluster; use another one with --kubectl, or --agent-mode job", false },
+	{ "deploy", "not found", "remotefs-trace ls shows what there is", false },
+	{ "pods", "not found", "remotefs-trace ls shows what there is", true },
+	{ "No such container", "", "docker ps shows those that run", true },
+	{ "no such container", "no container with", "podman ps shows those that run", true },
+	{ "is not running", "", "start it first", false },
+	{ "Cannot connect to the Docker daemon", "", "is it running, and may you use its socket?", false },
+	{ "Host key verification failed", "", "connect with ssh by hand once", false },
+	{ "Permission denied (", "", "ssh cannot ask for a password here: use a key, and ssh-agent", false },
 };
 
-static const char *find_advice(const char *said)
+static const struct advice *find_advice(const char *said)
 {
+	static const struct advice none = { "", "", "", false };
+
 	for (size_t i = 0; i < sizeof(advices) / sizeof(*advices); i++)
 		if (strstr(said, advices[i].a) && strstr(said, advices[i].b))
-			return advices[i].text;
-	return NULL;
+			return &advices[i];
+	return &none;
 }
 
 /* What kubectl says where nothing is wrong. */
@@ -115,13 +118,16 @@ static size_t telling_line(const char *said, const char **line)
 
 int reach_explain(int code, const char *who, const char *said, char *err, size_t err_len)
 {
-	const char *line = "", *advice = find_advice(said);
+	const struct advice *advice = find_advice(said);
+	const char *line = "";
 	size_t n = telling_line(said, &line);
 
 	if (!n)
 		return target_fail(code, err, err_len, "%s failed and said nothing", who);
-	return target_fail(code, err, err_len, "%s says \"%.*s\"%s%s", who, (int)(n < 300 ? n : 300), line, advice ? ": " : "",
-			   advice ? advice : "");
+	if (code && advice->gone)
+		code = -ENOENT;
+	return target_fail(code, err, err_len, "%s says \"%.*s\"%s%s", who, (int)(n < 300 ? n : 300), line, *advice->text ? ": " : "",
+			   advice->text);
 }
 
 void reach_add_last_words(struct said *s, char *why, size_t len)
@@ -136,13 +142,13 @@ void reach_add_last_words(struct said *s, char *why, size_t len)
 
 int reach_late(const char *who, const char *said, char *err, size_t err_len)
 {
-	const char *line = "", *advice = find_advice(said);
+	const char *line = "", *advice = find_advice(said)->text;
 	size_t n = telling_line(said, &line);
 
 	if (!n)
 		return target_fail(-ETIMEDOUT, err, err_len, "%s has not answered in time; see --connect-timeout", who);
 	return target_fail(-ETIMEDOUT, err, err_len, "%s has not answered in time, and says \"%.*s\": %s", who, (int)(n < 300 ? n : 300), line,
-			   advice ? advice : "see --connect-timeout");
+			   *advice ? advice : "see --connect-timeout");
 }
 
 bool reach_is_missing(const char *said)
