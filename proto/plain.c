@@ -21,6 +21,7 @@ bool request_is_plain(unsigned op)
 	case rfs_Request_handle_to_name_tag:
 	case rfs_Request_ioctl_tag:
 	case rfs_Request_environment_tag:
+	case rfs_Request_reopen_tag: /* what it makes goes with its agent */
 		return true;
 	}
 	return false;

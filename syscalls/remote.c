@@ -45,6 +45,8 @@ int remote_attr(struct call *c, struct ofd *o, rfs_Attr *attr)
 	call_remote(c, o->mount);
 	if (o->unmade)
 		return o->unmade;
+	if (o->dead)
+		return -ESTALE;
 	if (n->attr_valid || o->lost) {
 		*attr = n->attr;
 		return 0;
@@ -117,6 +119,8 @@ bool remote_has_data(struct ofd *o, uint64_t off)
 int remote_data(struct call *c, struct ofd *o, uint64_t off, const uint8_t **data, size_t *len)
 {
 	call_remote(c, o->mount);
+	if (o->dead)
+		return -ESTALE;
 	if (sync_decides(o))
 		return image_data(o, off, data, len);
 	if ((o->coherent & rfs_Coherent_HANDLE && !watch_sees_use(o->mount)) || (o->lost && remote_has_data(o, off)))

@@ -1,6 +1,7 @@
 #include "channel.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -76,6 +77,23 @@ void channel_push(const struct mount *m, const rfs_Ready *r)
 			ch->error = r->error > EHWPOISON ? -EPROTO : -(int)r->error;
 		}
 		update(ch, r->ready, r->serial);
+		return;
+	}
+}
+
+void channel_renew(const struct mount *m, uint64_t handle, int lost)
+{
+	for (struct channel *ch = channels; ch; ch = ch->next) {
+		if (ch->handle != handle || ch->mount != m)
+			continue;
+		ch->serial = 0;
+		if (!lost)
+			return;
+		if (ch->pending)
+			ch->error = -ESTALE;
+		ch->pending = false;
+		/* Whoever asks finds out. */
+		update(ch, POLLIN | POLLOUT | POLLERR | POLLHUP, UINT64_MAX);
 		return;
 	}
 }

@@ -43,6 +43,9 @@ void channel_unref(struct channel *ch);
 /* The agent tells of a channel of M. */
 void channel_push(const struct mount *m, const rfs_Ready *r);
 
+/* Another agent has M's channels from here on: what it says of HANDLE is newer than all before. LOST: that there is none any more. */
+void channel_renew(const struct mount *m, uint64_t handle, int lost);
+
 /*
  * Has the agent tell of CH, and waits until a FIFO's other end is open. 0, the target's errno, or -ERESTARTSYS when a
  * signal came first.

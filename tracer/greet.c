@@ -46,6 +46,7 @@ static void hello_fill(rfs_Request *req, const struct link_greeting *greeting, c
 	BYTES_PUT(req->op.hello.program, "remotefs-trace " VERSION);
 	if (!session)
 		return;
+	req->op.hello.capabilities |= LINK_TICKETS;
 	req->op.hello.session.size = sizeof(session->name);
 	memcpy(req->op.hello.session.bytes, session->name, sizeof(session->name));
 	req->op.hello.secret.size = sizeof(session->secret);
@@ -85,6 +86,7 @@ int stream_greet(struct stream *s, const struct link_greeting *greeting, const s
 	snprintf(s->program, sizeof(s->program), "%.*s", (int)hello->program.size, (const char *)hello->program.bytes);
 	s->agent_is = (struct link_agent){.orders = hello->capabilities & LINK_ORDERS,
 					  .resumes = session && hello->resumes,
+					  .tickets = hello->capabilities & LINK_TICKETS,
 					  .uid = hello->uid,
 					  .owns_all = hello->owns_all,
 					  .gives_away = hello->gives_away};
@@ -92,6 +94,13 @@ int stream_greet(struct stream *s, const struct link_greeting *greeting, const s
 	if (hello->max_payload && hello->max_payload < FRAME_MAX_PAYLOAD)
 		*max_payload = hello->max_payload;
 	return 0;
+}
+
+void stream_dismiss(struct stream *s, int timeout_ms)
+{
+	rfs_Request req = {.which_op = rfs_Request_goodbye_tag};
+	rfs_Reply reply;
+	exchange(s, &req, timeout_ms, &reply);
 }
 
 int stream_resume(struct stream *s, const struct link_session *session, uint64_t seen, int timeout_ms, rfs_ResumeReply *resumed)

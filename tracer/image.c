@@ -253,7 +253,7 @@ static struct ofd *reader_of(const struct node *n)
 {
 	struct ofd *o = n->ofds;
 
-	while (o && (!ofd_flags_read(o->flags) || o->lost))
+	while (o && (!ofd_flags_read(o->flags) || o->lost || o->dead))
 		o = o->next_of_node;
 	return o;
 }

@@ -166,5 +166,5 @@ int kube_start(const struct reach *r, const struct target *t, struct target_stre
 	if (rc)
 		forget(k);
 	/* Only a pod that was named has no other in its place. */
-	return rc == -ENOENT && strcmp(t->resource, "pod") ? -EAGAIN : rc;
+	return rc == -ENODEV && strcmp(t->resource, "pod") ? -EAGAIN : rc;
 }

@@ -21,6 +21,8 @@
 #include "reach.h"
 #include "rules.h"
 #include "said_int.h"
+#include "state.h"
+#include "takeover.h"
 #include "util.h"
 
 #define SILENCE_NS UINT64_C(10000000000)
@@ -98,6 +100,7 @@ static int greet(struct mount *m, struct target_stream *stream, const struct rea
 					    .redial = reach_again,
 					    .redial_ms = job.options->reconnect_ms,
 					    .linger = is_far(target),
+					    .reopened = takeover_done,
 					    .arg = m };
 	char why[512] = "";
 	bool writable = mode == MODE_WRITE;
@@ -259,17 +262,27 @@ static int start_targets(void)
 	return rc;
 }
 
+/* Whether what there is to say of the connection's being there again has been said. */
+static bool is_taken_over(struct mount *m)
+{
+	state_lock();
+	bool taken = m->taken_over;
+	m->taken_over = false;
+	state_unlock();
+	return taken;
+}
+
 /* True: M's connection broke, and that has been said. */
 static bool tell_away(struct mount *m)
 {
 	char why[320];
 	int64_t ms = m->link && m->way ? link_away(m->link, why, sizeof(why)) : 0;
 
-	if (ms > AWAY_MS && !m->way->away)
+	if (ms > AWAY_MS && !m->way->away && (is_taken_over(m), true))
 		log_error("%s: the connection broke (%s); it is made anew for at most %u s, and the program waits", m->tag, why,
 			  job.options->reconnect_ms / 1000);
 	else if (!ms && m->way && m->way->away)
-		log_error("%s: the connection is there again, and nothing was lost", m->tag);
+		log_error("%s: the connection is there again%s", m->tag, is_taken_over(m) ? "" : ", and nothing was lost");
 	else
 		return ms;
 	m->way->away = ms;

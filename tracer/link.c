@@ -4,6 +4,9 @@
 
 #include "link_int.h"
 
+/* To what was not sent. */
+static const rfs_Reply refused = {.error = EIO};
+
 #define TELL_FRAMES 128
 
 /* ---- the reader's role; all of these with the lock held ---- */
@@ -45,8 +48,8 @@ void link_forget_oneway(struct link *l, uint64_t number)
 	struct link_pending *c;
 	while ((c = TAILQ_FIRST(&l->oneway)) && c->number < number) {
 		TAILQ_REMOVE(&l->oneway, c, entry);
-		free(c->request);
-		free(c);
+		reopen_done(l->reopen, &c->note, NULL);
+		link_pending_free(c);
 	}
 }
 
@@ -79,8 +82,10 @@ static void call_post(struct link_pending *c)
 		sem_post(&c->wake);
 }
 
-static void pending_free(struct link_pending *c)
+void link_pending_free(struct link_pending *c)
 {
+	if (!c)
+		return;
 	free(c->request);
 	free(c->rep);
 	free(c);
@@ -97,7 +102,7 @@ void link_end_call(struct link *l, struct link_pending *c, int result)
 		return;
 	then(c->rep, result, c->arg);
 	link_reply_free(c->rep);
-	pending_free(c);
+	link_pending_free(c);
 }
 
 /* Leaves the role for good. */
@@ -129,6 +134,7 @@ static int reader_reply(struct link *l, const struct frame_header *header, uint8
 	c->rep->payload = *payload;
 	c->rep->payload_len = header->payload_len;
 	*payload = NULL;
+	reopen_done(l->reopen, &c->note, &c->rep->msg);
 	if (!c->then)
 		link_count_wait(l);
 	link_end_call(l, c, 0);
@@ -141,6 +147,7 @@ static int reader_push(struct link *l, const struct frame_header *header)
 	int err = stream_decode_push(&l->stream, header, &push);
 	if (err)
 		return err;
+	reopen_push(l->reopen, &push);
 	if (l->callbacks.push)
 		l->callbacks.push(l, &push, l->callbacks.arg);
 	return 0;
@@ -281,6 +288,15 @@ static void pending_add(struct link *l, struct link_pendings *list, struct link_
 	TAILQ_INSERT_TAIL(list, c, entry);
 }
 
+/* C, if it still is pending under ID, did not go out whole: the agent has not got it. */
+static void call_unsent(struct link *l, struct link_pending *c, uint32_t id)
+{
+	pthread_mutex_lock(&l->lock);
+	if (call_find(l, id) == c)
+		c->resend = true;
+	pthread_mutex_unlock(&l->lock);
+}
+
 int link_start_call(struct link *l, struct link_pending *c, struct stream_request *o, int64_t deadline_ms)
 {
 	pthread_mutex_lock(&l->lock);
@@ -292,12 +308,15 @@ int link_start_call(struct link *l, struct link_pending *c, struct stream_reques
 		c->reader = c != l->goodbye && !c->then && role_take(l);
 	}
 	bool later = c->resend;
+	uint32_t id = c->id;
 	pthread_mutex_unlock(&l->lock);
 	if (ended)
 		return -EIO;
 	atomic_fetch_add_explicit(&l->requests, 1, memory_order_relaxed);
-	if (!later && request_send(l, o, c, deadline_ms) < 0)
+	if (!later && request_send(l, o, c, deadline_ms) < 0) {
+		call_unsent(l, c, id);
 		stream_stop(&l->stream);
+	}
 	return 0;
 }
 
@@ -332,6 +351,8 @@ int link_call(struct link *l, const rfs_Request *req, const void *payload, size_
 	if (err)
 		return err;
 	sem_init(&c.wake, 0, 0);
+	reopen_note(req, &c.note);
+	reopen_sent(l->reopen, &c.note);
 	atomic_fetch_add(&l->inside, 1);
 	sender_begin(&l->sender);
 	err = link_start_call(l, &c, &o, 0);
@@ -339,6 +360,8 @@ int link_call(struct link *l, const rfs_Request *req, const void *payload, size_
 	if (!err) {
 		call_wait(l, &c);
 		err = c.result;
+	} else {
+		reopen_done(l->reopen, &c.note, &refused);
 	}
 	atomic_fetch_sub(&l->inside, 1);
 	sem_destroy(&c.wake);
@@ -353,11 +376,12 @@ static struct link_pending *pending_new(const rfs_Request *req, const struct str
 	c->rep = calloc(1, sizeof(*c->rep));
 	c->request = stream_copy_request(o);
 	c->op = req->which_op;
+	reopen_note(req, &c->note);
 	c->then = then;
 	c->arg = arg;
 	if (c->rep && c->request)
 		return c;
-	pending_free(c);
+	link_pending_free(c);
 	return NULL;
 }
 
@@ -371,6 +395,7 @@ static int pending_queue(struct link *l, struct link_pendings *list, struct link
 		c->id = id_new(l);
 	if (!err && !l->down) {
 		stream_fill_iov(c->request, c->id, seen_tell(l), iov);
+		c->queued = iov[0].iov_len + iov[1].iov_len;
 		err = sender_add(&l->sender, iov);
 	}
 	if (!err)
@@ -390,6 +415,7 @@ int link_start(struct link *l, const rfs_Request *req, const void *payload, size
 	struct link_pending *c = err ? NULL : pending_new(req, &o, then, arg);
 	if (!c)
 		return err ? err : -ENOMEM;
+	reopen_sent(l->reopen, &c->note);
 	atomic_fetch_add(&l->inside, 1);
 	if (payload_len > LINK_SMALL) {
 		sender_begin(&l->sender);
@@ -399,9 +425,28 @@ int link_start(struct link *l, const rfs_Request *req, const void *payload, size
 		err = pending_queue(l, &l->pending, c);
 	}
 	atomic_fetch_sub(&l->inside, 1);
-	if (err)
-		pending_free(c);
+	if (err) {
+		reopen_done(l->reopen, &c->note, &refused);
+		link_pending_free(c);
+	}
 	return err;
+}
+
+struct link_pending *link_pending_new(const rfs_Request *req, link_done *then, void *arg)
+{
+	struct stream_request o;
+	struct link_pending *c = stream_encode_request(&o, req, NULL, 0) ? NULL : pending_new(req, &o, then, arg);
+	if (c)
+		c->note.op = 0;
+	return c;
+}
+
+void link_pending_add(struct link *l, struct link_pending *c)
+{
+	pthread_mutex_lock(&l->lock);
+	c->id = id_new(l);
+	TAILQ_INSERT_TAIL(&l->pending, c, entry);
+	pthread_mutex_unlock(&l->lock);
 }
 
 void link_count_wait(struct link *l)
@@ -417,11 +462,12 @@ int link_send(struct link *l, const rfs_Request *req)
 	if (!c)
 		return err ? err : -ENOMEM;
 	c->request = stream_copy_request(&o);
+	reopen_note(req, &c->note);
 	atomic_fetch_add(&l->inside, 1);
 	err = c->request ? pending_queue(l, &l->oneway, c) : -ENOMEM;
 	atomic_fetch_sub(&l->inside, 1);
 	if (err)
-		pending_free(c);
+		link_pending_free(c);
 	return err;
 }
 

@@ -10,6 +10,7 @@
 #include "remotefs.pb.h"
 
 struct link;
+struct reopen_file;
 
 struct link_reply {
 	rfs_Reply msg;
@@ -30,11 +31,16 @@ struct link_callbacks {
 	void (*lost)(struct link *l, const char *why, void *arg);
 	/*
 	 * The connection broke: starts what leads to the agent again, as a child of the calling thread. 0 with both ends and the child
-	 * (0: none) as for link_open, or a negative errno with one clause in ERR. NULL: `lost` at once.
+	 * (0: none) as for link_open, or a negative errno with one clause in ERR; -ENODEV: there is no use in trying again. NULL: `lost` at once.
 	 */
 	int (*redial)(int *in, int *out, pid_t *agent_pid, char *err, size_t err_len, void *arg);
 	uint32_t redial_ms; /* for how long that is tried */
 	bool linger;	    /* the agent is not ours alone: it is to wait that long, too */
+	/*
+	 * The agent had ended with all that was open, and another one has its place. FILES, COUNT of them sorted by handle, are what was open;
+	 * UNKNOWN requests got -EIO, because nobody knows whether they were done. Called as `push` is, before anything else is asked.
+	 */
+	void (*reopened)(struct link *l, const struct reopen_file *files, size_t count, size_t unknown, void *arg);
 	void *arg;
 };
 
@@ -43,11 +49,14 @@ struct link_totals { uint64_t round_trips, requests, bytes_in, bytes_out; };
 
 /* A bit of Hello's capabilities: requests may be ordered. */
 #define LINK_ORDERS UINT64_C(1)
+/* Another: what is open can be opened again by another agent. */
+#define LINK_TICKETS UINT64_C(2)
 
 /* What the agent says of itself. */
 struct link_agent {
 	bool orders;     /* it knows of ordered requests */
-	bool resumes;    /* a connection that breaks can be taken up again */
+	bool resumes;    /* a connection that breaks can be taken up again … */
+	bool tickets;    /* … and if the agent has ended, another one finds the open files */
 	uint32_t uid;    /* its files may be changed by it … */
 	bool owns_all;   /* … and if this is set, all … */
 	bool gives_away; /* … and given to any user and group */

@@ -3,6 +3,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
@@ -10,6 +11,9 @@
 #include "link_int.h"
 #include "plain.h"
 
+/* It is the requests that they end of, or the way to them. */
+#define ANOTHERS_MAX 8
+#define ANOTHERS_MS 10000
 #define PAUSE_MS 20 /* before the second try; twice as long before each further one … */
 #define PAUSE_MAX_MS 500
 
@@ -76,8 +80,31 @@ static void mark_resend(struct link *l, const rfs_ResumeReply *r)
 		if (c->resend)
 			continue;
 		TAILQ_REMOVE(&l->oneway, c, entry);
-		free(c->request);
-		free(c);
+		reopen_done(l->reopen, &c->note, NULL);
+		link_pending_free(c);
+	}
+}
+
+/* The last one of two lists. */
+static struct link_pending *last_of(struct link_pending *a, struct link_pending *b)
+{
+	return !a || (b && b->number > a->number) ? b : a;
+}
+
+/* What is still in the sender's queue the agent has not got. With the lock held, and the sender's turn. */
+static void mark_queued(struct link *l)
+{
+	struct link_pending *a = TAILQ_LAST(&l->pending, link_pendings), *b = TAILQ_LAST(&l->oneway, link_pendings), *c;
+	size_t left = atomic_load(&l->sender.len);
+	while (left && (c = last_of(a, b))) {
+		if (!c->resend && c->queued) {
+			c->resend = true;
+			left -= c->queued < left ? c->queued : left;
+		}
+		if (c == a)
+			a = TAILQ_PREV(a, link_pendings, entry);
+		else
+			b = TAILQ_PREV(b, link_pendings, entry);
 	}
 }
 
@@ -105,8 +132,7 @@ static void number_resend(struct link *l, uint64_t last)
 	l->last_number = last;
 }
 
-/* Sends C, and reads meanwhile: the agent may be unable to read on before somebody reads what it sent. 0 or -EIO. */
-static int resend(struct link *l, struct link_pending *c)
+int link_resend(struct link *l, struct link_pending *c)
 {
 	struct iovec iov[2];
 	struct msghdr msg = {.msg_iov = iov, .msg_iovlen = 2};
@@ -130,7 +156,7 @@ static int resend_all(struct link *l)
 		c = first_resend(TAILQ_FIRST(&l->pending), TAILQ_FIRST(&l->oneway));
 		l->down = c;
 		pthread_mutex_unlock(&l->lock);
-		err = c ? resend(l, c) : 0;
+		err = c ? link_resend(l, c) : 0;
 		if (c && !err)
 			c->resend = false;
 	} while (c && !err);
@@ -139,21 +165,57 @@ static int resend_all(struct link *l)
 
 /* ---- the connection ---- */
 
+/* Whether the goodbye is said, and nothing else is left that an agent is needed for. */
+static bool is_leaving(struct link *l)
+{
+	pthread_mutex_lock(&l->lock);
+	struct link_pending *c = TAILQ_FIRST(&l->pending);
+	bool leaving = l->goodbye && (!c || (c == l->goodbye && !TAILQ_NEXT(c, entry)));
+	pthread_mutex_unlock(&l->lock);
+	return leaving;
+}
+
+/* The agent that had the session is gone: S's own begins another one. 0 or a negative errno, with the reason in s->why. */
+static int greet_another(struct link *l, struct stream *s)
+{
+	uint32_t max_payload;
+	if (!l->reopen || is_leaving(l))
+		return -ENOENT;
+	if (stream_now_ms() - l->anothers_ms > ANOTHERS_MS) {
+		l->anothers_ms = stream_now_ms();
+		l->anothers = 0;
+	}
+	if (++l->anothers > ANOTHERS_MAX) {
+		snprintf(s->why, sizeof(s->why), "%d agents have ended within %d s", ANOTHERS_MAX, ANOTHERS_MS / 1000);
+		return -EPROTO;
+	}
+	return stream_greet(s, &l->greeting, link_new_session(l), l->timeout_ms, &max_payload);
+}
+
 /*
- * A stream on which the agent goes on with the session. 0 or a negative errno with one clause in ERR; -EAGAIN: nobody was reached, for
- * whatever reason: what was there once may be there again.
+ * A stream on which the agent goes on with the session, or, with *ANOTHER, one that has begun a new one. 0 or a negative errno with one
+ * clause in ERR; -EAGAIN: nobody was reached, for whatever reason: what was there once may be there again; -ENODEV: that it will not.
  */
-static int connect_again(struct link *l, struct stream *s, rfs_ResumeReply *r, char *err, size_t err_len)
+static int connect_again(struct link *l, struct stream *s, rfs_ResumeReply *r, bool *another, char *err, size_t err_len)
 {
 	int in, out;
 	pid_t agent = 0;
 	int rc = l->callbacks.redial(&in, &out, &agent, err, err_len, l->callbacks.arg);
 	if (rc)
-		return -EAGAIN;
+		return rc == -ENODEV ? rc : -EAGAIN;
 	rc = stream_init(s, in, out, agent);
 	l->session.attempt++;
 	if (!rc)
 		rc = stream_resume(s, &l->session, atomic_load(&l->seen), l->timeout_ms, r);
+	*another = rc == -ENOENT;
+	if (*another)
+		rc = greet_another(l, s);
+	if (!rc && !*another && l->half) {
+		/* It has not got all that it was to have, and must let go of that. */
+		stream_dismiss(s, l->timeout_ms);
+		link_new_session(l);
+		rc = -EAGAIN;
+	}
 	if (!rc)
 		return 0;
 	snprintf(err, err_len, "%s", s->why);
@@ -162,24 +224,44 @@ static int connect_again(struct link *l, struct stream *s, rfs_ResumeReply *r, c
 	return rc;
 }
 
-/* S takes the place of the stream that broke; the sender's turn is ours. 0 or a negative errno. */
+/*
+ * S takes the place of the stream that broke; the sender's turn is ours. What R (NULL: nothing is said yet) does not say that the agent has is to
+ * be sent again. 0 or a negative errno.
+ */
 static int change_over(struct link *l, struct stream *s, const rfs_ResumeReply *r)
 {
 	struct epoll_event in = {.events = EPOLLONESHOT};
 	pid_t agent = l->stream.agent;
 	pthread_mutex_lock(&l->lock);
+	mark_queued(l);
 	epoll_ctl(l->epoll, EPOLL_CTL_DEL, l->stream.in, NULL);
 	stream_adopt(&l->stream, s);
 	int rc = sender_renew(&l->sender);
 	if (!rc && epoll_ctl(l->epoll, EPOLL_CTL_ADD, l->stream.in, &in) < 0)
 		rc = -errno;
-	mark_resend(l, r);
-	number_resend(l, r->got);
-	l->session.stream = r->stream;
+	if (r) {
+		mark_resend(l, r);
+		number_resend(l, r->got);
+		l->session.stream = r->stream;
+	}
 	atomic_store(&l->seen, 0);
 	atomic_store(&l->told, 0);
 	pthread_mutex_unlock(&l->lock);
 	child_stop(agent, 0);
+	return rc;
+}
+
+/* The agent at the other end has nothing yet, and gets what the last one had. 0 or a negative errno. */
+static int bring_up(struct link *l)
+{
+	uint64_t asked = 0;
+	l->half = true;
+	int rc = link_reopen(l, &asked);
+	l->half = rc;
+	pthread_mutex_lock(&l->lock);
+	mark_resend(l, &(rfs_ResumeReply){0});
+	number_resend(l, asked);
+	pthread_mutex_unlock(&l->lock);
 	return rc;
 }
 
@@ -196,16 +278,19 @@ static int try_again(struct link *l, struct stream *s)
 {
 	char err[320] = "";
 	rfs_ResumeReply r;
-	int rc = connect_again(l, s, &r, err, sizeof(err));
+	bool another;
+	int rc = connect_again(l, s, &r, &another, err, sizeof(err));
 	if (!rc)
-		rc = change_over(l, s, &r);
+		rc = change_over(l, s, another ? NULL : &r);
+	if (!rc && another)
+		rc = bring_up(l) ? -EAGAIN : 0;
 	if (!rc && resend_all(l) == 0)
 		return 0;
 	pthread_mutex_lock(&l->lock);
 	if (rc)
 		snprintf(l->why, sizeof(l->why), "%s", err);
 	pthread_mutex_unlock(&l->lock);
-	return rc == -ENOENT || rc == -EPROTO ? rc : -EAGAIN;
+	return rc == -ENOENT || rc == -ENODEV || rc == -EPROTO ? rc : -EAGAIN;
 }
 
 bool link_again(struct link *l)

@@ -11,6 +11,7 @@
 
 #include "link.h"
 #include "link_session.h"
+#include "reopen.h"
 #include "stream.h"
 
 /*
@@ -30,7 +31,10 @@ struct link_pending {
 	uint32_t id;
 	uint64_t number;
 	unsigned op;
-	bool resend;		       /* it is not on the new connection yet */
+	bool resend;		       /* it is not on the new connection yet, nor was it, whole, on the last one */
+	size_t queued;		       /* bytes that it was in the sender's queue; 0: it was sent at once */
+	unsigned taken;		       /* agents that have ended with it */
+	struct reopen_note note;
 	struct stream_request *request; /* for that; owned, if `then` is set or it is one-way */
 	struct link_reply *rep;
 	int result;
@@ -68,6 +72,10 @@ struct link {
 	char verdict[96]; /* why link_close gave up */
 
 	struct link_session session; /* if agent_is.resumes */
+	struct reopen *reopen;	     /* what is open and locked; NULL: nobody will ask */
+	bool half;		     /* the agent has not got all of that */
+	unsigned anothers;	     /* so many agents have begun since … */
+	int64_t anothers_ms;
 	struct link_greeting greeting;
 	int timeout_ms; /* for an exchange */
 	atomic_uint_fast64_t seen, told; /* frames read from this connection, and of these the agent knows */
@@ -96,8 +104,25 @@ int link_start_call(struct link *l, struct link_pending *c, struct stream_reques
  */
 bool link_lose(struct link *l, int err);
 
+/* Another name and secret for what comes next. NULL: a connection that breaks is not taken up again. */
+const struct link_session *link_new_session(struct link *l);
+
 /* Makes a new connection and sends again what the agent has not got; by the poller. False: that failed, and the link has ended. */
 bool link_again(struct link *l);
+
+/*
+ * Has the agent, which was just greeted, open and lock all that the one before it had, and ends what nobody knows whether it was done; by the
+ * poller. 0 and in *NUMBER how many requests that took, or a negative errno.
+ */
+int link_reopen(struct link *l, uint64_t *number);
+
+/* Sends C, and reads meanwhile: the agent may be unable to read on before somebody reads what it sent. By the poller. 0 or -EIO. */
+int link_resend(struct link *l, struct link_pending *c);
+
+/* A request without a payload that nobody waits for, or NULL; it is pending from link_pending_add on, under a new id. */
+struct link_pending *link_pending_new(const rfs_Request *req, link_done *then, void *arg);
+void link_pending_add(struct link *l, struct link_pending *c);
+void link_pending_free(struct link_pending *c);
 
 /* Handles one frame; the calling thread has the role. False: it has it no longer. */
 bool link_read(struct link *l);

@@ -57,6 +57,8 @@ static struct link *link_alloc(const char *tag, const struct link_callbacks *cal
 static void link_free(struct link *l, int grace_ms)
 {
 	link_forget_oneway(l, UINT64_MAX);
+	if (l->reopen)
+		reopen_free(l->reopen);
 	sender_destroy(&l->sender);
 	stream_close(&l->stream);
 	if (l->epoll >= 0)
@@ -67,12 +69,10 @@ static void link_free(struct link *l, int grace_ms)
 	free(l);
 }
 
-/* NULL: a connection that breaks is not taken up again. */
-static const struct link_session *session_make(struct link *l, const struct link_greeting *greeting, int timeout_ms)
+const struct link_session *link_new_session(struct link *l)
 {
 	struct link_session *s = &l->session;
-	l->greeting = *greeting;
-	l->timeout_ms = timeout_ms;
+	s->stream = 0;
 	if (!l->callbacks.redial || !l->callbacks.redial_ms || getrandom(s->name, sizeof(s->name), 0) != sizeof(s->name) ||
 	    getrandom(s->secret, sizeof(s->secret), 0) != sizeof(s->secret))
 		return NULL;
@@ -93,10 +93,13 @@ struct link *link_open(int in, int out, pid_t agent_pid, const char *tag, const 
 	int rc = stream_init(&l->stream, in, out, agent_pid);
 	const char *why = strerror(-rc);
 	if (!rc) {
-		const struct link_session *session = session_make(l, greeting, timeout_ms);
-		rc = stream_greet(&l->stream, greeting, session, timeout_ms, &l->max_payload);
+		l->greeting = *greeting;
+		l->timeout_ms = timeout_ms;
+		rc = stream_greet(&l->stream, greeting, link_new_session(l), timeout_ms, &l->max_payload);
 		why = l->stream.why;
 	}
+	if (!rc && l->stream.agent_is.resumes && l->stream.agent_is.tickets)
+		l->reopen = reopen_new();
 	if (!rc) {
 		rc = poller_start(l);
 		why = strerror(-rc);

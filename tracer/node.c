@@ -154,7 +154,7 @@ void node_distrust(struct node *n)
 	rfs_Attr key = { .ino = n->ino, .dev_major = n->dev_major, .dev_minor = n->dev_minor };
 	const struct ofd *o = n->ofds;
 
-	while (o && o->lost)
+	while (o && (o->lost || o->dead))
 		o = o->next_of_node;
 	if (o || !n->ofds || n->apart)
 		return;

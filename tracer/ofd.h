@@ -108,6 +108,7 @@ struct ofd {
 	bool doubted;      /* … and it has told of a change meanwhile */
 	bool lost;         /* … and it found no such file any more: what was known of it is all there is */
 	int unmade;        /* it was to be made, and why it was not (a negative errno) */
+	bool dead;         /* the agent ended, and the next one did not find it again: ESTALE for ever */
 
 	/* A directory being read. */
 	uint8_t *list;     /* Entry messages */

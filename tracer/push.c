@@ -96,6 +96,19 @@ static void mark_path(struct ofd *o, void *arg)
 	}
 }
 
+static void forget(const struct mount *m, const char *path, bool subtree)
+{
+	struct renamed r = { .mount = m, .path = path, .subtree = subtree };
+
+	cache_forget(m, path, subtree);
+	ofd_each(mark_path, &r);
+}
+
+void push_all_stale(const struct mount *m)
+{
+	forget(m, "/", true);
+}
+
 static void invalidate(const struct mount *m, const rfs_Invalidate *i)
 {
 	char path[PATH_MAX];
@@ -108,9 +121,7 @@ static void invalidate(const struct mount *m, const rfs_Invalidate *i)
 		memcpy(path, i->path.bytes, n);
 	}
 	path[n] = '\0';
-	struct renamed r = { .mount = m, .path = path, .subtree = i->subtree };
-	cache_forget(m, path, i->subtree);
-	ofd_each(mark_path, &r);
+	forget(m, path, i->subtree);
 }
 
 void push_receive(struct link *l, const rfs_Push *push, void *arg)
@@ -139,7 +150,7 @@ static void find_refreshing(struct ofd *o, void *arg)
 	struct search *s = arg;
 	const struct node *n = o->node;
 
-	if (!n->refreshing || s->found || !ofd_flags_read(o->flags) || o->lost || !n->image)
+	if (!n->refreshing || s->found || !ofd_flags_read(o->flags) || o->lost || o->dead || !n->image)
 		return;
 	uint64_t when = n->image->filling ? s->now + REFRESH_WAIT_NS : n->refresh_ns;
 	if (when <= s->now)

@@ -26,6 +26,9 @@ void push_receive(struct link *l, const rfs_Push *push, void *arg);
  */
 bool push_missed(const struct mount *m, uint64_t handle);
 
+/* Whatever was known of names in M may be otherwise now. Wants the state lock. */
+void push_all_stale(const struct mount *m);
+
 /* N's image must be read again. Wants the state lock. */
 void push_refresh(struct node *n);
 

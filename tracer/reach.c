@@ -125,7 +125,7 @@ int reach_explain(int code, const char *who, const char *said, char *err, size_t
 	if (!n)
 		return target_fail(code, err, err_len, "%s failed and said nothing", who);
 	if (code && advice->gone)
-		code = -ENOENT;
+		code = -ENODEV;
 	return target_fail(code, err, err_len, "%s says \"%.*s\"%s%s", who, (int)(n < 300 ? n : 300), line, *advice->text ? ": " : "",
 			   advice->text);
 }

@@ -37,7 +37,7 @@ struct reach {
 
 /*
  * Reaches TEXT. The children are those of the calling thread. 0 with *S, of which the agent will read a Hello next; or a negative errno
- * with one clause in ERR; -ENOENT: what was named has gone, and another try is of no use. S->said, if there is one, is to be passed on once
+ * with one clause in ERR; -ENODEV: what was named has gone, and another try is of no use. S->said, if there is one, is to be passed on once
  * the agent has answered. What TEXT means is looked up anew after a failure: a pod that has gone may have a successor.
  */
 int reach_start(const struct reach *r, const char *text, struct target_stream *s, char *err, size_t err_len);
@@ -62,7 +62,7 @@ int64_t reach_deadline(const struct reach *r, unsigned default_ms);
 void reach_command(struct words *w, const char *given, const char *name);
 
 /*
- * What a helper said on standard error, as a clause: its last words and what they mean. WHO is its name. CODE, or -ENOENT.
+ * What a helper said on standard error, as a clause: its last words and what they mean. WHO is its name. CODE, or -ENODEV.
  */
 int reach_explain(int code, const char *who, const char *said, char *err, size_t err_len);
 

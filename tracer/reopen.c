@@ -263,7 +263,7 @@ void reopen_sent(struct reopen *r, const struct reopen_note *note)
 {
 	struct waiting *w;
 
-	if (!note->ticket)
+	if (!r || !note->ticket)
 		return;
 	/* LockEnd may come before the reply. */
 	w = xcalloc(1, sizeof(*w));
@@ -329,7 +329,7 @@ static bool is_made(const rfs_Reply *rep)
 
 void reopen_done(struct reopen *r, const struct reopen_note *note, const rfs_Reply *rep)
 {
-	if (!note->op)
+	if (!r || !note->op)
 		return;
 	pthread_mutex_lock(&r->lock);
 	if (!note->ticket) {
@@ -345,6 +345,8 @@ void reopen_push(struct reopen *r, const rfs_Push *push)
 {
 	struct opened *o;
 
+	if (!r)
+		return;
 	pthread_mutex_lock(&r->lock);
 	if (push->which_event == rfs_Push_lock_end_tag)
 		waiting_end(r, push->event.lock_end.ticket, !push->event.lock_end.error);

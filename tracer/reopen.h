@@ -38,7 +38,7 @@ void reopen_free(struct reopen *r);
 /* What REQ means, in NOTE. */
 void reopen_note(const rfs_Request *req, struct reopen_note *note);
 
-/* A request with NOTE is about to be sent. */
+/* A request with NOTE is about to be sent. R may be NULL here and in the next two: then nothing is kept. */
 void reopen_sent(struct reopen *r, const struct reopen_note *note);
 
 /* It was done: REP is the reply, or NULL for a request that has none. By the reader, in the order of the stream. */
@@ -49,10 +49,10 @@ void reopen_push(struct reopen *r, const rfs_Push *push);
 
 /*
  * What another agent has to be asked for, in this order: *STEPS is the caller's to free. The second list, which wants the replies to
- * the first, restores what is held through the handles that are still there. Their number.
+ * the first, restores what is held through the handles that are still there; the third has it tell of channels. Their number.
  */
-size_t reopen_files(struct reopen *r, struct reopen_step **steps);
-size_t reopen_locks(struct reopen *r, struct reopen_step **steps);
+typedef size_t reopen_list(struct reopen *r, struct reopen_step **steps);
+reopen_list reopen_files, reopen_locks, reopen_starts;
 
 /* The request of STEP in REQ. */
 void reopen_request(struct reopen *r, const struct reopen_step *step, rfs_Request *req);
@@ -71,6 +71,17 @@ struct reopen_lost {
  * open at the agent: the caller sends its Close and, as it will be ESTALE, its Reopen.
  */
 size_t reopen_lost(struct reopen *r, struct reopen_lost **lost);
+
+/* What became of a handle at another agent: LOST is the errno of why it is no file any more, positive; 0: it is the same as before. */
+struct reopen_file {
+	uint64_t handle;
+	int lost;
+	bool fresh;        /* … since the latest agent */
+	uint32_t coherent; /* rfs_Coherent */
+};
+
+/* All handles, by number, in *FILES, which the caller frees. Their number. */
+size_t reopen_report(struct reopen *r, struct reopen_file **files);
 
 /* Whether REQ, of which nobody knows whether it was done, may be done (again). */
 bool reopen_repeats(const rfs_Request *req);

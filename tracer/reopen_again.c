@@ -36,7 +36,8 @@ size_t reopen_files(struct reopen *r, struct reopen_step **steps)
 
 	pthread_mutex_lock(&r->lock);
 	for (size_t i = 0; i < r->buckets; i++)
-		for (const struct opened *o = r->bucket[i]; o; o = o->next) {
+		for (struct opened *o = r->bucket[i]; o; o = o->next) {
+			o->fresh = false;
 			steps_add(&s, rfs_Request_reopen_tag, o->handle);
 			s.list[s.count - 1].reopens = true;
 		}
@@ -92,16 +93,27 @@ size_t reopen_locks(struct reopen *r, struct reopen_step **steps)
 
 	pthread_mutex_lock(&r->lock);
 	for (size_t i = 0; i < r->buckets; i++)
-		for (const struct opened *o = r->bucket[i]; o; o = o->next) {
+		for (const struct opened *o = r->bucket[i]; o; o = o->next)
 			if (!o->lost && o->flock)
 				steps_add(&s, rfs_Request_flock_tag, o->handle)->flags = (uint32_t)o->flock;
-			if (o->started)
-				steps_add(&s, rfs_Request_start_tag, o->handle);
-		}
 	for (const struct held *h = r->held; h; h = h->next)
 		steps_held(r, &s, h);
 	for (const struct waiting *w = r->waiting; w; w = w->next)
 		*steps_add(&s, 0, 0) = w->note;
+	pthread_mutex_unlock(&r->lock);
+	*steps = s.list;
+	return s.count;
+}
+
+size_t reopen_starts(struct reopen *r, struct reopen_step **steps)
+{
+	struct steps s = { .list = NULL };
+
+	pthread_mutex_lock(&r->lock);
+	for (size_t i = 0; i < r->buckets; i++)
+		for (const struct opened *o = r->bucket[i]; o; o = o->next)
+			if (!o->lost && o->started)
+				steps_add(&s, rfs_Request_start_tag, o->handle);
 	pthread_mutex_unlock(&r->lock);
 	*steps = s.list;
 	return s.count;
@@ -184,9 +196,13 @@ static void answered_reopen(struct reopen *r, uint64_t handle, const rfs_Reply *
 
 	if (!o)
 		return;
+	o->coherent = rfs_Coherent_NONE;
 	if (rep->error || rep->which_op != rfs_Reply_open_tag || open->lost) {
 		lose(r, handle, rep->error ? (int)rep->error : (int)open->lost);
-	} else if (open->ticket.size) {
+		return;
+	}
+	o->coherent = open->coherent;
+	if (open->ticket.size) {
 		*at = o = xrealloc(o, sizeof(*o) + open->ticket.size);
 		o->ticket_len = (uint16_t)open->ticket.size;
 		memcpy(o->ticket, open->ticket.bytes, open->ticket.size);
@@ -217,12 +233,33 @@ size_t reopen_lost(struct reopen *r, struct reopen_lost **lost)
 		for (struct opened *o = r->bucket[i]; o; o = o->next) {
 			if (!o->lost || o->told)
 				continue;
-			o->told = true;
+			o->told = o->fresh = true;
 			o->flock = 0;
 			held_forget(r, o->handle);
 			(*lost)[count++] = (struct reopen_lost){ .handle = o->handle, .why = -o->lost };
 		}
 	pthread_mutex_unlock(&r->lock);
+	return count;
+}
+
+static int by_handle(const void *a, const void *b)
+{
+	const struct reopen_file *x = a, *y = b;
+
+	return x->handle < y->handle ? -1 : x->handle > y->handle;
+}
+
+size_t reopen_report(struct reopen *r, struct reopen_file **files)
+{
+	size_t count = 0;
+
+	pthread_mutex_lock(&r->lock);
+	*files = xcalloc(r->count + 1, sizeof(**files));
+	for (size_t i = 0; i < r->buckets; i++)
+		for (const struct opened *o = r->bucket[i]; o; o = o->next)
+			(*files)[count++] = (struct reopen_file){ .handle = o->handle, .lost = o->lost, .fresh = o->fresh, .coherent = o->coherent };
+	pthread_mutex_unlock(&r->lock);
+	qsort(*files, count, sizeof(**files), by_handle);
 	return count;
 }
 

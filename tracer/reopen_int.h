@@ -16,7 +16,9 @@ struct opened {
 	uint32_t flags;
 	int flock;           /* LOCK_SH, LOCK_EX; 0: none */
 	int lost;            /* a positive errno; 0: it is there */
-	bool told;           /* … reopen_lost has said so */
+	bool told;           /* … reopen_lost has said so … */
+	bool fresh;          /* … now */
+	uint32_t coherent;   /* what the latest Reopen promised */
 	bool started;        /* a channel of which the agent tells */
 	bool pending;        /* a FIFO whose other end is waited for */
 	uint16_t ticket_len; /* 0: nobody can open it again */

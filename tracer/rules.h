@@ -29,6 +29,7 @@ struct mount {
 	bool defaults; /* the default lists apply here, and what read mode does not change there is changed here */
 	struct mount *twin; /* the same tree, writable if this one is not; there only for the rules that demand it */
 	bool is_twin;
+	bool taken_over; /* another agent has taken the place of the one before, and launch.c has not heard of it; under the state lock */
 	struct way *way; /* launch.c: how it is reached when the connection breaks */
 	bool closing; /* the goodbye is being said: nothing is sent any more; under the state lock */
 	/* behind.h, under the state lock: what its changes on their way come to, one that waits for more of its kind, and when the last was sent */

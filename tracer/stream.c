@@ -62,6 +62,10 @@ void stream_adopt(struct stream *s, struct stream *new)
 	s->in_is_socket = new->in_is_socket;
 	s->out_is_socket = new->out_is_socket;
 	s->agent = new->agent;
+	if (new->program[0]) { /* it was greeted */
+		memcpy(s->program, new->program, sizeof(s->program));
+		s->agent_is = new->agent_is;
+	}
 	s->why[0] = '\0';
 	close(new->kick);
 }

@@ -92,6 +92,9 @@ int stream_greet(struct stream *s, const struct link_greeting *greeting, const s
  */
 int stream_resume(struct stream *s, const struct link_session *session, uint64_t seen, int timeout_ms, rfs_ResumeReply *resumed);
 
+/* Has the agent end, and waits for that. */
+void stream_dismiss(struct stream *s, int timeout_ms);
+
 /* S, which was stopped and nobody uses, is NEW from here on, whose ends and agent it takes. What S was is closed; its agent is the caller's. */
 void stream_adopt(struct stream *s, struct stream *new);
 

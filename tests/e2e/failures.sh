@@ -113,7 +113,7 @@ bad_programs() {
 
 # The stream ends after N bytes: 125, and one line among whatever the program itself says.
 cut_off() {
-	within 10 "$RT" --mode write --mount "$T=exec:$PYTHON $HERE/e2e/cutter $1 $AGENT --stdio --root $T" \
+	within 10 "$RT" --reconnect-timeout 0 --mode write --mount "$T=exec:$PYTHON $HERE/e2e/cutter $1 $AGENT --stdio --root $T" \
 		-- busybox sh -c "cat $T/sizes/*" >"$work/out" 2>"$work/err" </dev/null
 	equal "an agent cut off after $1 bytes: status" 125 $?
 	equal "an agent cut off after $1 bytes: one line" 1 "$(grep -c '^remotefs-trace: ' "$work/err")"
@@ -181,7 +181,9 @@ agent_killed() {
 	nothing_left "$1"
 }
 
+# With another agent it goes on: reopen.sh.
 killed_agent() {
+	local mount_options=("${mount_options[@]}" --reconnect-timeout 0)
 	start_busy
 	agent_killed "agent killed"
 	"$RT" "${mount_options[@]}" -- busybox sh -c "busybox cat $T/hello.txt >/dev/null; echo x >$work/asleep; exec busybox sleep 300" \

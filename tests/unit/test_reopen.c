@@ -70,7 +70,7 @@ static void flocks(uint64_t handle, int operation)
 }
 
 /* What is to be asked, one line: "reopen 3 t3; lock 3 7 1 0+0; " … */
-static const char *plan(size_t (*list)(struct reopen *, struct reopen_step **))
+static const char *plan(reopen_list *list)
 {
 	static char text[4096];
 	struct reopen_step *steps;
@@ -211,6 +211,21 @@ static void test_flocks(void **state)
 	assert_string_equal(plan(reopen_locks), "");
 }
 
+static void test_report(void **state)
+{
+	struct reopen_file *files;
+
+	opens(70, 10, O_RDWR, "t");
+	opens(6, 10, O_RDWR, "t");
+	opens(130, 10, O_RDWR, "t");
+	restore(70, EACCES, 0);
+	assert_int_equal(reopen_report(r, &files), 3);
+	assert_int_equal(files[0].handle, 6);
+	assert_int_equal(files[1].lost, EACCES);
+	assert_int_equal(files[2].lost, 0);
+	free(files);
+}
+
 /* A lock that another has taken is the end of all handles that relied on it, and of no other. */
 static void test_lock_lost(void **state)
 {
@@ -286,7 +301,10 @@ static void test_channels(void **state)
 	assert_string_equal(plan(reopen_files), "reopen 1 ; ");
 	reopen_push(r, &(rfs_Push){ .which_event = rfs_Push_ready_tag, .event.ready.handle = 1 });
 	assert_string_equal(plan(reopen_files), "reopen 1 t; ");
-	assert_string_equal(plan(reopen_locks), "start 1; ");
+	assert_string_equal(plan(reopen_locks), "");
+	assert_string_equal(plan(reopen_starts), "start 1; ");
+	assert_string_equal(restore(1, ESTALE, 0), "1:-116 ");
+	assert_string_equal(plan(reopen_starts), "");
 }
 
 /* 10,000 open files, with what a usual path comes to, and what becomes of them. */
@@ -332,6 +350,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_locks, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_owners, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_flocks, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_report, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_lock_lost, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_file_lost, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_waits, setup, teardown),
