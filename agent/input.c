@@ -71,6 +71,20 @@ static int input_message(struct serve *s, const struct frame_header *header, rfs
 	return 0;
 }
 
+/* There is no memory for LEN bytes: the request they belong to is told so, and the next one begins behind them. */
+static int input_skip(struct serve *s, struct job *job, size_t len)
+{
+	uint8_t waste[4096];
+	int r = 0;
+
+	for (size_t n; len && !r; len -= n) {
+		n = len < sizeof(waste) ? len : sizeof(waste);
+		r = input_take(s, waste, n);
+	}
+	job->reply.error = ENOMEM;
+	return r;
+}
+
 int input_next(struct serve *s, struct job *job)
 {
 	struct frame_header header;
@@ -84,10 +98,8 @@ int input_next(struct serve *s, struct job *job)
 	if (!header.payload_len)
 		return 0;
 	job->payload = malloc(header.payload_len);
-	if (!job->payload) {
-		agent_say("out of memory");
-		return -ENOMEM;
-	}
+	if (!job->payload)
+		return input_skip(s, job, header.payload_len);
 	r = input_take(s, job->payload, header.payload_len);
 	job->op.data = job->payload;
 	job->op.data_len = header.payload_len;

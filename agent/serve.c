@@ -291,7 +291,7 @@ static void serve_next(struct serve *s, struct job *job)
 		do {
 			job_clear(job);
 			r = input_next(s, job);
-			if (r == -EPROTO || r == -ENOMEM)
+			if (r == -EPROTO)
 				serve_exit(s, 125);
 			if (r)
 				free(job->payload);
