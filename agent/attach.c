@@ -116,7 +116,7 @@ static void attach_admit(struct serve *s, int fd)
 		o->stream = a.stream;
 		o->giver = fd;
 		r = session_is(s->session, a.name, a.secret) ? conn_breakable(&o->conn) : -EACCES;
-		if (!r && atomic_load(&s->session->overflowed))
+		if (!r && session_lacks(s->session, a.stream, a.seen))
 			r = -ENOENT;
 		/* A process that was slow brings what the client has given up: its newer connection is not to end for that. */
 		if (!r && a.attempt && a.attempt <= s->session->attempt)
@@ -195,9 +195,12 @@ static void attach_take(struct serve *s, struct offer *o)
 	s->at = s->filled = 0;
 	s->lost = s->took_over = false;
 	pthread_mutex_unlock(&s->lock);
-	session_renew(s->session, o->stream, o->seen);
-	session_report(s->session, &reply);
-	output_resumed(s, &reply);
+	if (session_renew(s->session, o->stream, o->seen)) {
+		session_report(s->session, &reply);
+		output_resumed(s, &reply);
+	} else {
+		conn_break(&s->conn); /* since it was offered, replies were lost that have not been read */
+	}
 	pthread_mutex_unlock(&s->write_lock);
 	free(o);
 }

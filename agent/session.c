@@ -146,10 +146,10 @@ void session_keep(struct session *s, const struct iovec *iov, int count)
 	ring_forget(s, atomic_load_explicit(&s->seen, memory_order_relaxed));
 	for (int i = 0; i < count; i++)
 		k.len += (uint32_t)iov[i].iov_len;
-	if (at - s->tail + kept_size(&k) > SESSION_RING)
-		atomic_store(&s->overflowed, true);
-	if (atomic_load(&s->overflowed))
+	if (at - s->tail + kept_size(&k) > SESSION_RING) {
+		atomic_store(&s->unkept, k.number);
 		return;
+	}
 	ring_put(s, at, &k, sizeof(k));
 	at += sizeof(k);
 	for (int i = 0; i < count; at += iov[i++].iov_len)
@@ -163,10 +163,19 @@ void session_count(struct session *s, unsigned int frames)
 		s->sent += frames;
 }
 
-void session_renew(struct session *s, uint32_t stream, uint64_t seen)
+bool session_lacks(const struct session *s, uint32_t stream, uint64_t seen)
 {
+	uint64_t before = atomic_load(&s->seen);
+
+	return atomic_load(&s->unkept) > (stream == s->stream && seen > before ? seen : before);
+}
+
+bool session_renew(struct session *s, uint32_t stream, uint64_t seen)
+{
+	bool whole = !session_lacks(s, stream, seen);
 	struct kept k;
 
+	atomic_store(&s->unkept, whole ? 0 : UINT64_MAX);
 	if (stream == s->stream)
 		ring_forget(s, seen);
 	s->stream++;
@@ -177,6 +186,7 @@ void session_renew(struct session *s, uint32_t stream, uint64_t seen)
 		k.number = ++s->sent;
 		ring_put(s, at, &k, sizeof(k));
 	}
+	return whole;
 }
 
 size_t session_next(const struct session *s, uint64_t *at, uint8_t *buf, size_t len)

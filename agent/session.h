@@ -60,7 +60,7 @@ struct session {
 	atomic_uint_fast64_t seen; /* … and of these read by the client */
 	atomic_uint_fast64_t head; /* bytes ever put into the ring … */
 	uint64_t tail;		   /* … and of these no longer kept */
-	atomic_bool overflowed;	   /* a frame could not be kept: nobody can go on with this session */
+	atomic_uint_fast64_t unkept; /* the last frame for which there was no room: who has not read it cannot go on with the session */
 	uint8_t ring[SESSION_RING];
 };
 
@@ -104,11 +104,14 @@ void session_keep(struct session *s, const struct iovec *iov, int count);
 /* FRAMES are written that need not be kept. */
 void session_count(struct session *s, unsigned int frames);
 
+/* Whether frames that the client has not read are kept no more, if it has read SEEN of number STREAM. Any thread. */
+bool session_lacks(const struct session *s, uint32_t stream, uint64_t seen);
+
 /*
  * A new connection, on which nothing is written yet but, next, all that is kept: SEEN frames of number STREAM were read. What was
- * read of an older one than the last was said before.
+ * read of an older one than the last was said before. False: some that were not read are lost (session_lacks, for ever).
  */
-void session_renew(struct session *s, uint32_t stream, uint64_t seen);
+bool session_renew(struct session *s, uint32_t stream, uint64_t seen);
 
 /*
  * The kept frame at *AT (from s->tail on), at most LEN bytes of it, into BUF, and *AT behind it. Its length, 0 at the end of them.

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -18,6 +19,7 @@
 #include "push.h"
 #include "remote.h"
 #include "rules.h"
+#include "state.h"
 #include "util.h"
 #include "watch.h"
 
@@ -29,9 +31,35 @@ static bool is_by_path(int flags)
 	return flags & O_PATH && !(flags & ~(O_PATH | O_CLOEXEC | O_NOFOLLOW | O_DIRECTORY));
 }
 
+/* So many are on their way at most. */
+#define OPENING_MAX 256
+
+static pthread_cond_t answered = PTHREAD_COND_INITIALIZER;
+
 static bool may_be_known(const struct place *p, int flags, const rfs_Open *op)
 {
 	return (!(flags & ~FLAGS) || is_by_path(flags)) && !op->resolve && *p->key && !watch_sees_use(p->mount) && !p->mount->is_upper;
+}
+
+/* A program that opens what is known may be quicker than the agent. */
+static void make_room(struct call *c, const struct mount *m)
+{
+	if (m->opening < OPENING_MAX)
+		return;
+	link_count_wait(m->link);
+	c->round_trips++;
+	while (m->opening >= OPENING_MAX) {
+		mount_waits(m, 1);
+		state_wait(&answered);
+		mount_waits(m, -1);
+	}
+}
+
+/* A mount is constant to its users, but for what is ours. */
+static void count_opening(const struct mount *m, int by)
+{
+	((struct mount *)m)->opening += (unsigned)by;
+	pthread_cond_broadcast(&answered);
 }
 
 /* The bytes of the file that P is, if it can be opened with FLAGS, and nobody has it open in a way that makes it another. */
@@ -58,7 +86,7 @@ static bool same_file(const rfs_Attr *a, const rfs_Attr *b)
 }
 
 /* DIR is what the path begins at: it must not be closed before the agent has looked. */
-struct known { struct ofd *ofd, *dir; uint64_t handle; rfs_Attr attr; };
+struct known { const struct mount *mount; struct ofd *ofd, *dir; uint64_t handle; rfs_Attr attr; };
 
 /* What the agent says of an open that the program has had the result of. */
 static void opened(struct link_reply *rep, int rc, void *arg)
@@ -68,6 +96,7 @@ static void opened(struct link_reply *rep, int rc, void *arg)
 	const rfs_OpenReply *r = &rep->msg.op.open;
 	bool good = !rc && rep->msg.which_op == rfs_Reply_open_tag && r->has_attr && same_file(&r->attr, &k->attr);
 
+	count_opening(k->mount, -1);
 	o->opening = false;
 	if (o->handle == k->handle) { /* else it was copied up */
 		o->coherent = good ? r->coherent : 0;
@@ -114,12 +143,13 @@ struct ofd *known_open(struct call *c, const struct place *p, int flags, rfs_Req
 	if (!may_be_known(p, flags, &req->op.open))
 		return NULL;
 	ahead_await(c, p->mount, p->key);
+	make_room(c, p->mount);
 	const uint8_t *bytes = is_by_path(flags) ? NULL : find_bytes(p, flags, &attr, &len);
 	/* No word comes by an O_PATH descriptor of a file. */
 	if (is_by_path(flags) ? cache_find(p->mount, p->key, &attr) <= 0 || !S_ISDIR(attr.mode) : !bytes)
 		return NULL;
 	struct known *k = xcalloc(1, sizeof(*k));
-	*k = (struct known){ .handle = req->op.open.handle, .attr = attr };
+	*k = (struct known){ .mount = p->mount, .handle = req->op.open.handle, .attr = attr };
 	req->op.open.prefetch = 0;
 	req->ordered = true; /* what is asked next may remove it */
 	k->ofd = ofd_new(p->mount, k->handle, p->key, flags & ~O_NOCTTY, &attr);
@@ -135,6 +165,7 @@ struct ofd *known_open(struct call *c, const struct place *p, int flags, rfs_Req
 		free(k);
 		return NULL;
 	}
+	count_opening(p->mount, 1);
 	k->dir = p->dir ? ofd_ref(p->dir) : NULL;
 	return ofd_ref(k->ofd);
 }

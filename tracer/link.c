@@ -3,11 +3,14 @@
 #include <sys/epoll.h>
 
 #include "link_int.h"
+#include "plain.h"
 
 /* To what was not sent. */
 static const rfs_Reply refused = {.error = EIO};
 
+/* What the agent has to keep until it is told: see SESSION_RING there. */
 #define TELL_FRAMES 128
+#define TELL_BYTES (1u << 20)
 
 /* ---- the reader's role; all of these with the lock held ---- */
 
@@ -131,6 +134,8 @@ static int reader_reply(struct link *l, const struct frame_header *header, uint8
 	int err = stream_decode_reply(&l->stream, header, &c->rep->msg);
 	if (err)
 		return err;
+	if (!request_is_plain(c->op))
+		atomic_fetch_add(&l->kept, header->payload_len);
 	c->rep->payload = *payload;
 	c->rep->payload_len = header->payload_len;
 	*payload = NULL;
@@ -178,9 +183,10 @@ static void reader_end(struct link *l)
 /* The agent keeps what it has answered until it hears of it. */
 static void reader_tell(struct link *l)
 {
-	uint64_t seen = atomic_fetch_add(&l->seen, 1) + 1;
+	uint64_t frames = atomic_fetch_add(&l->seen, 1) + 1 - atomic_load(&l->told);
+	uint64_t bytes = atomic_load(&l->kept);
 	rfs_Request req = {.which_op = rfs_Request_close_tag};
-	if (l->stream.agent_is.resumes && seen - atomic_load(&l->told) >= TELL_FRAMES)
+	if (l->stream.agent_is.resumes && (frames >= TELL_FRAMES || bytes >= TELL_BYTES))
 		link_send(l, &req);
 }
 
@@ -249,6 +255,7 @@ void *link_poll(void *arg)
 static uint64_t seen_tell(struct link *l)
 {
 	uint64_t seen = atomic_load(&l->seen);
+	atomic_store(&l->kept, 0);
 	return l->stream.agent_is.resumes && atomic_exchange(&l->told, seen) != seen ? seen : 0;
 }
 
@@ -271,12 +278,12 @@ static int request_send(struct link *l, struct stream_request *o, struct link_pe
 	return sender_finish(&l->sender, &msg, deadline_ms);
 }
 
-/* An id that no pending call has; with the lock held. */
+/* An id that no pending call has; with the lock held. Before they begin anew none is given out twice. */
 static uint32_t id_new(struct link *l)
 {
 	do
-		l->last_id++;
-	while (!l->last_id || call_find(l, l->last_id));
+		l->ids_again |= !++l->last_id;
+	while (!l->last_id || (l->ids_again && call_find(l, l->last_id)));
 	return l->last_id;
 }
 
@@ -396,7 +403,7 @@ static int pending_queue(struct link *l, struct link_pendings *list, struct link
 	if (!err && !l->down) {
 		stream_fill_iov(c->request, c->id, seen_tell(l), iov);
 		c->queued = iov[0].iov_len + iov[1].iov_len;
-		err = sender_add(&l->sender, iov);
+		err = sender_add(&l->sender, iov, list == &l->oneway);
 	}
 	if (!err)
 		pending_add(l, list, c);

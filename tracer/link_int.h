@@ -62,6 +62,7 @@ struct link {
 	struct link_pendings pending;
 	struct link_pendings oneway; /* no reply comes, and nobody knows yet whether the agent has got them */
 	uint32_t last_id;
+	bool ids_again; /* all numbers were given out once */
 	uint64_t last_number;
 	bool reading;
 	bool down;
@@ -79,6 +80,7 @@ struct link {
 	struct link_greeting greeting;
 	int timeout_ms; /* for an exchange */
 	atomic_uint_fast64_t seen, told; /* frames read from this connection, and of these the agent knows */
+	atomic_uint_fast64_t kept;	 /* bytes of replies that it keeps until it is told */
 
 	atomic_uint inside; /* threads in link_call and link_send */
 	atomic_uint_fast64_t last_handle, round_trips, requests;

@@ -36,6 +36,7 @@ struct mount {
 	size_t behind;
 	struct late *held;
 	uint64_t behind_ns;
+	unsigned opening; /* known.h, under the state lock: opens that the program has had the result of, and the agent has not answered yet */
 	/* Requests on their way, and when the last of them was answered or the first one sent (now_ns). */
 	atomic_uint waiting;
 	atomic_uint_fast64_t progress;

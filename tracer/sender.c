@@ -10,6 +10,8 @@
 
 /* What is queued are requests with no payload or a small one. The largest part of it is what behind.c allows itself. */
 #define QUEUE_MAX (32u << 20)
+/* A larger one is given back when it is empty. */
+#define QUEUE_KEPT (1u << 20)
 
 void sender_init(struct sender *s, struct stream *stream)
 {
@@ -62,6 +64,11 @@ static int queue_flush(struct sender *s, bool claimed)
 	atomic_store(&s->len, s->len - sent);
 	s->first = s->len ? s->first + sent : 0;
 	s->ahead -= sent < s->ahead ? sent : s->ahead;
+	if (!s->len && s->room > QUEUE_KEPT) {
+		free(s->queue);
+		s->queue = NULL;
+		s->room = 0;
+	}
 	pthread_mutex_unlock(&s->lock);
 	return rc;
 }
@@ -142,8 +149,6 @@ int sender_finish(struct sender *s, struct msghdr *msg, int64_t deadline_ms)
 /* Makes room for NEED bytes in all. What waits is moved only when as much has gone out since: a long queue may be sent in many small parts. */
 static int queue_make_room(struct sender *s, size_t need)
 {
-	if (need > QUEUE_MAX)
-		return -ENOBUFS;
 	if (s->first + need <= s->room)
 		return 0;
 	if (need > s->room || s->first < s->len) {
@@ -159,11 +164,11 @@ static int queue_make_room(struct sender *s, size_t need)
 	return 0;
 }
 
-int sender_add(struct sender *s, const struct iovec iov[2])
+int sender_add(struct sender *s, const struct iovec iov[2], bool must)
 {
 	pthread_mutex_lock(&s->lock);
 	size_t need = s->len + iov[0].iov_len + iov[1].iov_len;
-	int err = queue_make_room(s, need);
+	int err = need > QUEUE_MAX && !must ? -ENOBUFS : queue_make_room(s, need);
 	if (!err) {
 		uint8_t *end = s->queue + s->first + s->len;
 		memcpy(end, iov[0].iov_base, iov[0].iov_len);

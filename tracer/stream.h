@@ -142,8 +142,11 @@ int sender_try(struct sender *s, struct msghdr *msg);
 /* Sends the rest. 0, or a negative errno: stream_wait_out's too. */
 int sender_finish(struct sender *s, struct msghdr *msg, int64_t deadline_ms);
 
-/* Adds what IOV has, a whole frame, to the queue. Never waits. 0, -ENOBUFS or -ENOMEM. */
-int sender_add(struct sender *s, const struct iovec iov[2]);
+/*
+ * Adds what IOV has, a whole frame, to the queue. Never waits. 0, -ENOMEM, or -ENOBUFS when there is no room; not if it MUST go: what
+ * ends something is no more than what has begun.
+ */
+int sender_add(struct sender *s, const struct iovec iov[2], bool must);
 
 /* Sends what there is in the queue, if the writing end takes it and nobody else does. Never waits. */
 void sender_flush(struct sender *s);
