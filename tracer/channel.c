@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,11 +13,11 @@
 #include "state.h"
 #include "util.h"
 
-/* How often a call that waits looks whether a signal has come, in ms. */
-#define LOOK_MS 20
+/* How often a call that waits looks whether a signal has come, in ms: one of a thousand more seldom than one alone. */
+#define LOOK_MS(waiters) (20 + (int)(waiters))
 
 static struct channel *channels;
-static pthread_cond_t news = PTHREAD_COND_INITIALIZER;
+static unsigned waiters; /* calls that wait for any of them */
 
 struct channel *channel_new(const struct mount *m, uint64_t handle)
 {
@@ -27,6 +26,8 @@ struct channel *channel_new(const struct mount *m, uint64_t handle)
 	ch->mount = m;
 	ch->handle = handle;
 	ch->refs = 1;
+	pthread_cond_init(&ch->news[0], NULL);
+	pthread_cond_init(&ch->news[1], NULL);
 	ch->next = channels;
 	channels = ch;
 	return ch;
@@ -55,6 +56,30 @@ void channel_unref(struct channel *ch)
 	free(ch);
 }
 
+static void wake_all(struct channel *ch)
+{
+	pthread_cond_broadcast(&ch->news[0]);
+	pthread_cond_broadcast(&ch->news[1]);
+}
+
+/* One for a byte or a place, and its own reply wakes the next: if all asked for it, all but one would have asked in vain. */
+static void wake(struct channel *ch)
+{
+	if (ch->ready & ~(uint32_t)(POLLIN | POLLOUT))
+		wake_all(ch);
+	else if (ch->ready & POLLIN)
+		pthread_cond_signal(&ch->news[0]);
+	if (ch->ready & POLLOUT)
+		pthread_cond_signal(&ch->news[1]);
+}
+
+static void wait_for_news(struct channel *ch, uint32_t events)
+{
+	waiters++;
+	state_wait_ms(&ch->news[!(events & POLLIN)], LOOK_MS(waiters));
+	waiters--;
+}
+
 static void update(struct channel *ch, uint32_t ready, uint64_t serial)
 {
 	/* A reply is handled by the thread that waits for it, a push by the one that reads: either may be late. */
@@ -62,7 +87,6 @@ static void update(struct channel *ch, uint32_t ready, uint64_t serial)
 		return;
 	ch->serial = serial;
 	ch->ready = ready;
-	pthread_cond_broadcast(&news);
 	if (ch->changed)
 		ch->changed(ch, ch->arg);
 }
@@ -75,8 +99,10 @@ void channel_push(const struct mount *m, const rfs_Ready *r)
 		if (ch->pending) {
 			ch->pending = false;
 			ch->error = r->error > EHWPOISON ? -EPROTO : -(int)r->error;
+			wake_all(ch);
 		}
 		update(ch, r->ready, r->serial);
+		wake(ch);
 		return;
 	}
 }
@@ -94,6 +120,7 @@ void channel_renew(const struct mount *m, uint64_t handle, int lost)
 		ch->pending = false;
 		/* Whoever asks finds out. */
 		update(ch, POLLIN | POLLOUT | POLLERR | POLLHUP, UINT64_MAX);
+		wake_all(ch);
 		return;
 	}
 }
@@ -115,6 +142,7 @@ static long ask(struct call *c, struct channel *ch, const rfs_Request *req, cons
 		if (rc < 0)
 			link_reply_free(rep); /* there should be none */
 	}
+	wake(ch);
 	channel_unref(ch);
 	return rc;
 }
@@ -138,7 +166,7 @@ int channel_wait(struct call *c, struct channel *ch, uint32_t events, int ms)
 			rc = -ETIMEDOUT;
 			break;
 		}
-		state_wait_ms(&news, LOOK_MS);
+		wait_for_news(ch, events);
 	}
 	channel_unref(ch);
 	return rc;
@@ -159,7 +187,7 @@ int channel_start(struct call *c, struct channel *ch)
 		ch->pending = false;
 	/* What has happened counts, even if a signal came as well. */
 	while (ch->pending && !(rc = wait_over(c, ch)))
-		state_wait_ms(&news, LOOK_MS);
+		wait_for_news(ch, POLLIN);
 	/* A signal and the other end: what came first, the target knows. */
 	if (rc == -ERESTARTSYS && channel_control(c, ch, rfs_Controls_GIVE_UP, 0) == 0)
 		rc = 0;
@@ -235,10 +263,13 @@ int channel_accept(struct channel *ch, uint64_t handle)
 /* Those who poll the FIFO find it readable, or no longer. */
 static void show_back(struct node *n)
 {
-	for (struct ofd *o = n->ofds; o; o = o->next_of_node)
-		if (o->channel && o->channel->changed)
+	for (struct ofd *o = n->ofds; o; o = o->next_of_node) {
+		if (!o->channel)
+			continue;
+		if (o->channel->changed)
 			o->channel->changed(o->channel, o->channel->arg);
-	pthread_cond_broadcast(&news);
+		wake_all(o->channel);
+	}
 }
 
 void ofd_put_back(struct ofd *o, const void *data, size_t len)

@@ -5,6 +5,7 @@
 #ifndef TRACER_CHANNEL_H
 #define TRACER_CHANNEL_H
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -25,6 +26,7 @@ struct channel {
 	int error;       /* with which the wait for it ended, negative */
 	uint32_t ready;  /* poll(2)'s bits at the target … */
 	uint64_t serial; /* … which are as new as this */
+	pthread_cond_t news[2]; /* for those who want to read, and to write */
 	/* Called when READY has changed. */
 	void (*changed)(struct channel *ch, void *arg);
 	void *arg;
