@@ -472,8 +472,7 @@ void behind_gone(struct ofd *o)
 
 	if (!o->behind_error)
 		return;
-	if (ofd_to_program(o, o->path, path, sizeof(path)) < 0)
-		snprintf(path, sizeof(path), "%.*s", PATH_MAX - 1, o->path);
+	ofd_show(o, path);
 	if (o->unmade)
 		log_error("%s was not made%s: %s (no call of the program's was left to tell it)", path,
 			  o->behind_lost ? ", and what was written to it is lost" : "", strerror(-o->behind_error));

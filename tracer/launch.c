@@ -24,6 +24,7 @@
 #include "state.h"
 #include "takeover.h"
 #include "util.h"
+#include "worker.h"
 
 #define SILENCE_NS UINT64_C(10000000000)
 #define AWAY_MS 1000
@@ -309,6 +310,18 @@ static void tell_silence(void)
 	}
 }
 
+/* Without a thread for it a call waits until another one has been served. */
+static void tell_missing(void)
+{
+	static bool told;
+	int rc = worker_start_missing();
+
+	if (rc && !told)
+		log_error("no thread can be started to serve more of the program's calls at once (%s): they wait for each other; "
+			  "raise the limit (ulimit -u, the container's pids.max, memory)", strerror(-rc));
+	told |= rc != 0;
+}
+
 /* What the terminal sends, it sends to the program as well; what somebody sent us was meant for it. */
 static void pass_signals(void)
 {
@@ -323,6 +336,8 @@ static void pass_signals(void)
 		pid_t pid = atomic_load(&program_pid);
 
 		tell_silence();
+		tell_missing();
+		log_tell_stuck(SILENCE_NS);
 
 		if (sig > 0 && pid > 0 && info.si_code != SI_KERNEL && info.si_pid != getpid())
 			kill(pid, sig);

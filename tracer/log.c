@@ -36,6 +36,7 @@ static int log_fd = -1;
 static bool write_failed;
 
 static atomic_uint_least64_t previous_stamp; /* -r */
+static atomic_uint_least64_t line_begun;     /* a line is being written since then, or 0 */
 
 static bool is_on(atomic_bool *flag)
 {
@@ -68,8 +69,10 @@ static void write_line(struct text *t)
 	if (t->data[t->len - 1] != '\n')
 		t->data[t->len - 1] = '\n'; /* cut at TEXT_MAX */
 	pthread_mutex_lock(&lock);
+	atomic_store_explicit(&line_begun, now_ns(), memory_order_relaxed);
 	if (log_fd >= 0 && !write_failed)
 		r = write_whole(log_fd, t->data, t->len);
+	atomic_store_explicit(&line_begun, 0, memory_order_relaxed);
 	write_failed |= r < 0;
 	bool elsewhere = log_fd != STDERR_FILENO;
 	pthread_mutex_unlock(&lock);
@@ -279,6 +282,22 @@ void log_error(const char *format, ...)
 	if (is_on(&lines) && log_fd >= 0 && log_fd != STDERR_FILENO && !write_failed)
 		write_failed = write_whole(log_fd, t.data, t.len) < 0;
 	pthread_mutex_unlock(&lock);
+}
+
+void log_tell_stuck(uint64_t ns)
+{
+	static uint64_t told;
+	uint64_t begun = atomic_load(&line_begun), now = now_ns();
+
+	/* Where the log is standard error, nobody would read this either. */
+	if (!options.file || !begun || now - begun < ns || now - told < ns)
+		return;
+	told = now;
+	CLEANUP_TEXT struct text t;
+	text_init(&t);
+	text_format(&t, "remotefs-trace: -o %s: the log has not taken a line for %u s; the program waits for it\n", options.file,
+		    (unsigned)((now - begun) / 1000000000));
+	write_whole(STDERR_FILENO, t.data, t.len);
 }
 
 void log_set_fd_namer(log_fd_namer *name)

@@ -64,6 +64,9 @@ void log_line(pid_t tid, const char *format, ...) __attribute__((format(printf, 
 /* One line "remotefs-trace: …" on standard error, whether or not there is a log; and in the log if there is. */
 void log_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+/* One line on standard error when the log, another file, has not taken a line for NS: whoever reads it may have stopped. Any one thread. */
+void log_tell_stuck(uint64_t ns);
+
 /* Writes the -c table and the --stats file with TOTALS of all links, and closes the log. */
 void log_close(const struct link_totals *totals);
 

@@ -105,6 +105,12 @@ int ofd_to_program(const struct ofd *o, const char *path, char *out, size_t len)
 			   path_to_program(o->mount, path, out, len);
 }
 
+void ofd_show(const struct ofd *o, char path[PATH_MAX])
+{
+	if (ofd_to_program(o, o->path, path, PATH_MAX) < 0)
+		snprintf(path, PATH_MAX, "%s", o->path);
+}
+
 struct ofd *ofd_ref(struct ofd *o)
 {
 	o->refs++;

@@ -262,6 +262,9 @@ void ofd_switch(struct ofd *o, const struct mount *m, uint64_t handle, const cha
 /* PATH, which is O's in the target's eyes, in the program's eyes. 0; -ENOENT, -ENAMETOOLONG. */
 int ofd_to_program(const struct ofd *o, const char *path, char *out, size_t len);
 
+/* O's own path for a message: in the program's eyes, or the target's where there is no such. */
+void ofd_show(const struct ofd *o, char path[PATH_MAX]);
+
 /* What changed: ATTR of the node as the target has it now (NULL: unknown from here on). */
 void node_set_attr(struct node *n, const rfs_Attr *attr, bool valid);
 

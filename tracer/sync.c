@@ -306,8 +306,12 @@ static void bring_told(struct call *c, struct image *i)
 	flush(c, i, 0, UINT64_MAX, all);
 	s->bringing--;
 	pthread_cond_broadcast(&idle);
-	if (closed && s->error)
-		log_error("%s: what was written could not be stored there: %s", o->path, strerror(-take_error(s)));
+	if (closed && s->error) {
+		char path[PATH_MAX];
+
+		ofd_show(o, path);
+		log_error("%s: what was written could not be stored there: %s", path, strerror(-take_error(s)));
+	}
 	ofd_unref(o);
 }
 

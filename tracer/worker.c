@@ -19,15 +19,32 @@ static struct job *first, **last = &first;
 static int queued; /* jobs that nobody has taken */
 static int idle;   /* workers that wait for one */
 
+static void *work(void *arg);
+
+/* What could not be started, of jobs' workers and of others. */
+static void *(*_Atomic missing[2])(void *arg);
+
 int worker_start(void *(*run)(void *arg))
 {
-	if (atomic_fetch_add(&workers, 1) >= MAX_WORKERS) {
+	int rc = atomic_fetch_add(&workers, 1) < MAX_WORKERS ? thread_start(WORKER_STACK, run, NULL) : -EAGAIN;
+
+	if (rc) {
 		atomic_fetch_sub(&workers, 1);
-		return -EAGAIN;
+		atomic_store(&missing[run == work], run);
 	}
-	int rc = thread_start(WORKER_STACK, run, NULL);
-	if (rc)
-		atomic_fetch_sub(&workers, 1);
+	return rc;
+}
+
+int worker_start_missing(void)
+{
+	int rc = 0;
+
+	for (unsigned i = 0; i < 2; i++) {
+		void *(*run)(void *arg) = atomic_exchange(&missing[i], NULL);
+		int err = run ? worker_start(run) : 0;
+
+		rc = err ? err : rc;
+	}
 	return rc;
 }
 

@@ -8,8 +8,14 @@ struct job {
 	void (*run)(struct job *job);
 };
 
-/* Starts a thread that runs RUN and ends with it. 0, or -EAGAIN when there are too many. */
+/* Starts a thread that runs RUN and ends with it. 0, or a negative errno when there are too many: see worker_start_missing. */
 int worker_start(void *(*run)(void *arg));
+
+/*
+ * Tries again what could not be started: without it a call that waits may wait for one that nobody serves. To be called now and then.
+ * 0, or the negative errno of one that still cannot be had.
+ */
+int worker_start_missing(void);
 
 /* Starts the first worker for jobs, so that there is always one. 0 or a negative errno. */
 int worker_init(void);
