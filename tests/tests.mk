@@ -10,7 +10,7 @@ go_names := $(filter-out common,$(basename $(notdir $(wildcard tests/guests/go/*
 unit_names := $(basename $(notdir $(wildcard tests/unit/test_*.c)))
 
 guest_programs := $(addprefix $(G)/glibc/,$(guest_names)) $(addprefix $(G)/dyn/,$(guest_names)) \
-	$(addprefix $(G)/race/,$(race_names)) $(G)/without $(G)/int80 $(G)/wholetable $(G)/behind $(G)/delayrelay $(G)/cutrelay
+	$(addprefix $(G)/race/,$(race_names)) $(G)/without $(G)/int80 $(G)/wholetable $(G)/behind $(G)/overload $(G)/delayrelay $(G)/cutrelay
 # What a machine without musl or Go cannot build is skipped by name when the tests run.
 ifneq ($(shell command -v musl-gcc),)
 guest_programs += $(addprefix $(G)/musl/,$(guest_names))
@@ -34,6 +34,10 @@ $(G)/int80: tests/e2e/int80.c
 $(G)/behind: tests/e2e/behind.c
 	@mkdir -p $(@D)
 	$(CC) $(GUEST_CFLAGS) -static -o $@ $<
+
+$(G)/overload: tests/e2e/overload.c
+	@mkdir -p $(@D)
+	$(CC) $(GUEST_CFLAGS) -static -o $@ $< -pthread
 
 # A link with latency.
 $(G)/delayrelay: tests/bench/delayrelay.c
