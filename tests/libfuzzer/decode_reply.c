@@ -103,7 +103,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	if (data[0] & HOW_STOPPED)
 		stream_stop(&s);
 	/* Slowly is too slow. */
-	int err = data[0] & HOW_GREETED ? stream_greet(&s, &(struct link_greeting){ .at = "", .sub = "" }, data[0] & HOW_SLOWLY ? 1 : 1000, &max) : 0;
+	int err = data[0] & HOW_GREETED ? stream_greet(&s, &(struct link_greeting){ .at = "", .sub = "" }, NULL, data[0] & HOW_SLOWLY ? 1 : 1000, &max) : 0;
 	if (!err && (max > FRAME_MAX_PAYLOAD || strnlen(s.program, sizeof(s.program)) == sizeof(s.program)))
 		abort();
 	while (!err) {

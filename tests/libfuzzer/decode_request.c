@@ -57,7 +57,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	agent.patience = data[0] & 2 ? 3600 : 0;
 	serve.agent = &agent;
 	serve.at = serve.filled = 0;
-	serve.in = feed_open(data + 1, len - 1, data[0] & 1);
+	serve.conn = conn_plain(feed_open(data + 1, len - 1, data[0] & 1), -1);
 	for (;;) {
 		memset(&job, 0, sizeof(job));
 		if (input_next(&serve, &job))
@@ -68,7 +68,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		free(job.payload);
 	}
 	free(job.payload);
-	close(serve.in);
+	close(serve.conn.in);
 	feed_close();
 	return 0;
 }
