@@ -121,7 +121,8 @@ static void run_poke(void)
 	if (maps[i].shared)
 		sys(madvise, maps[i].at, maps[i].len, MADV_DONTNEED);
 	say_result(sys(process_vm_writev, getpid(), &from, 1, &to, 1, 0));
-	if (maps[i].shared && chance(500)) {
+	/* Until then it is found once in a second (README), and the times that were set meanwhile are those of the file. */
+	if (maps[i].shared) {
 		say(" msync");
 		say_result(sys(msync, maps[i].at, maps[i].len, PICK(MS_SYNC, MS_ASYNC, MS_SYNC | MS_INVALIDATE)));
 	}
