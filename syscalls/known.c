@@ -38,7 +38,7 @@ static pthread_cond_t answered = PTHREAD_COND_INITIALIZER;
 
 static bool may_be_known(const struct place *p, int flags, const rfs_Open *op)
 {
-	return (!(flags & ~FLAGS) || is_by_path(flags)) && !op->resolve && *p->key && !watch_sees_use(p->mount) && !p->mount->is_upper;
+	return (!(flags & ~FLAGS) || (is_by_path(flags) && !p->mount->overlay)) && !op->resolve && *p->key && !watch_sees_use(p->mount) && !p->mount->is_upper;
 }
 
 /* A program that opens what is known may be quicker than the agent. */

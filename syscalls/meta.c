@@ -22,7 +22,7 @@
 
 static long chmod_place(struct call *c, const struct place *p, unsigned mode, bool nofollow)
 {
-	rfs_Request req = { .own = *p->key,
+	rfs_Request req = { .own = place_owns(p),
 			    .which_op = rfs_Request_chmod_tag,
 			    .op.chmod = { .has_where = true, .nofollow = nofollow, .mode = mode & 07777 } };
 
@@ -67,7 +67,7 @@ long sys_fchmodat2(struct call *c)
 
 static long chown_place(struct call *c, const struct place *p, uint32_t uid, uint32_t gid, bool nofollow)
 {
-	rfs_Request req = { .own = *p->key,
+	rfs_Request req = { .own = place_owns(p),
 			    .which_op = rfs_Request_chown_tag,
 			    .op.chown = { .has_where = true, .nofollow = nofollow, .uid = uid, .gid = gid } };
 
@@ -120,7 +120,7 @@ static uint32_t wire_nsec(const struct timespec *t)
 
 static long utimes_place(struct call *c, const struct place *p, const struct timespec t[2], bool nofollow)
 {
-	rfs_Request req = { .own = *p->key,
+	rfs_Request req = { .own = place_owns(p),
 			    .which_op = rfs_Request_utimes_tag,
 			    .op.utimes = { .has_where = true,
 					   .nofollow = nofollow,

@@ -61,7 +61,7 @@ static long make_directory(struct call *c, const struct place *p, rfs_Request *r
 	}
 	if (foretold_mkdir(c, p, req))
 		return 0;
-	req->own = *p->key;
+	req->own = place_owns(p);
 	int rc = call_rpc(c, p->mount, req, NULL, 0, &rep);
 	if (rc) {
 		cache_forget_name(p->mount, *p->key ? p->key : "/", true);

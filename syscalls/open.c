@@ -50,7 +50,7 @@ static void fill_open(struct call *c, const struct place *p, int flags, unsigned
 	op->resolve = resolve;
 	op->wait = !(flags & O_NONBLOCK);
 	op->no_fifo = p->mount->overlay && !p->mount->is_upper;
-	req->own = flags & O_CREAT && *p->key;
+	req->own = flags & O_CREAT && place_owns(p);
 	op->prefetch = ofd_flags_read(flags) && !watch_sees_use(p->mount) ? PREFETCH_SIZE : 0;
 	if (flags & (O_CREAT | O_UNNAMED)) {
 		op->mode = mode;

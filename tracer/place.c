@@ -403,6 +403,11 @@ void place_release(struct place *p)
 	p->dir = NULL;
 }
 
+bool place_owns(const struct place *p)
+{
+	return *p->key && !p->mount->overlay;
+}
+
 void place_where(const struct place *p, rfs_Where *where)
 {
 	size_t n = strlen(p->path);

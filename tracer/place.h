@@ -72,4 +72,7 @@ void place_name_task(pid_t tid, char *local);
 /* P as a message's Where. */
 void place_where(const struct place *p, rfs_Where *where);
 
+/* Whether a change of ours at P can be asked for as our own: its name is known, and no overlay makes one of two that are told of apart. */
+bool place_owns(const struct place *p);
+
 #endif
