@@ -84,7 +84,7 @@ killed() {
 lost() {
 	local which
 	for which in "$T" overlay; do
-		start_busy
+		start_busy --reconnect-timeout 0
 		kill -KILL "$(child "$supervisor" "remotefs-agent.*$which")"
 		ended "agent killed (${which##*/})"
 		equal "agent killed (${which##*/}): one line" 1 "$(grep -c '^remotefs-trace: .*lost the agent' "$work/err")"

@@ -316,7 +316,7 @@ jobs_mode() {
 	until_true 20 no_jobs && pass "its job is gone" || fail "its job is gone" "$(k get jobs,pods -l app=remotefs-agent 2>&1)"
 	says "a job for uid 1000" "= 0" --agent-mode job --mode write --mount /r=sts/db:/var/d -- /bin/busybox sh -c 'echo x >/r/job'
 	owner "its owner" 1000:1000 db-0 /var/d/job
-	"$RT" --kubectl "$K" --agent-image $IMAGE --agent-mode job --mode read --mount /r=pod/scratch -- /bin/busybox sh -c 'echo up; sleep 60' >"$work/killed" 2>&1 &
+	"$RT" --kubectl "$K" --agent-image $IMAGE --agent-mode job --reconnect-timeout 0 --mode read --mount /r=pod/scratch -- /bin/busybox sh -c 'echo up; sleep 60' >"$work/killed" 2>&1 &
 	pid=$!
 	until_true 30 grep -q up "$work/killed" || fail "a job's agent is up" "$(cat "$work/killed")"
 	kill -KILL $pid
@@ -328,7 +328,7 @@ jobs_mode() {
 
 killed() {
 	local pid
-	"$RT" --kubectl "$K" --mode read --mount /r=deployment/web -- /bin/busybox sh -c 'echo up; sleep 60' >"$work/killed" 2>&1 &
+	"$RT" --kubectl "$K" --reconnect-timeout 0 --mode read --mount /r=deployment/web -- /bin/busybox sh -c 'echo up; sleep 60' >"$work/killed" 2>&1 &
 	pid=$!
 	until_true 30 grep -q up "$work/killed" || fail "an agent is up" "$(cat "$work/killed")"
 	kill -KILL $pid

@@ -234,7 +234,7 @@ cut_off() {
 		K=$k
 		rm -f "$work/now"
 		bad cut http "$work/now"
-		got=$(rt --kubeconfig "$work/bad.config" --mode write --mount /r=pod/own -- \
+		got=$(rt --kubeconfig "$work/bad.config" --reconnect-timeout 0 --mode write --mount /r=pod/own -- \
 			/bin/busybox sh -c "cat /r/data/hello; : >'$work/now'; n=0; while [ \$n -lt 100 ]; do echo x >/r/tmp/cut; n=\$((n+1)); done; sleep 20; echo not killed"; echo "= $?")
 		kill $BAD
 		wait $BAD 2>/dev/null

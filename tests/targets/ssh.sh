@@ -168,7 +168,7 @@ endings() {
 	local run
 	for victim in remotefs-trace agent ssh; do
 		rm -f "$work/begun"
-		"$RT" --ssh "$S" --mode write --mount "$T=ssh/root@box:$T" -- busybox sh -c 'cat $1/hello.txt; echo >$0; sleep 60' "$work/begun" "$T" \
+		"$RT" --ssh "$S" --reconnect-timeout 0 --mode write --mount "$T=ssh/root@box:$T" -- busybox sh -c 'cat $1/hello.txt; echo >$0; sleep 60' "$work/begun" "$T" \
 			>"$work/out" 2>&1 </dev/null &
 		run=$!
 		until_true 20 test -e "$work/begun" || fail "a run begins" "$(cat "$work/out")"
@@ -184,6 +184,23 @@ endings() {
 	done
 }
 
+# ssh ends, and is started again: the agent there has the files still.
+again() {
+	local run status
+	rm -f "$work/begun" "$work/again"
+	"$RT" --ssh "$S" --reconnect-timeout 20 --mode write --mount "$T=ssh/root@box:$T" -- busybox sh -c \
+		'exec 3>>$1/appended; echo one >&3; echo >$0; until [ -e $2 ]; do sleep 0.1; done; echo two >&3; cat $1/appended' "$work/begun" "$T" "$work/again" \
+		>"$work/out" 2>&1 </dev/null &
+	run=$!
+	until_true 20 test -e "$work/begun" || fail "a run begins" "$(cat "$work/out")"
+	kill -KILL $(pgrep -P $run -x ssh)
+	touch "$work/again"
+	wait $run
+	status=$?
+	equal "ssh is killed, and started again" "0 one"$'\n'two "$status $(cat "$work/out")"
+	nothing_left "ssh was started again"
+}
+
 [ -n "${1:-}" ] && { for f; do $f; done; exit; }
 guests
 uses
@@ -191,4 +208,5 @@ other_user
 banner
 errors
 endings
+again
 ended ssh

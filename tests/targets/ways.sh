@@ -41,12 +41,12 @@ keeping_image() {
 	engine rm -f keep >/dev/null
 }
 
-# begin BOX [OPTION…]: a run that goes on; $run is its pid.
+# begin BOX [OPTION…]: a run that goes on, until its connection breaks; $run is its pid.
 begin() {
 	local name=$1
 	shift
 	rm -f "$work/begun"
-	"$RT" "--$K" "$work/engine" --mode write --mount "/t=$K/$name" "$@" -- busybox sh -c 'cat /t/tree/hello.txt; echo >$0; sleep 60; echo late' "$work/begun" \
+	"$RT" "--$K" "$work/engine" --reconnect-timeout 0 --mode write --mount "/t=$K/$name" "$@" -- busybox sh -c 'cat /t/tree/hello.txt; echo >$0; sleep 60; echo late' "$work/begun" \
 		>"$work/begin.out" 2>&1 </dev/null &
 	run=$!
 	until_true 20 test -e "$work/begun" || fail "$name: a run begins" "$(cat "$work/begin.out")"
