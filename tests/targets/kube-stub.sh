@@ -16,7 +16,8 @@ missing() {
 	for tool in dockerd docker containerd runc busybox node npm gcc; do
 		have $tool || { echo "the program $tool"; return; }
 	done
-	[ -x "$OLD" ] && [ -x "$NEW" ] || echo "kubectl of 1.28 and of 1.30 or later"
+	[ -x "$OLD" ] && [ -x "$NEW" ] || { echo "kubectl of 1.28 and of 1.30 or later"; return; }
+	timeout 30 npm ping >/dev/null 2>&1 || echo "a registry of npm's packages that answers"
 }
 
 OLD=$SDK/kubectl.1.28 NEW=
