@@ -17,7 +17,7 @@ missing() {
 		have $tool || { echo "the program $tool"; return; }
 	done
 	[ -x "$OLD" ] && [ -x "$NEW" ] || { echo "kubectl of 1.28 and of 1.30 or later"; return; }
-	timeout 30 npm ping >/dev/null 2>&1 || echo "a registry of npm's packages that answers"
+	timeout 30 npm view spdy-transport version >/dev/null 2>&1 || echo "a registry of npm's packages that answers"
 }
 
 OLD=$SDK/kubectl.1.28 NEW=
