@@ -8,6 +8,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "frame.h"
+
 static bool conn_is_socket(int fd)
 {
 	int type;
@@ -112,24 +114,15 @@ static ssize_t conn_send(const struct conn *c, struct iovec *iov, int count)
 
 int conn_write_full(const struct conn *c, struct iovec *iov, int count)
 {
-	for (;;) {
-		while (count > 0 && iov->iov_len == 0) {
-			iov++;
-			count--;
-		}
-		if (count == 0)
-			return 0;
-		ssize_t n = conn_send(c, iov, count);
+	size_t left = (size_t)count, sent = 0;
+
+	while (!frame_advance(&iov, &left, sent)) {
+		ssize_t n = conn_send(c, iov, (int)left);
 		int r = n < 0 && errno == EAGAIN ? conn_wait(c, c->out, POLLOUT, -1) : n < 0 && errno != EINTR ? -errno : 0;
+
 		if (r)
 			return r;
-		for (; n > 0; iov++, count--) {
-			if ((size_t)n < iov->iov_len) {
-				iov->iov_base = (uint8_t *)iov->iov_base + n;
-				iov->iov_len -= (size_t)n;
-				break;
-			}
-			n -= (ssize_t)iov->iov_len;
-		}
+		sent = n > 0 ? (size_t)n : 0;
 	}
+	return 0;
 }

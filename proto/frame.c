@@ -92,33 +92,31 @@ static ssize_t frame_send(int fd, struct iovec *iov, int count)
 	return n;
 }
 
+bool frame_advance(struct iovec **iov, size_t *count, size_t n)
+{
+	while (*count && n >= (*iov)->iov_len) {
+		n -= (*iov)->iov_len;
+		++*iov;
+		--*count;
+	}
+	if (!*count)
+		return true;
+	(*iov)->iov_base = (uint8_t *)(*iov)->iov_base + n;
+	(*iov)->iov_len -= n;
+	return false;
+}
+
 int frame_writev_full(int fd, struct iovec *iov, int count)
 {
-	ssize_t n;
-	int r;
+	size_t left = (size_t)count, sent = 0;
 
-	for (;;) {
-		while (count > 0 && iov->iov_len == 0) {
-			iov++;
-			count--;
-		}
-		if (count == 0)
-			return 0;
-		n = frame_send(fd, iov, count);
-		if (n < 0 && errno == EAGAIN) {
-			r = frame_wait(fd, POLLOUT);
-			if (r)
-				return r;
-		} else if (n < 0 && errno != EINTR) {
-			return -errno;
-		}
-		for (; n > 0; iov++, count--) {
-			if ((size_t)n < iov->iov_len) {
-				iov->iov_base = (uint8_t *)iov->iov_base + n;
-				iov->iov_len -= n;
-				break;
-			}
-			n -= iov->iov_len;
-		}
+	while (!frame_advance(&iov, &left, sent)) {
+		ssize_t n = frame_send(fd, iov, (int)left);
+		int r = n < 0 && errno == EAGAIN ? frame_wait(fd, POLLOUT) : n < 0 && errno != EINTR ? -errno : 0;
+
+		if (r)
+			return r;
+		sent = n > 0 ? (size_t)n : 0;
 	}
+	return 0;
 }

@@ -2,6 +2,7 @@
 #ifndef PROTO_FRAME_H
 #define PROTO_FRAME_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/uio.h>
@@ -33,6 +34,11 @@ int frame_decode(const uint8_t *in, struct frame_header *header);
  * ended in the middle; another negative errno of read(2). EINTR is retried.
  */
 int frame_read_full(int fd, void *buf, size_t len);
+
+/*
+ * N bytes of what *IOV, of *COUNT elements, has are done: moves both behind them, empty elements too. True when nothing is left.
+ */
+bool frame_advance(struct iovec **iov, size_t *count, size_t n);
 
 /*
  * Writes all of IOV (whose elements it changes) to FD. 0 or a negative errno; never raises SIGPIPE

@@ -286,21 +286,6 @@ void stream_fill_iov(struct stream_request *r, uint32_t id, uint64_t seen, struc
 	iov[1] = (struct iovec){(void *)r->payload, header.payload_len};
 }
 
-/* Moves MSG's iovec N bytes on. True when nothing is left. */
-static bool msg_advance(struct msghdr *msg, size_t n)
-{
-	while (msg->msg_iovlen && n >= msg->msg_iov->iov_len) {
-		n -= msg->msg_iov->iov_len;
-		msg->msg_iov++;
-		msg->msg_iovlen--;
-	}
-	if (!msg->msg_iovlen)
-		return true;
-	msg->msg_iov->iov_base = (char *)msg->msg_iov->iov_base + n;
-	msg->msg_iov->iov_len -= n;
-	return false;
-}
-
 /* A pipe knows no MSG_NOSIGNAL: the SIGPIPE that its writer's thread has now got, blocked, is nobody's. */
 static ssize_t pipe_writev(int fd, const struct msghdr *msg)
 {
@@ -322,7 +307,7 @@ int stream_send_now(struct stream *s, struct msghdr *msg)
 	if (n < 0)
 		return errno == EAGAIN || errno == EINTR ? 0 : -errno;
 	atomic_fetch_add_explicit(&s->bytes_out, n, memory_order_relaxed);
-	return msg_advance(msg, n);
+	return frame_advance(&msg->msg_iov, &msg->msg_iovlen, (size_t)n);
 }
 
 int stream_wait_out(struct stream *s, int64_t deadline_ms)
