@@ -85,14 +85,12 @@ static int offset_store(struct call *c, const struct offset *off, struct end *e)
 
 static long sendfile_to_file(struct call *c, struct end *in, struct end *out, int64_t *from, size_t count)
 {
-	int64_t to = 0, *at = end_is_emulated(out) ? &to : NULL;
+	int64_t to = end_pos(out), *at = end_is_emulated(out) ? &to : NULL;
 	long n;
 
 	if (out->flags & O_APPEND || end_pos(in) < 0 || (count && !can_splice(in)))
 		return -EINVAL;
-	if (at)
-		to = end_pos(out);
-	if (at && io_verify(to, count))
+	if (to >= 0 && io_verify(to, count))
 		return -EINVAL;
 	if (ends_at_target(in, out))
 		n = transfer_at_target(c, in, out, from, &to, count, true);

@@ -122,6 +122,32 @@ static void far_away(void)
 	show_file("far");
 }
 
+/* An output whose offset the count overflows is refused before the input is looked at, be it at its end. */
+static void far_output(const char *what, int out, int in, off_t at)
+{
+	off_t end = lseek(in, 0, SEEK_END);
+
+	printf("%s to %lld\n", what, (long long)at);
+	SHOW(sys(lseek, out, at, SEEK_SET));
+	SHOW(sys(sendfile, out, in, &end, 0));
+	SHOW(sys(sendfile, out, in, &end, 10));
+	SHOW(sys(sendfile, out, in, &end, 100));
+	end = 0;
+	SHOW(sys(sendfile, out, in, &end, 100));
+	SHOW(sys(lseek, out, 0, SEEK_CUR));
+}
+
+static void far_outputs(void)
+{
+	int in = SHOWFD(sys(open, P("hello.txt"), O_RDWR)), local = memfd_create("far", 0), other = memfd_create("other", 0);
+
+	section("outputs far away");
+	far_output("tree to local", local, in, INT64_MAX - 50);
+	far_output("tree to local", local, in, INT64_MAX);
+	far_output("local to tree", in, other, 17592186040320 - 50);
+	far_output("local to tree", in, other, 17592186040320);
+}
+
 int main(int argc, char **argv)
 {
 	guest_init(argc, argv);
@@ -136,5 +162,6 @@ int main(int argc, char **argv)
 	between_files();
 	errors();
 	far_away();
+	far_outputs();
 	return 0;
 }
