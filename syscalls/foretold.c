@@ -341,7 +341,10 @@ static bool can_change(const struct mount *m, const char *path, const rfs_Reques
 	if (!m->writable || m->overlay || !cache_last(m, path, attr) || !path_parent(path, dir) || !cache_marked(m, dir, CACHE_OURS))
 		return false;
 	bool idle = cache_find(m, path, attr) > 0 && is_idle(attr, req);
-	if (!foretold_rights(m, attr, req) || (S_ISLNK(attr->mode) && follows(req)))
+	if (!foretold_rights(m, attr, req))
+		return false;
+	/* Most file systems refuse to change a link's mode, since Linux 6.6 all do. */
+	if (S_ISLNK(attr->mode) && (follows(req) || req->which_op == rfs_Request_chmod_tag))
 		return false;
 	const rfs_Attr after = changed(attr, req);
 	if (S_ISDIR(attr->mode) && !aim_reaches(m, &after))

@@ -107,6 +107,10 @@ static void at2(void)
 	stat_path("dir/file");
 	SHOW(sys(fchmodat2, AT_FDCWD, P("links/rel"), 0640, AT_SYMLINK_NOFOLLOW));
 	SHOW(sys(fchmodat2, AT_FDCWD, P("links/dangling"), 0640, AT_SYMLINK_NOFOLLOW));
+	/* One that was just made, of which all is known. */
+	SHOW(sys(mkdir, P("made"), 0755));
+	SHOW(sys(symlink, "nothing", P("made/link")));
+	SHOW(sys(fchmodat2, AT_FDCWD, P("made/link"), 0640, AT_SYMLINK_NOFOLLOW));
 	SHOW(sys(fchmodat2, AT_FDCWD, P("links/dangling"), 0640, 0));
 	SHOW(sys(fchmodat2, AT_FDCWD, P("links/dirlink/"), 0750, AT_SYMLINK_NOFOLLOW));
 	SHOW(sys(fchmodat2, dir, "", 0755, 0));
