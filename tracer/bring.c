@@ -49,7 +49,8 @@ struct bringing {
 	struct ofd *o;
 	uint64_t since; /* now_ns() */
 	size_t bytes;
-	int error; /* the first */
+	bool to_end; /* looks up to the end of the file */
+	int error;   /* the first */
 	bool has_attr;
 	rfs_Attr attr;    /* as of the last reply … */
 	uint64_t version; /* … if the node is of this one still: when the last was sent */
@@ -258,20 +259,23 @@ void bring_hurry(void)
 static int bring_pieces(struct call *c, struct bringing *f, uint64_t from, uint64_t to, bool grown)
 {
 	CLEANUP_FREE struct piece *p = xcalloc(1, sizeof(*p));
+	struct sync *s = f->o->image->sync;
 	int rc = 0;
 
 	for (p->off = from - from % PAGE; p->off < to && !rc && !f->error; p->off += FRAME_MAX_PAYLOAD) {
 		p->len = to - p->off < FRAME_MAX_PAYLOAD ? (size_t)(to - p->off) : FRAME_MAX_PAYLOAD;
+		if (f->to_end)
+			s->ahead = p->off + p->len;
 		rc = look(f->o->image, p, grown && p->off + p->len == to);
 		rc = rc ? rc : send_piece(c, f, p);
 	}
 	return rc;
 }
 
-/* What differs from FROM to TO; where the file has GROWN, to where it ends meanwhile. */
-static int bring_range(struct call *c, struct ofd *o, uint64_t from, uint64_t to, bool grown)
+/* What differs from FROM to TO, which is the file's end or not; where it has GROWN, to where it ends meanwhile. */
+static int bring_range(struct call *c, struct ofd *o, uint64_t from, uint64_t to, bool to_end, bool grown)
 {
-	struct bringing f = { .o = o, .since = now_ns() };
+	struct bringing f = { .o = o, .since = now_ns(), .to_end = to_end };
 	bool last = !grown;
 	int rc, lost;
 
@@ -280,7 +284,11 @@ static int bring_range(struct call *c, struct ofd *o, uint64_t from, uint64_t to
 		from = to;
 	} while (!rc && grows_meanwhile(&f, &to, &last));
 	lost = land(c, &f);
-	return lost ? lost : rc;
+	rc = lost ? lost : rc;
+	o->image->sync->ahead = UINT64_MAX;
+	if (rc)
+		o->image->sync->unseen = UINT64_MAX;
+	return rc;
 }
 
 /* Appended bytes go to the end of the file, wherever that is by now. */
@@ -336,7 +344,7 @@ static int bring_times(struct call *c, struct ofd *o)
 	return n < 0 ? (int)n : 0;
 }
 
-int bring_changes(struct call *c, struct ofd *o, uint64_t off, uint64_t len, bool all)
+int bring_changes(struct call *c, struct ofd *o, uint64_t off, uint64_t len, enum bring_where where)
 {
 	struct image *i = o->image;
 	struct sync *s = i->sync;
@@ -348,15 +356,17 @@ int bring_changes(struct call *c, struct ofd *o, uint64_t off, uint64_t len, boo
 		return -errno;
 	s->brought = false;
 	uint64_t size = (uint64_t)st.st_size, to = size - off < len ? size : off + len;
+	if (where == BRING_CLOSED && s->unseen < to)
+		to = s->unseen;
 	if (size < s->size)
 		rc = set_size(c, o, size);
 	bool grown = size > s->size, tail = grown && !s->anywhere;
 	/* A file that grew was most likely written at its end: the rest is looked at in the end. */
-	if (grown && !all)
+	if (grown && where == BRING_GROWN)
 		off = s->size;
 	uint64_t end = tail ? s->size - s->size % PAGE : grown ? size : to;
 	if (i->filled && off < end)
-		rc = rc ? rc : bring_range(c, o, off, end, grown && !tail);
+		rc = rc ? rc : bring_range(c, o, off, end, end == size, grown && !tail);
 	if (tail)
 		rc = rc ? rc : bring_tail(c, o, s->size, size);
 	if (!rc && stored && whole && !s->brought)

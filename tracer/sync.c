@@ -49,6 +49,7 @@ static int start(struct image *i)
 	if (i->sync)
 		return 0;
 	i->sync = xcalloc(1, sizeof(*i->sync));
+	i->sync->ahead = i->sync->unseen = UINT64_MAX;
 	i->fresh = false; /* from now on tasks write it */
 	active++;
 	rc = synced_begin(i);
@@ -148,8 +149,11 @@ void sync_touched(struct image *i)
 
 void sync_closed(struct ofd *o)
 {
-	if (o->writes || o->mapped)
-		o->image->sync->dirty = o->image->sync->closed = true;
+	if (!o->writes && !o->mapped)
+		return;
+	struct sync *s = o->image->sync;
+	s->dirty = s->closed = true;
+	s->unseen = s->ahead;
 }
 
 /* ---- bringing ---- */
@@ -240,13 +244,13 @@ static int take_error(struct sync *s)
 	return error;
 }
 
-static int flush(struct call *c, struct image *i, uint64_t off, uint64_t len, bool all)
+static int flush(struct call *c, struct image *i, uint64_t off, uint64_t len, enum bring_where where)
 {
 	struct ofd *o = ofd_ref(writer_of(i->node));
 	struct sync *s = i->sync;
 
 	sync_lock(i);
-	int rc = bring_changes(c, o, off, len, all);
+	int rc = bring_changes(c, o, off, len, where);
 	if (rc && !s->error)
 		s->error = rc;
 	sync_unlock(i);
@@ -258,7 +262,7 @@ int sync_anywhere(struct call *c, struct ofd *o)
 {
 	if (!o->writes)
 		return 0;
-	int rc = o->image->filled ? 0 : flush(c, o->image, 0, UINT64_MAX, true);
+	int rc = o->image->filled ? 0 : flush(c, o->image, 0, UINT64_MAX, BRING_ALL);
 
 	rc = rc || o->image->filled ? rc : fill_unreadable(c, o);
 	if (!rc && o->image->sync)
@@ -268,7 +272,7 @@ int sync_anywhere(struct call *c, struct ofd *o)
 
 int sync_push(struct call *c, struct image *i)
 {
-	return flush(c, i, 0, UINT64_MAX, true);
+	return flush(c, i, 0, UINT64_MAX, BRING_ALL);
 }
 
 int sync_flush(struct call *c, struct image *i, uint64_t off, uint64_t len)
@@ -276,7 +280,7 @@ int sync_flush(struct call *c, struct image *i, uint64_t off, uint64_t len)
 	if (!i || !i->sync)
 		return 0;
 	struct ofd *o = ofd_ref(writer_of(i->node));
-	flush(c, i, off, len, true);
+	flush(c, i, off, len, BRING_ALL);
 	int rc = take_error(i->sync);
 	ofd_unref(o);
 	return rc;
@@ -299,11 +303,12 @@ static void bring_told(struct call *c, struct image *i)
 {
 	struct ofd *o = ofd_ref(writer_of(i->node));
 	struct sync *s = i->sync;
-	bool closed = s->closed, all = closed || s->whole;
+	bool closed = s->closed;
+	enum bring_where where = s->whole ? BRING_ALL : closed ? BRING_CLOSED : BRING_GROWN;
 
 	s->dirty = s->closed = s->whole = false;
 	s->bringing++;
-	flush(c, i, 0, UINT64_MAX, all);
+	flush(c, i, 0, UINT64_MAX, where);
 	s->bringing--;
 	pthread_cond_broadcast(&idle);
 	if (closed && s->error) {
@@ -364,7 +369,7 @@ static void look_once(struct image *i)
 	struct ofd *o = ofd_ref(writer_of(i->node));
 	uint64_t start_ns = now_ns(), spent;
 
-	flush(NULL, i, 0, UINT64_MAX, true);
+	flush(NULL, i, 0, UINT64_MAX, BRING_ALL);
 	spent = now_ns() - start_ns;
 	i->sync->due_ns = now_ns() + (spent * LOOK_SHARE > LOOK_NS ? spent * LOOK_SHARE : LOOK_NS);
 	ofd_unref(o);

@@ -16,6 +16,8 @@ struct sync {
 	int writers;      /* ofds that write natively or are mapped … */
 	int mapped;       /* … and those of them whose stores nobody tells of */
 	bool dirty, closed;
+	uint64_t ahead;   /* from here to the end of the file the flush under way has not looked yet and will; UINT64_MAX: nowhere */
+	uint64_t unseen;  /* up to here nobody has looked since the last close, or UINT64_MAX */
 	bool anywhere;    /* not all writers have only appended: what is before the end may have changed */
 	bool whole;       /* look at all of it, not only at what was added */
 	bool stored;      /* tasks have stored into it since it was brought, whatever that was: see bring_stamp */
@@ -41,11 +43,18 @@ void synced_read(const struct image *i, uint8_t *page, uint64_t off);
 /* True when tasks have stored into I since this was asked last. */
 bool synced_take_stored(struct image *i);
 
+/* Where a flush looks for what has changed: */
+enum bring_where {
+	BRING_GROWN,  /* where the file has grown, if it has */
+	BRING_CLOSED, /* everywhere but where was looked since the last close */
+	BRING_ALL,
+};
+
 /*
  * Brings what differs in LEN bytes from OFF (LEN UINT64_MAX: to the end) of O's image, which is locked, to the
- * agent through O. Without ALL a file that has grown is looked at from its former end only. 0 or a negative errno.
+ * agent through O. 0 or a negative errno.
  */
-int bring_changes(struct call *c, struct ofd *o, uint64_t off, uint64_t len, bool all);
+int bring_changes(struct call *c, struct ofd *o, uint64_t off, uint64_t len, enum bring_where where);
 
 /* Whether anybody waits for the end of a flush; and that somebody does from now on. */
 bool sync_is_awaited(void);
