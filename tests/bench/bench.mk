@@ -1,6 +1,6 @@
 # make bench [BENCH="--quick calls latency http startup reach peers projects"]: tables of times, beside counts that do not depend on them.
 bench_bin := $(B)/bench
-bench_tools := $(addprefix $(bench_bin)/,calls nulltrace delayrelay filtertime clock peerio)
+bench_tools := $(addprefix $(bench_bin)/,calls nulltrace nullfilter delayrelay filtertime clock peerio)
 bench_go := $(addprefix $(bench_bin)/,goread httpd)
 
 bench: bench-tools
@@ -9,7 +9,7 @@ bench: bench-tools
 bench-tools: $(B)/remotefs-trace $(B)/remotefs-agent $(bench_tools) $(bench_go)
 
 # Static: what is measured is the call, not a loader.
-$(bench_bin)/calls $(bench_bin)/nulltrace $(bench_bin)/delayrelay $(bench_bin)/clock $(bench_bin)/peerio: $(bench_bin)/%: tests/bench/%.c
+$(bench_bin)/calls $(bench_bin)/nulltrace $(bench_bin)/nullfilter $(bench_bin)/delayrelay $(bench_bin)/clock $(bench_bin)/peerio: $(bench_bin)/%: tests/bench/%.c
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -static -o $@ $<
 

@@ -76,7 +76,7 @@ def http_commands(bench):
     """What makes each peer's command of the server's, and where its statistics go."""
     commands = {"native": bench_http.native, "ours": lambda argv: bench.traced(argv, 10000)}
     for peer in local_peers(bench):
-        commands[peer] = lambda argv, p=peer: (local_command(p, argv, "file"), None)
+        commands[peer] = lambda argv, p=peer: (local_command(bench, p, argv, "file"), None)
     return commands
 
 
