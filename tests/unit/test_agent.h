@@ -41,6 +41,7 @@ struct client {
 	size_t payload_len;
 	unsigned int pushes;
 	rfs_Push *push;
+	uint64_t frames; /* read */
 };
 
 /* The tests change directory; the name of the binary is relative to where they were started. */
@@ -102,6 +103,7 @@ static inline uint32_t client_frame(struct client *c)
 	struct frame_header h;
 	pb_istream_t in;
 
+	c->frames++;
 	assert_int_equal(frame_read_full(c->fd, raw, sizeof(raw)), 0);
 	assert_int_equal(frame_decode(raw, &h), 0);
 	assert_true(h.message_len == 0 || frame_read_full(c->fd, msg, h.message_len) == 0);
