@@ -140,6 +140,7 @@ static int reader_reply(struct link *l, const struct frame_header *header, uint8
 	c->rep->payload_len = header->payload_len;
 	*payload = NULL;
 	reopen_done(l->reopen, &c->note, &c->rep->msg);
+	l->answered |= !l->half;
 	if (!c->then)
 		link_count_wait(l);
 	link_end_call(l, c, 0);
@@ -186,7 +187,7 @@ static void reader_tell(struct link *l)
 	uint64_t frames = atomic_fetch_add(&l->seen, 1) + 1 - atomic_load(&l->told);
 	uint64_t bytes = atomic_load(&l->kept);
 	rfs_Request req = {.which_op = rfs_Request_close_tag};
-	if (l->stream.agent_is.resumes && (frames >= TELL_FRAMES || bytes >= TELL_BYTES))
+	if (l->stream.agent_is.resumes && !l->down && (frames >= TELL_FRAMES || bytes >= TELL_BYTES))
 		link_send(l, &req);
 }
 
@@ -470,6 +471,7 @@ int link_send(struct link *l, const rfs_Request *req)
 		return err ? err : -ENOMEM;
 	c->request = stream_copy_request(&o);
 	reopen_note(req, &c->note);
+	reopen_sent(l->reopen, &c->note);
 	atomic_fetch_add(&l->inside, 1);
 	err = c->request ? pending_queue(l, &l->oneway, c) : -ENOMEM;
 	atomic_fetch_sub(&l->inside, 1);
@@ -483,29 +485,4 @@ void link_reply_free(struct link_reply *rep)
 	free(rep->payload);
 	rep->payload = NULL;
 	rep->payload_len = 0;
-}
-
-uint64_t link_new_handle(struct link *l)
-{
-	return atomic_fetch_add(&l->last_handle, 1) + 1;
-}
-
-const char *link_tag(const struct link *l)
-{
-	return l->tag;
-}
-
-const char *link_program(const struct link *l)
-{
-	return l->stream.program;
-}
-
-const struct link_agent *link_agent(const struct link *l)
-{
-	return &l->stream.agent_is;
-}
-
-struct link_totals link_totals(const struct link *l)
-{
-	return (struct link_totals){l->round_trips, l->requests, l->stream.bytes_in, l->stream.bytes_out};
 }

@@ -11,9 +11,9 @@
 #include "link_int.h"
 #include "plain.h"
 
-/* It is the requests that they end of, or the way to them. */
-#define ANOTHERS_MAX 8
-#define ANOTHERS_MS 10000
+/* Agents that end before they have answered anything: it is the requests that they end of, or the way to them. */
+#define VAIN_MAX 8
+#define VAIN_MS 5000
 #define PAUSE_MS 20 /* before the second try; twice as long before each further one … */
 #define PAUSE_MAX_MS 500
 
@@ -175,20 +175,31 @@ static bool is_leaving(struct link *l)
 	return leaving;
 }
 
+/* An agent has ended. Whether that is enough of them, for what the program waits for. */
+static bool is_vain(struct link *l)
+{
+	pthread_mutex_lock(&l->lock);
+	if (l->answered || TAILQ_EMPTY(&l->pending)) {
+		l->vain = 0;
+		l->vain_ms = stream_now_ms();
+	}
+	pthread_mutex_unlock(&l->lock);
+	l->answered = false;
+	return ++l->vain > VAIN_MAX && stream_now_ms() - l->vain_ms > VAIN_MS;
+}
+
 /* The agent that had the session is gone: S's own begins another one. 0 or a negative errno, with the reason in s->why. */
 static int greet_another(struct link *l, struct stream *s)
 {
 	uint32_t max_payload;
 	if (!l->reopen || is_leaving(l))
 		return -ENOENT;
-	if (stream_now_ms() - l->anothers_ms > ANOTHERS_MS) {
-		l->anothers_ms = stream_now_ms();
-		l->anothers = 0;
-	}
-	if (++l->anothers > ANOTHERS_MAX) {
-		snprintf(s->why, sizeof(s->why), "%d agents have ended within %d s", ANOTHERS_MAX, ANOTHERS_MS / 1000);
+	if (is_vain(l)) {
+		snprintf(s->why, sizeof(s->why), "%u agents have ended, one after the other, before they had answered anything", l->vain);
 		return -EPROTO;
 	}
+	/* Its answer may be lost, and then it has the session, but nothing else. */
+	l->half = true;
 	return stream_greet(s, &l->greeting, link_new_session(l), l->timeout_ms, &max_payload);
 }
 
@@ -211,9 +222,8 @@ static int connect_again(struct link *l, struct stream *s, rfs_ResumeReply *r, b
 	if (*another)
 		rc = greet_another(l, s);
 	if (!rc && !*another && l->half) {
-		/* It has not got all that it was to have, and must let go of that. */
+		/* It has not got all that it was to have, and must let go of that; it is asked after again until it is gone. */
 		stream_dismiss(s, l->timeout_ms);
-		link_new_session(l);
 		rc = -EAGAIN;
 	}
 	if (!rc)
@@ -255,14 +265,15 @@ static int change_over(struct link *l, struct stream *s, const rfs_ResumeReply *
 static int bring_up(struct link *l)
 {
 	uint64_t asked = 0;
-	l->half = true;
 	int rc = link_reopen(l, &asked);
-	l->half = rc;
+	if (rc)
+		return rc;
+	l->half = false;
 	pthread_mutex_lock(&l->lock);
 	mark_resend(l, &(rfs_ResumeReply){0});
 	number_resend(l, asked);
 	pthread_mutex_unlock(&l->lock);
-	return rc;
+	return 0;
 }
 
 static bool is_given_up(struct link *l)
@@ -296,7 +307,7 @@ static int try_again(struct link *l, struct stream *s)
 bool link_again(struct link *l)
 {
 	int64_t deadline = l->since_ms + l->callbacks.redial_ms;
-	int pause = 0, rc;
+	int pause = l->answered ? 0 : PAUSE_MAX_MS, rc; /* agents that are of no use are not to be many */
 	struct stream *s = malloc(sizeof(*s));
 	sender_begin(&l->sender);
 	do {

@@ -74,9 +74,10 @@ struct link {
 
 	struct link_session session; /* if agent_is.resumes */
 	struct reopen *reopen;	     /* what is open and locked; NULL: nobody will ask */
-	bool half;		     /* the agent has not got all of that */
-	unsigned anothers;	     /* so many agents have begun since … */
-	int64_t anothers_ms;
+	bool half;		     /* the agent has not got all of that, or is not known to have begun */
+	bool answered;		     /* it has answered a request of the program's, or is the first one … */
+	unsigned vain;		     /* … and so many before it had not, one after the other, since … */
+	int64_t vain_ms;
 	struct link_greeting greeting;
 	int timeout_ms; /* for an exchange */
 	atomic_uint_fast64_t seen, told; /* frames read from this connection, and of these the agent knows */

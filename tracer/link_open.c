@@ -1,4 +1,4 @@
-/* Opening and closing a link. */
+/* Opening and closing a link, and what it says of itself. */
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -40,6 +40,7 @@ static struct link *link_alloc(const char *tag, const struct link_callbacks *cal
 	l->epoll = -1;
 	sender_init(&l->sender, &l->stream);
 	l->last_id = 1; /* the greeting was the first one */
+	l->answered = true;
 	snprintf(l->tag, sizeof(l->tag), "%s", tag);
 	if (callbacks)
 		l->callbacks = *callbacks;
@@ -179,4 +180,31 @@ int link_close(struct link *l, int timeout_ms)
 		usleep(1000);
 	link_free(l, err ? 0 : EXIT_GRACE_MS);
 	return err;
+}
+
+/* ---- what it is ---- */
+
+uint64_t link_new_handle(struct link *l)
+{
+	return atomic_fetch_add(&l->last_handle, 1) + 1;
+}
+
+const char *link_tag(const struct link *l)
+{
+	return l->tag;
+}
+
+const char *link_program(const struct link *l)
+{
+	return l->stream.program;
+}
+
+const struct link_agent *link_agent(const struct link *l)
+{
+	return &l->stream.agent_is;
+}
+
+struct link_totals link_totals(const struct link *l)
+{
+	return (struct link_totals){l->round_trips, l->requests, l->stream.bytes_in, l->stream.bytes_out};
 }

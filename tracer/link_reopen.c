@@ -102,7 +102,7 @@ static int restore_bury(struct restore *r)
 	int err = 0;
 	for (size_t i = 0; i < count && !err; i++) {
 		struct reopen_step step = {.note = {.op = rfs_Request_reopen_tag, .handle = lost[i].handle}, .reopens = true};
-		rfs_Request req = {.which_op = rfs_Request_close_tag, .op.close.handle = lost[i].handle};
+		rfs_Request req = {.which_op = rfs_Request_close_tag, .ordered = true, .op.close.handle = lost[i].handle};
 		if (lost[i].why != -EAGAIN)
 			continue;
 		err = restore_send(r, &req, NULL);
@@ -132,7 +132,8 @@ static size_t end_unknown(struct link *l)
 		const struct stream_request *o = c->request;
 		c->taken++;
 		pb_istream_t in = pb_istream_from_buffer(o->bytes + FRAME_HEADER_SIZE, o->header.message_len);
-		if (req && c->taken < AGENTS_MAX && pb_decode(&in, rfs_Request_fields, req) && reopen_repeats(req))
+		c->resend = req && c->taken < AGENTS_MAX && pb_decode(&in, rfs_Request_fields, req) && reopen_repeats(req);
+		if (c->resend)
 			continue;
 		link_end_call(l, c, -EIO);
 		count++;

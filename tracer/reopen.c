@@ -259,10 +259,23 @@ void reopen_note(const rfs_Request *req, struct reopen_note *note)
 	}
 }
 
+static void close_sent(struct reopen *r, uint64_t handle)
+{
+	struct opened *o;
+
+	pthread_mutex_lock(&r->lock);
+	o = *opened_at(r, handle);
+	if (o)
+		o->closing = true;
+	pthread_mutex_unlock(&r->lock);
+}
+
 void reopen_sent(struct reopen *r, const struct reopen_note *note)
 {
 	struct waiting *w;
 
+	if (r && (note->op == rfs_Request_close_tag || note->op == rfs_Request_release_tag))
+		close_sent(r, note->handle);
 	if (!r || !note->ticket)
 		return;
 	/* LockEnd may come before the reply. */

@@ -77,6 +77,7 @@ struct reopen_file {
 	uint64_t handle;
 	int lost;
 	bool fresh;        /* … since the latest agent */
+	bool closing;      /* its Close was sent: nobody will use it */
 	uint32_t coherent; /* rfs_Coherent */
 };
 

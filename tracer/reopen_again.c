@@ -257,7 +257,8 @@ size_t reopen_report(struct reopen *r, struct reopen_file **files)
 	*files = xcalloc(r->count + 1, sizeof(**files));
 	for (size_t i = 0; i < r->buckets; i++)
 		for (const struct opened *o = r->bucket[i]; o; o = o->next)
-			(*files)[count++] = (struct reopen_file){ .handle = o->handle, .lost = o->lost, .fresh = o->fresh, .coherent = o->coherent };
+			(*files)[count++] = (struct reopen_file){ .handle = o->handle, .lost = o->lost, .fresh = o->fresh,
+									   .closing = o->closing, .coherent = o->coherent };
 	pthread_mutex_unlock(&r->lock);
 	qsort(*files, count, sizeof(**files), by_handle);
 	return count;

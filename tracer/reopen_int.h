@@ -20,6 +20,7 @@ struct opened {
 	bool fresh;          /* … now */
 	uint32_t coherent;   /* what the latest Reopen promised */
 	bool started;        /* a channel of which the agent tells */
+	bool closing;        /* its Close is on its way, or lost */
 	bool pending;        /* a FIFO whose other end is waited for */
 	uint16_t ticket_len; /* 0: nobody can open it again */
 	uint8_t ticket[];

@@ -78,6 +78,8 @@ static void tell(const struct takeover *t, size_t unknown)
 	size_t lost = 0, there = 0;
 
 	for (size_t i = 0; i < t->count; i++) {
+		if (t->files[i].closing)
+			continue;
 		there += !t->files[i].lost;
 		lost += t->files[i].fresh;
 	}

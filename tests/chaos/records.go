@@ -122,7 +122,7 @@ func names(dir string) {
 			func() error { return os.Link(first, second) },
 			func() error { return os.Mkdir(d, 0o755) },
 			func() error { return os.Rename(second, filepath.Join(d, "kept")) },
-			func() error { return os.Remove(first) },
+			func() error { return syscall.Unlink(first) }, // os.Remove would tell why it is no directory
 			func() error { return os.Symlink(strconv.Itoa(n), filepath.Join(d, "link")) })
 		if old < 1 || given[old] || (err != nil && !undecided(err)) {
 			return err

@@ -390,15 +390,23 @@ many() {
 	stop many
 }
 
-# Agents that end again and again are not asked for ever.
-hopeless() {
+# The file can be opened, and each agent ends of its bytes.
+deadly() {
 	traced=("$RT" --mode write --mount "/x=exec:$PYTHON $HERE/e2e/cutter 30000 $AGENT --stdio --root $T")
 	rm -rf "$T"
 	mkdir "$T"
 	head -c 10000000 /dev/urandom >"$T/big"
-	within 20 "${traced[@]}" -- sh -c 'while :; do cat /x/big >/dev/null; done' >"$work/out" 2>"$work/err"
+	within 20 "${traced[@]}" -- sh -c 'LC_ALL=C cat /x/big 2>&1 >/dev/null' >"$work/out" 2>"$work/err"
+	equal "a request that agents end of: the call fails" "1 cat: /x/big: Input/output error" "$? $(cat "$work/out")"
+	at_most "a request that agents end of: there are few" 6 "$(said 'another one has taken its place')"
+}
+
+# Agents that end again and again, whatever they are asked, are not asked for ever.
+hopeless() {
+	traced=("$RT" --mode write --mount "/x=exec:$PYTHON $HERE/e2e/cutter 100 $AGENT --stdio --root $T")
+	within 30 "${traced[@]}" -- sh -c 'while :; do cat /x/big >/dev/null; done' >"$work/out" 2>"$work/err"
 	equal "agents that end again and again: status" 125 $?
-	equal "agents that end again and again: why" 1 "$(said 'agents have ended within')"
+	equal "agents that end again and again: why" 1 "$(said 'before they had answered anything')"
 }
 
 # A target in a cluster: kubectl is a script, the pods are this machine.
@@ -472,6 +480,7 @@ appends
 watches
 sockets
 many
+deadly
 hopeless
 other_pod
 pod_gone

@@ -226,6 +226,24 @@ static void test_report(void **state)
 	free(files);
 }
 
+/* A Close that nobody knows to have arrived: the file is opened again for what was sent before it, but it is none of the program's. */
+static void test_closing(void **state)
+{
+	rfs_Request q = { .which_op = rfs_Request_close_tag, .op.close.handle = 2 };
+	struct reopen_file *files;
+	struct reopen_note note;
+
+	opens(1, 10, O_RDWR, "t");
+	opens(2, 10, O_RDWR, "t");
+	reopen_note(&q, &note);
+	reopen_sent(r, &note);
+	assert_string_equal(plan(reopen_files), "reopen 1 t; reopen 2 t; ");
+	assert_int_equal(reopen_report(r, &files), 2);
+	assert_false(files[0].closing);
+	assert_true(files[1].closing);
+	free(files);
+}
+
 /* A lock that another has taken is the end of all handles that relied on it, and of no other. */
 static void test_lock_lost(void **state)
 {
@@ -351,6 +369,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_owners, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_flocks, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_report, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_closing, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_lock_lost, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_file_lost, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_waits, setup, teardown),
