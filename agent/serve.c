@@ -216,21 +216,32 @@ static bool serve_done(struct serve *s, struct job *job, uint64_t term)
 	return lead;
 }
 
-/* Everything asked before is answered first. A client that hangs up meanwhile is not waited for. */
-static void serve_goodbye(struct serve *s, struct job *job)
+/* Whether something is still in work, of which a few milliseconds more are waited for the end. */
+static bool serve_works(struct serve *s)
 {
-	struct pollfd p = { .fd = s->conn.in };
-	struct timespec t;
+	struct timespec t = serve_deadline(10);
+	bool works;
 
 	pthread_mutex_lock(&s->lock);
-	while (s->working > 0) {
-		t = serve_deadline(10);
+	if (s->working > 0)
 		pthread_cond_clockwait(&s->done, &s->lock, CLOCK_MONOTONIC, &t);
-		if (poll(&p, 1, 0) > 0 && p.revents & (POLLHUP | POLLERR))
-			_exit(0); /* nobody is left to be answered */
-	}
+	works = s->working > 0;
 	pthread_mutex_unlock(&s->lock);
+	return works;
+}
+
+/* Everything asked before is answered first. A client that hangs up meanwhile and does not come again is not waited for. */
+static void serve_goodbye(struct serve *s, struct job *job)
+{
+	while (serve_works(s)) {
+		struct pollfd p = { .fd = s->conn.in };
+
+		if (poll(&p, 1, 0) > 0 && p.revents & (POLLHUP | POLLERR) && !attach_await(s))
+			serve_exit(s, 0);
+	}
 	output_reply(s, job);
+	while (s->lost && attach_await(s))
+		;
 	serve_exit(s, 0);
 }
 

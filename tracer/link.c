@@ -177,7 +177,7 @@ static void reader_end(struct link *l)
 		c = TAILQ_FIRST(&l->pending);
 		pthread_mutex_unlock(&l->lock);
 		if (c)
-			link_end_call(l, c, -EIO);
+			link_end_call(l, c, c == l->goodbye && atomic_load(&l->stream.finished) ? 0 : -EIO);
 	} while (c);
 }
 

@@ -318,5 +318,8 @@ bool link_again(struct link *l)
 	} while (rc == -EAGAIN && stream_now_ms() < deadline && !is_given_up(l));
 	sender_end(&l->sender);
 	free(s);
+	/* All that was asked for is answered, and what the goodbye would have it close is closed. */
+	if ((rc == -ENOENT || rc == -ENODEV) && is_leaving(l))
+		atomic_store(&l->stream.finished, true);
 	return rc == 0;
 }

@@ -1,4 +1,7 @@
 /* A session that goes on on another connection. */
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
+
 #include "test_agent.h"
 
 /* Its socket is the whole machine's. */
@@ -76,9 +79,52 @@ static void test_secret(void **state)
 	close(other.fd);
 }
 
+/* Until the agent has read all that C has sent. */
+static void await_read(struct client *c)
+{
+	int left;
+
+	while (ioctl(c->fd, SIOCOUTQ, &left) == 0 && left)
+		poll(NULL, 0, 1);
+}
+
+/* The client has said goodbye, and its connection breaks while something else is in work: the answer is there for the next one. */
+static void test_goodbye(void **state)
+{
+	char path[] = "/tmp/test_agent_resume.XXXXXX";
+	rfs_Request read_much = { .which_op = rfs_Request_read_tag, .op.read = { .handle = 1, .size = 1 << 20 } };
+	struct client first, now;
+	int fd = mkstemp(path);
+	uint32_t bye;
+	ssize_t end;
+
+	assert_true(fd >= 0);
+	assert_int_equal(ftruncate(fd, 1 << 20), 0);
+	client_start(&first, "/", NULL);
+	client_start(&now, "/", NULL);
+	hello(&first);
+	assert_int_equal(client_open_at(&first, 0, path + 1, O_RDONLY, 0, 0), 0);
+	for (int i = 0; i < 4; i++)
+		client_send(&first, &read_much, NULL, 0); /* more than is on its way until somebody reads */
+	bye = client_send(&first, &(rfs_Request){ .which_op = rfs_Request_goodbye_tag }, NULL, 0);
+	await_read(&first);
+	close(first.fd);
+	assert_int_equal(resume(&now, 0, 1, 0), 0);
+	assert_int_equal(now.reply.op.resume.got, 6);
+	while (client_frame(&now) != bye)
+		;
+	assert_int_equal(now.reply.error, 0);
+	unlink(path);
+	while ((end = read(now.fd, path, 1)) > 0)
+		; /* what has to be said to who comes again */
+	assert_int_equal(end, 0);
+	close(now.fd);
+	close(fd);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_late), cmocka_unit_test(test_secret) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_late), cmocka_unit_test(test_secret), cmocka_unit_test(test_goodbye) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -276,6 +276,54 @@ static void test_lock_lost(void **state)
 	end(l, 2);
 }
 
+/* ---- the answer to the goodbye is lost, and the agent has ended ---- */
+
+static void first_leaves(struct peer *p)
+{
+	hello(p);
+	answers(p);
+	get(p, rfs_Request_goodbye_tag);
+}
+
+static void test_goodbye_lost(void **state)
+{
+	struct link *l = begin((void (*const[])(struct peer *)){first_leaves, is_gone});
+	assert_int_equal(ask(l, 7), 7);
+	end(l, 2);
+}
+
+static void first_leaves_much(struct peer *p)
+{
+	hello(p);
+	get(p, rfs_Request_mkdir_tag);
+	get(p, rfs_Request_goodbye_tag);
+}
+
+static void begins_and_ends(struct peer *p)
+{
+	begins(p);
+	bye(p);
+}
+
+static void *makes_not(void *arg)
+{
+	assert_int_equal(call(arg, (rfs_Request){.which_op = rfs_Request_mkdir_tag}), -EIO);
+	return NULL;
+}
+
+/* Of what else was not answered nobody knows the end. */
+static void test_goodbye_and_more_lost(void **state)
+{
+	struct link *l = begin((void (*const[])(struct peer *)){first_leaves_much, begins_and_ends});
+	pthread_t thread;
+	pthread_create(&thread, NULL, makes_not, l);
+	while (link_totals(l).requests < 1)
+		sleep_ms(1);
+	end(l, 2);
+	pthread_join(thread, NULL);
+	assert_int_equal(taken, 1);
+}
+
 /* ---- how many agents there may be ---- */
 
 static void first_answers(struct peer *p)
@@ -319,6 +367,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_unknown, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_not_to_blame, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_lock_lost, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_goodbye_lost, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_goodbye_and_more_lost, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_of_use, setup, teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
