@@ -44,11 +44,12 @@ static int bring_appended(struct call *c, struct ofd *o, const uint8_t *data, si
 
 /* ---- many at once ---- */
 
-/* What a flush has sent and is not answered yet. The image stays locked until all of it is. */
+/* What a flush has sent and is not answered yet. The image stays locked until all of it is, or the flight is LEFT. */
 struct bringing {
-	struct ofd *o;
+	struct ofd *o; /* if it is left, referenced for good: a close would come behind the goodbye */
 	uint64_t since; /* now_ns() */
 	size_t bytes;
+	bool left;
 	bool to_end; /* looks up to the end of the file */
 	int error;   /* the first */
 	bool has_attr;
@@ -59,6 +60,9 @@ struct bringing {
 struct sent { struct bringing *flight; uint64_t off; size_t len; };
 
 static pthread_cond_t arrived = PTHREAD_COND_INITIALIZER;
+
+static bool parting; /* the program has ended: what is sent is answered before the goodbye is */
+static unsigned left;
 
 /* The agent has not got LEN bytes at OFF of I, whatever was taken for granted. */
 static void not_brought(struct image *i, uint64_t off, size_t len)
@@ -79,6 +83,12 @@ static void conclude(struct sent *s, int rc)
 	f->bytes -= s->len;
 	f->o->node->writers--;
 	free(s);
+	if (f->left && !f->bytes) {
+		sync_failed(f->o->image, f->error);
+		mount_waits(f->o->mount, -1);
+		free(f);
+		left--;
+	}
 	pthread_cond_broadcast(&arrived);
 }
 
@@ -240,7 +250,7 @@ static bool has_grown(const struct bringing *f, uint64_t *to)
 static bool grows_meanwhile(struct bringing *f, uint64_t *to, bool *last)
 {
 	while (!*last && !f->error) {
-		*last = sync_is_awaited() || now_ns() - f->since > BRINGING_NS;
+		*last = sync_is_awaited() || parting || now_ns() - f->since > BRINGING_NS;
 		if (has_grown(f, to))
 			return true;
 		if (!f->bytes)
@@ -272,19 +282,60 @@ static int bring_pieces(struct call *c, struct bringing *f, uint64_t from, uint6
 	return rc;
 }
 
+/* Of a file that is locked the bytes have to be there before the lock is released. */
+static bool may_leave(const struct bringing *f)
+{
+	for (const struct ofd *o = f->o->node->ofds; o; o = o->next_of_node)
+		if (o->locked)
+			return false;
+	return parting && f->bytes;
+}
+
+static void leave(struct bringing *f)
+{
+	f->left = true;
+	ofd_ref(f->o);
+	mount_waits(f->o->mount, 1);
+	left++;
+}
+
+void bring_part(void)
+{
+	parting = true;
+	bring_hurry();
+}
+
+bool bring_has_left(void)
+{
+	return left;
+}
+
+void bring_land(void)
+{
+	while (left)
+		state_wait(&arrived);
+}
+
 /* What differs from FROM to TO, which is the file's end or not; where it has GROWN, to where it ends meanwhile. */
 static int bring_range(struct call *c, struct ofd *o, uint64_t from, uint64_t to, bool to_end, bool grown)
 {
-	struct bringing f = { .o = o, .since = now_ns(), .to_end = to_end };
+	struct bringing *f = xcalloc(1, sizeof(*f));
 	bool last = !grown;
 	int rc, lost;
 
+
+	*f = (struct bringing){ .o = o, .since = now_ns(), .to_end = to_end };
 	do {
-		rc = bring_pieces(c, &f, from, to, grown);
+		rc = bring_pieces(c, f, from, to, grown);
 		from = to;
-	} while (!rc && grows_meanwhile(&f, &to, &last));
-	lost = land(c, &f);
-	rc = lost ? lost : rc;
+	} while (!rc && grows_meanwhile(f, &to, &last));
+	if (!rc && !f->error && may_leave(f)) {
+		leave(f);
+	} else {
+		lost = land(c, f);
+		rc = lost ? lost : rc;
+		free(f);
+	}
 	o->image->sync->ahead = UINT64_MAX;
 	if (rc)
 		o->image->sync->unseen = UINT64_MAX;

@@ -128,6 +128,7 @@ static int reader_reply(struct link *l, const struct frame_header *header, uint8
 	/* What was sent before was read before. */
 	if (c && !l->down)
 		link_forget_oneway(l, c->number);
+	bool counts = c && !c->then && c != l->goodbye;
 	pthread_mutex_unlock(&l->lock);
 	if (!c)
 		return stream_violation(&l->stream, "a reply to no request");
@@ -141,7 +142,7 @@ static int reader_reply(struct link *l, const struct frame_header *header, uint8
 	*payload = NULL;
 	reopen_done(l->reopen, &c->note, &c->rep->msg);
 	l->answered |= !l->half;
-	if (!c->then)
+	if (counts)
 		link_count_wait(l);
 	link_end_call(l, c, 0);
 	return 0;
@@ -317,10 +318,12 @@ int link_start_call(struct link *l, struct link_pending *c, struct stream_reques
 	}
 	bool later = c->resend;
 	uint32_t id = c->id;
+	bool counts = c != l->goodbye;
 	pthread_mutex_unlock(&l->lock);
 	if (ended)
 		return -EIO;
-	atomic_fetch_add_explicit(&l->requests, 1, memory_order_relaxed);
+	if (counts)
+		atomic_fetch_add_explicit(&l->requests, 1, memory_order_relaxed);
 	if (!later && request_send(l, o, c, deadline_ms) < 0) {
 		call_unsent(l, c, id);
 		stream_stop(&l->stream);

@@ -133,7 +133,13 @@ struct link_totals link_totals(const struct link *l);
 int64_t link_away(struct link *l, char *why, size_t len);
 
 /*
- * Says goodbye, waits at most TIMEOUT_MS for the answer, ends the agent and frees L.
+ * Sends the goodbye, which is answered after everything else, and does not wait: for when answers are still to come. However long it
+ * takes to get it out; nothing may be sent any more.
+ */
+void link_say_goodbye(struct link *l);
+
+/*
+ * Says goodbye, if that was not done, waits at most TIMEOUT_MS for the answer, ends the agent and frees L.
  * 0; -EIO when the stream ended without the answer (what was sent last may not have been done). Calls that
  * are under way get -EIO; none may begin any more. A link that is just being made anew is left to the end of the process.
  */

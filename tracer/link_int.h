@@ -69,7 +69,7 @@ struct link {
 	bool ended;
 	int64_t since_ms; /* it is down … */
 	char why[320];	  /* … and this is why */
-	struct link_pending *goodbye;
+	struct link_pending *goodbye; /* once it is said */
 	char verdict[96]; /* why link_close gave up */
 
 	struct link_session session; /* if agent_is.resumes */

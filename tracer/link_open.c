@@ -58,6 +58,7 @@ static struct link *link_alloc(const char *tag, const struct link_callbacks *cal
 static void link_free(struct link *l, int grace_ms)
 {
 	link_forget_oneway(l, UINT64_MAX);
+	link_pending_free(l->goodbye);
 	if (l->reopen)
 		reopen_free(l->reopen);
 	sender_destroy(&l->sender);
@@ -138,36 +139,55 @@ static void goodbye_wait(struct link *l, struct link_pending *c, int64_t deadlin
 	pthread_mutex_unlock(&l->lock);
 }
 
-static int link_say_goodbye(struct link *l, int timeout_ms)
+/* The goodbye is on its way by DEADLINE_MS (of stream_now_ms(); 0: whenever that is), or the link has ended: -EIO. */
+static int goodbye_send(struct link *l, int64_t deadline_ms, const char *why)
 {
-	struct stream_request o;
-	struct link_reply rep = {0};
-	struct link_pending c = {.rep = &rep, .op = rfs_Request_goodbye_tag, .request = &o};
 	rfs_Request req = {.which_op = rfs_Request_goodbye_tag};
+	struct link_pending *c = link_pending_new(&req, NULL, NULL);
+	if (!c)
+		return link_give_up(l, "out of memory");
+	if (!deadline_ms) {
+		sender_begin(&l->sender);
+	} else if (!sender_begin_until(&l->sender, deadline_ms)) {
+		link_pending_free(c);
+		return link_give_up(l, why);
+	}
+	pthread_mutex_lock(&l->lock);
+	l->goodbye = c;
+	pthread_mutex_unlock(&l->lock);
+	int err = link_start_call(l, c, c->request, deadline_ms);
+	sender_end(&l->sender);
+	if (err) {
+		c->result = err;
+		c->done = true; /* it never was pending */
+	}
+	return err;
+}
+
+void link_say_goodbye(struct link *l)
+{
+	if (!l->goodbye)
+		goodbye_send(l, 0, "");
+}
+
+static int link_part(struct link *l, int timeout_ms)
+{
 	char why[sizeof(l->verdict)];
 	int64_t deadline = stream_now_ms() + timeout_ms;
 	snprintf(why, sizeof(why), "the agent did not answer the goodbye within %g s", timeout_ms / 1000.0);
-	stream_encode_request(&o, &req, NULL, 0);
-	if (!sender_begin_until(&l->sender, deadline))
-		return link_give_up(l, why);
-	pthread_mutex_lock(&l->lock);
-	/* Afterwards it is compared with, at most. */
-	/* cppcheck-suppress autoVariables */
-	l->goodbye = &c;
-	pthread_mutex_unlock(&l->lock);
-	int err = link_start_call(l, &c, &o, deadline);
-	sender_end(&l->sender);
-	if (!err) {
-		goodbye_wait(l, &c, deadline, why);
-		err = c.result;
-	}
-	link_reply_free(&rep);
-	return err;
+	if (!l->goodbye)
+		goodbye_send(l, deadline, why);
+	struct link_pending *c = l->goodbye;
+	if (!c)
+		return -EIO;
+	goodbye_wait(l, c, deadline, why);
+	link_reply_free(c->rep);
+	return c->result;
 }
 
 int link_close(struct link *l, int timeout_ms)
 {
-	int err = link_say_goodbye(l, timeout_ms);
+	int err = link_part(l, timeout_ms);
 	stream_stop(&l->stream);
 	/* What is being started anew may take its time, and cannot be stopped. */
 	pthread_mutex_lock(&l->lock);

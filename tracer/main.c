@@ -136,6 +136,21 @@ static bool name_fd(pid_t tid, int fd, char *buf, size_t len)
 	return found;
 }
 
+/* What was sent last is answered on the way to the goodbyes. */
+static void finish_sent(struct mount *const *mounts, size_t count)
+{
+	state_lock();
+	bool waits = sync_has_left() && !loop_aborted();
+	state_unlock();
+	if (!waits)
+		return;
+	for (size_t i = 0; i < count; i++)
+		link_say_goodbye(mounts[i]->link);
+	state_lock();
+	sync_land();
+	state_unlock();
+}
+
 /* What was written natively and is not home yet; then the links' goodbyes. */
 static void finish_links(void)
 {
@@ -145,6 +160,7 @@ static void finish_links(void)
 
 	state_lock();
 	if (!loop_aborted()) {
+		sync_part();
 		drain_all();
 		unsigned left = relay_finish(GOODBYE_MS) + pump_finish(GOODBYE_MS);
 		if (left)
@@ -155,6 +171,7 @@ static void finish_links(void)
 	for (size_t i = 0; i < count; i++)
 		mounts[i]->closing = true;
 	state_unlock();
+	finish_sent(mounts, count);
 	for (size_t i = 0; i < count; i++) {
 		struct link_totals t = link_totals(mounts[i]->link);
 

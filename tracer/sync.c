@@ -244,15 +244,30 @@ static int take_error(struct sync *s)
 	return error;
 }
 
+void sync_failed(struct image *i, int error)
+{
+	if (!i->sync->error)
+		i->sync->error = error;
+}
+
+/* What nobody is left to be told by a call. */
+static void tell_error(struct ofd *o, void *arg)
+{
+	char path[PATH_MAX];
+
+	if (!o->image || !o->image->sync || !o->image->sync->error)
+		return;
+	ofd_show(o, path);
+	log_error("%s: what was written could not be stored there: %s", path, strerror(-take_error(o->image->sync)));
+}
+
 static int flush(struct call *c, struct image *i, uint64_t off, uint64_t len, enum bring_where where)
 {
 	struct ofd *o = ofd_ref(writer_of(i->node));
-	struct sync *s = i->sync;
 
 	sync_lock(i);
 	int rc = bring_changes(c, o, off, len, where);
-	if (rc && !s->error)
-		s->error = rc;
+	sync_failed(i, rc);
 	sync_unlock(i);
 	ofd_unref(o);
 	return rc;
@@ -311,12 +326,8 @@ static void bring_told(struct call *c, struct image *i)
 	flush(c, i, 0, UINT64_MAX, where);
 	s->bringing--;
 	pthread_cond_broadcast(&idle);
-	if (closed && s->error) {
-		char path[PATH_MAX];
-
-		ofd_show(o, path);
-		log_error("%s: what was written could not be stored there: %s", path, strerror(-take_error(s)));
-	}
+	if (closed)
+		tell_error(o, NULL);
 	ofd_unref(o);
 }
 
@@ -337,6 +348,22 @@ void sync_run(struct call *c)
 			return;
 		await_flush();
 	}
+}
+
+void sync_part(void)
+{
+	bring_part();
+}
+
+bool sync_has_left(void)
+{
+	return bring_has_left();
+}
+
+void sync_land(void)
+{
+	bring_land();
+	ofd_each(tell_error, NULL);
 }
 
 static void mark_whole(struct ofd *o, void *arg)

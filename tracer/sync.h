@@ -42,6 +42,14 @@ void sync_closed(struct ofd *o);
 /* Brings everything touched to the agents. Waits for them; C may be NULL. */
 void sync_run(struct call *c);
 
+/*
+ * The program has ended: from now on what is brought is sent only, where no lock depends on it being there. Whether answers to that are
+ * still to come; they come before the goodbye's. And waits for them, and tells what could not be stored.
+ */
+void sync_part(void);
+bool sync_has_left(void);
+void sync_land(void);
+
 /* Brings all that was written on M (NULL: anywhere). Errors stay for the files' own calls. */
 void sync_all(struct call *c, const struct mount *m);
 

@@ -56,6 +56,14 @@ enum bring_where {
  */
 int bring_changes(struct call *c, struct ofd *o, uint64_t off, uint64_t len, enum bring_where where);
 
+/* From now on a flush ends when all is sent, where no lock depends on it; whether such answers are to come; and waits for them. */
+void bring_part(void);
+bool bring_has_left(void);
+void bring_land(void);
+
+/* A flush of I that was not waited for has failed with ERROR, or not (0). */
+void sync_failed(struct image *i, int error);
+
 /* Whether anybody waits for the end of a flush; and that somebody does from now on. */
 bool sync_is_awaited(void);
 void bring_hurry(void);
