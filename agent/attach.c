@@ -102,6 +102,13 @@ static void attach_offer(struct serve *s, struct offer *o)
 	pthread_mutex_unlock(&s->lock);
 }
 
+/* Nobody can go on with the session. Its locks are not to stand in the way of the client's next one, nor what is in work to be done beside it. */
+_Noreturn static void attach_give_up(void)
+{
+	agent_say("the client has come again without having read replies that there was no room to keep: its open files are given up");
+	_exit(0);
+}
+
 /* Somebody has come on FD, which is the offer's, or closed. */
 static void attach_admit(struct serve *s, int fd)
 {
@@ -116,11 +123,11 @@ static void attach_admit(struct serve *s, int fd)
 		o->stream = a.stream;
 		o->giver = fd;
 		r = session_is(s->session, a.name, a.secret) ? conn_breakable(&o->conn) : -EACCES;
-		if (!r && session_lacks(s->session, a.stream, a.seen))
-			r = -ENOENT;
 		/* A process that was slow brings what the client has given up: its newer connection is not to end for that. */
 		if (!r && a.attempt && a.attempt <= s->session->attempt)
 			r = -ESTALE;
+		if (!r && session_lacks(s->session, a.stream, a.seen))
+			attach_give_up();
 		answer = (uint8_t)-r;
 		if (send(fd, &answer, 1, MSG_NOSIGNAL | MSG_DONTWAIT) == 1 && !r) {
 			s->session->attempt = a.attempt;

@@ -3,6 +3,9 @@
 #include <string.h>
 #include <sys/mman.h>
 
+/* The pages of the ring are given back in pieces of so many bytes. */
+#define RING_PIECE (4u << 20)
+
 /* A kept frame in the ring: this, then its bytes, padded to the next one. */
 struct kept {
 	uint32_t len;
@@ -14,7 +17,7 @@ _Static_assert(!(SESSION_RING & (SESSION_RING - 1)), "places in the ring are tak
 
 struct session *session_new(void)
 {
-	struct session *s = mmap(NULL, sizeof(*s), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	struct session *s = mmap(NULL, sizeof(*s), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
 	return s == MAP_FAILED ? NULL : s;
 }
@@ -123,8 +126,16 @@ static size_t kept_size(const struct kept *k)
 	return sizeof(*k) + (k->len + 7u) / 8 * 8;
 }
 
+/* The pieces that end between BEFORE and the tail. What is in the ring has one piece less than that: none of it is in them. */
+static void ring_give_back(struct session *s, uint64_t before)
+{
+	for (uint64_t at = before / RING_PIECE * RING_PIECE; at + RING_PIECE <= s->tail; at += RING_PIECE)
+		madvise(s->ring + at % SESSION_RING, RING_PIECE, MADV_REMOVE);
+}
+
 static void ring_forget(struct session *s, uint64_t seen)
 {
+	uint64_t before = s->tail;
 	struct kept k;
 
 	while (s->tail < s->head) {
@@ -133,6 +144,7 @@ static void ring_forget(struct session *s, uint64_t seen)
 			break;
 		s->tail += kept_size(&k);
 	}
+	ring_give_back(s, before);
 }
 
 void session_keep(struct session *s, const struct iovec *iov, int count)
@@ -146,7 +158,7 @@ void session_keep(struct session *s, const struct iovec *iov, int count)
 	ring_forget(s, atomic_load_explicit(&s->seen, memory_order_relaxed));
 	for (int i = 0; i < count; i++)
 		k.len += (uint32_t)iov[i].iov_len;
-	if (at - s->tail + kept_size(&k) > SESSION_RING) {
+	if (at - s->tail + kept_size(&k) > SESSION_RING - RING_PIECE) {
 		atomic_store(&s->unkept, k.number);
 		return;
 	}

@@ -18,7 +18,11 @@
 #define SESSION_NAME 16
 #define SESSION_SECRET 32
 #define SESSION_WORK 80	     /* requests in work: one for each thread that serves, and some to spare */
-#define SESSION_RING (4u << 20) /* bytes of kept replies; a power of two */
+/*
+ * Bytes of kept replies; a power of two. There is room for what is in work (SERVE_BUDGET) and nearly as much again that a transport has
+ * under way; in memory are some MiB more than what is kept.
+ */
+#define SESSION_RING (64u << 20)
 
 #define SESSION_LOST (2 * SESSION_WORK)
 
@@ -61,7 +65,7 @@ struct session {
 	atomic_uint_fast64_t head; /* bytes ever put into the ring … */
 	uint64_t tail;		   /* … and of these no longer kept */
 	atomic_uint_fast64_t unkept; /* the last frame for which there was no room: who has not read it cannot go on with the session */
-	uint8_t ring[SESSION_RING];
+	_Alignas(4096) uint8_t ring[SESSION_RING];
 };
 
 /* A session that nobody has asked for, in shared memory; NULL: there is none to be had. */

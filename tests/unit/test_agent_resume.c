@@ -122,9 +122,32 @@ static void test_goodbye(void **state)
 	close(fd);
 }
 
+/* A client that has read and never says so comes again as if it had not: the agent ends, so that it holds nothing any more. */
+static void test_not_told(void **state)
+{
+	rfs_Request receive = { .which_op = rfs_Request_receive_tag, .op.receive = { .handle = 1, .size = 1 << 20 } };
+	struct client first, now;
+	int status, r;
+
+	client_start(&first, "/", NULL);
+	client_start(&now, "/", NULL);
+	hello(&first);
+	assert_int_equal(client_open_at(&first, 0, "dev/zero", O_RDONLY, 0, 0), 0);
+	for (int i = 0; i < 70; i++)
+		assert_int_equal(client_call(&first, &receive), 0);
+	assert_int_equal(first.payload_len, 1 << 20);
+	r = resume(&now, 0, 1, 0);
+	assert_true(r == EAGAIN || r == ENOENT);
+	assert_int_equal(waitpid(first.pid, &status, 0), first.pid);
+	assert_int_equal(resume(&now, 0, 1, 0), ENOENT);
+	close(first.fd);
+	close(now.fd);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_late), cmocka_unit_test(test_secret), cmocka_unit_test(test_goodbye) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_late), cmocka_unit_test(test_secret), cmocka_unit_test(test_goodbye),
+					    cmocka_unit_test(test_not_told) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 
 #include <cmocka.h>
 
@@ -11,6 +12,7 @@
 #include "session.h"
 
 #define FRAME (1u << 20)
+#define FRAMES (SESSION_RING / FRAME + 1) /* one at least finds no room */
 
 static uint8_t frame[FRAME];
 
@@ -59,10 +61,40 @@ static void test_all_are_kept(void **state)
 {
 	struct session *s = begin();
 
-	for (int i = 0; i < 3; i++)
+	for (int i = 0; i < 48; i++) /* as much as may be in work, and more */
 		keep(s, FRAME);
 	assert_false(session_lacks(s, 0, 0));
 	assert_true(session_renew(s, 0, 1));
+	assert_int_equal(kept(s), 47);
+}
+
+/* Bytes of S that are in memory. */
+static size_t resident(const struct session *s)
+{
+	static unsigned char in[sizeof(struct session) / 4096 + 1];
+	size_t pages = 0;
+
+	assert_int_equal(mincore((void *)s, sizeof(*s), in), 0);
+	for (size_t i = 0; i < sizeof(in); i++)
+		pages += in[i] & 1;
+	return pages * 4096;
+}
+
+/* Memory is that of what is kept, whatever was. */
+static void test_memory(void **state)
+{
+	struct session *s = begin();
+	uint64_t sent = 0;
+
+	for (; sent < 40; sent++)
+		keep(s, FRAME);
+	assert_true(resident(s) > 40 * FRAME);
+	tell(s, sent);
+	for (; sent < 100000; sent++) {
+		keep(s, 1000);
+		tell(s, sent);
+	}
+	assert_true(resident(s) < 9 * FRAME);
 	assert_int_equal(kept(s), 2);
 }
 
@@ -71,15 +103,15 @@ static void test_no_room_and_read(void **state)
 {
 	struct session *s = begin();
 
-	for (int i = 0; i < 6; i++)
+	for (unsigned int i = 0; i < FRAMES; i++)
 		keep(s, FRAME);
 	assert_true(session_lacks(s, 0, 0));
-	assert_true(session_lacks(s, 0, 5));
-	assert_false(session_lacks(s, 0, 6));
-	tell(s, 6);
+	assert_true(session_lacks(s, 0, FRAMES - 1));
+	assert_false(session_lacks(s, 0, FRAMES));
+	tell(s, FRAMES);
 	assert_false(session_lacks(s, 0, 0));
 	keep(s, 100);
-	assert_true(session_renew(s, 0, 6));
+	assert_true(session_renew(s, 0, FRAMES));
 	assert_int_equal(kept(s), 1);
 	assert_false(session_lacks(s, 1, 0));
 }
@@ -89,7 +121,7 @@ static void test_no_room_and_not_read(void **state)
 {
 	struct session *s = begin();
 
-	for (int i = 0; i < 6; i++)
+	for (unsigned int i = 0; i < FRAMES; i++)
 		keep(s, FRAME);
 	assert_false(session_renew(s, 0, 4));
 	assert_true(session_lacks(s, 1, 0));
@@ -116,6 +148,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_all_are_kept),
+		cmocka_unit_test(test_memory),
 		cmocka_unit_test(test_no_room_and_read),
 		cmocka_unit_test(test_no_room_and_not_read),
 		cmocka_unit_test(test_reader_keeps_up),
