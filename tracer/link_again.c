@@ -71,18 +71,12 @@ static struct link_pending *to_resend(struct link_pending *c)
 
 static void mark_resend(struct link *l, const rfs_ResumeReply *r)
 {
-	struct link_pending *c, *then;
+	struct link_pending *c;
 	TAILQ_FOREACH(c, &l->pending, entry)
 		c->resend = !is_answered(c, r);
-	for (c = TAILQ_FIRST(&l->oneway); c; c = then) {
-		then = TAILQ_NEXT(c, entry);
+	/* Those that the agent has got come to their end by the next reply, behind those to what was sent before them. */
+	TAILQ_FOREACH(c, &l->oneway, entry)
 		c->resend = c->number > r->got || is_listed(r->missing, r->missing_count, c->number);
-		if (c->resend)
-			continue;
-		TAILQ_REMOVE(&l->oneway, c, entry);
-		reopen_done(l->reopen, &c->note, NULL);
-		link_pending_free(c);
-	}
 }
 
 /* The last one of two lists. */

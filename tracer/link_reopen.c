@@ -132,7 +132,7 @@ static size_t end_unknown(struct link *l)
 		const struct stream_request *o = c->request;
 		c->taken++;
 		pb_istream_t in = pb_istream_from_buffer(o->bytes + FRAME_HEADER_SIZE, o->header.message_len);
-		c->resend = req && c->taken < AGENTS_MAX && pb_decode(&in, rfs_Request_fields, req) && reopen_repeats(req);
+		c->resend = req && (c->taken < AGENTS_MAX || c == l->goodbye) && pb_decode(&in, rfs_Request_fields, req) && reopen_repeats(req);
 		if (c->resend)
 			continue;
 		link_end_call(l, c, -EIO);

@@ -324,6 +324,54 @@ static void test_goodbye_and_more_lost(void **state)
 	assert_int_equal(taken, 1);
 }
 
+/* ---- a file is closed before its open is answered, and the connection breaks: it is not open afterwards ---- */
+
+static uint32_t open_id;
+
+static void first_closes(struct peer *p)
+{
+	hello(p);
+	get(p, rfs_Request_open_tag);
+	open_id = p->header.id;
+	get(p, rfs_Request_close_tag);
+}
+
+static void goes_on_here(struct peer *p)
+{
+	get(p, rfs_Request_resume_tag);
+	reply(p, (rfs_Reply){.which_op = rfs_Reply_resume_tag, .op.resume = {.got = 2, .working_count = 1, .working = {1}, .stream = 1}});
+	p->header.id = open_id;
+	reply(p, (rfs_Reply){.which_op = rfs_Reply_open_tag, .op.open.ticket = {1, "t"}});
+	answers(p);
+	get(p, rfs_Request_write_tag);
+}
+
+static void has_none(struct peer *p)
+{
+	begins(p);
+	answers(p);
+	bye(p);
+}
+
+static void opened(struct link_reply *rep, int rc, void *arg)
+{
+	assert_int_equal(rc, 0);
+	(*(atomic_uint *)arg)++;
+}
+
+static void test_closed_before_answer(void **state)
+{
+	struct link *l = begin((void (*const[])(struct peer *)){first_closes, goes_on_here, has_none});
+	rfs_Request req = {.which_op = rfs_Request_open_tag, .op.open = {.handle = HANDLE, .flags = O_RDWR}};
+	atomic_uint answered = 0;
+	assert_int_equal(link_start(l, &req, NULL, 0, opened, &answered), 0);
+	assert_int_equal(link_send(l, &(rfs_Request){.which_op = rfs_Request_close_tag, .op.close.handle = HANDLE}), 0);
+	assert_int_equal(ask(l, 7), 7);
+	assert_int_equal(ask(l, 8), 8);
+	assert_int_equal(answered, 1);
+	end(l, 3);
+}
+
 /* ---- how many agents there may be ---- */
 
 static void first_answers(struct peer *p)
@@ -369,6 +417,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_lock_lost, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_goodbye_lost, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_goodbye_and_more_lost, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_closed_before_answer, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_of_use, setup, teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
