@@ -10,7 +10,7 @@ go_names := $(filter-out common,$(basename $(notdir $(wildcard tests/guests/go/*
 unit_names := $(basename $(notdir $(wildcard tests/unit/test_*.c)))
 
 guest_programs := $(addprefix $(G)/glibc/,$(guest_names)) $(addprefix $(G)/dyn/,$(guest_names)) \
-	$(addprefix $(G)/race/,$(race_names)) $(G)/without $(G)/int80 $(G)/wholetable $(G)/behind $(G)/overload $(G)/delayrelay $(G)/cutrelay
+	$(addprefix $(G)/race/,$(race_names)) $(G)/without $(G)/int80 $(G)/wholetable $(G)/behind $(G)/overload $(G)/delayrelay $(G)/cutrelay $(G)/clock.so
 # What a machine without musl or Go cannot build is skipped by name when the tests run.
 ifneq ($(shell command -v musl-gcc),)
 guest_programs += $(addprefix $(G)/musl/,$(guest_names))
@@ -48,6 +48,11 @@ $(G)/delayrelay: tests/bench/delayrelay.c
 $(G)/cutrelay: tests/chaos/cutrelay.c
 	@mkdir -p $(@D)
 	$(CC) $(GUEST_CFLAGS) -static -o $@ $<
+
+# A clock that jumps.
+$(G)/clock.so: tests/chaos/clock.c
+	@mkdir -p $(@D)
+	$(CC) $(GUEST_CFLAGS) -fPIC -shared -o $@ $<
 
 $(G)/wholetable: tests/e2e/wholetable.c syscalls/table.def syscalls/args.def
 	@mkdir -p $(@D)
