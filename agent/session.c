@@ -165,7 +165,8 @@ void session_keep(struct session *s, const struct iovec *iov, int count)
 	ring_put(s, at, &k, sizeof(k));
 	at += sizeof(k);
 	for (int i = 0; i < count; at += iov[i++].iov_len)
-		ring_put(s, at, iov[i].iov_base, iov[i].iov_len);
+		if (iov[i].iov_len)
+			ring_put(s, at, iov[i].iov_base, iov[i].iov_len);
 	atomic_store_explicit(&s->head, s->head + kept_size(&k), memory_order_release);
 }
 

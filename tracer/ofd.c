@@ -47,6 +47,7 @@ void fd_range_init(unsigned long hard_limit)
 	while ((unsigned long)FD_BASE >= hard_limit && FD_BASE > 8)
 		FD_BASE /= 2;
 	FD_TOP = hard_limit < 2ul * (unsigned long)FD_BASE ? (int)hard_limit : 2 * FD_BASE;
+	free(slots);
 	slots = xcalloc((size_t)(FD_TOP - FD_BASE), sizeof(*slots));
 	next_number = FD_BASE;
 }

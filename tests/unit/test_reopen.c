@@ -336,7 +336,9 @@ static void test_many(void **state)
 		sprintf(ticket, "%0100lu", i);
 		opens(i, i, O_RDONLY, ticket);
 	}
-	assert_in_range(mallinfo2().uordblks - before.uordblks, 1, 2500000);
+	/* A sanitizer has an allocator of its own, which does not tell. */
+	if (!getenv("TEST_SANITIZED"))
+		assert_in_range(mallinfo2().uordblks - before.uordblks, 1, 2500000);
 	assert_int_equal(reopen_files(r, &steps), 10000);
 	free(steps);
 	for (uint64_t i = 1; i <= 10000; i++)
