@@ -149,13 +149,18 @@ static inline void client_hello(struct client *c, bool read_only)
 	assert_int_equal(c->reply.op.hello.max_payload, FRAME_MAX_PAYLOAD);
 }
 
+static inline void client_drop(struct client *c)
+{
+	close(c->fd);
+	free(c->payload);
+	free(c->push);
+}
+
 static inline int client_status(struct client *c)
 {
 	int status;
 
-	close(c->fd);
-	free(c->payload);
-	free(c->push);
+	client_drop(c);
 	assert_int_equal(waitpid(c->pid, &status, 0), c->pid);
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 256 + WTERMSIG(status);
 }

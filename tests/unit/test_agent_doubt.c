@@ -19,7 +19,7 @@ static int setup(void **state)
 	if (tree_make(base, "mkdir d && echo -n 12345 >f && echo other >g && mkfifo p && ln f hard") || keep_begin())
 		return -1;
 	a = agent_new();
-	a.watcher = watch_new(&a.root);
+	a.watcher = in_reach(watch_new(&a.root));
 	memset(&note, 0, sizeof(note));
 	return chdir(base);
 }
@@ -191,9 +191,11 @@ static int forget(uint64_t number)
 	struct handle *h;
 	int r = handle_remove(a.handles, number, &h);
 
-	if (!r)
-		handle_put(a.handles, h);
-	return r;
+	if (r)
+		return r;
+	watch_forget(a.watcher, h);
+	handle_put(a.handles, h);
+	return 0;
 }
 
 static void test_open(void **state)

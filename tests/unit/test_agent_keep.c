@@ -169,6 +169,7 @@ static void test_handles(void **state)
 	assert_int_equal(channel_kept(h), KEEP_CHANNEL | KEEP_PENDING);
 	assert_int_equal(handle_get(b.handles, 5, &h), -EBADF);
 	assert_int_equal(handle_get(b.handles, 6, &h), -EBADF);
+	handle_put(a.handles, gone);
 }
 
 static int lock(struct agent *a, uint64_t handle, uint64_t owner, int type, uint64_t start)
@@ -207,11 +208,13 @@ static void test_owners(void **state)
 	/* Handle 2 is the only one of owner 8's: its close is the end of his locks; owner 7 has another one. */
 	assert_int_equal(handle_remove(b.handles, 2, &h), 0);
 	locks_forget(&b, h);
+	handle_put(b.handles, h);
 	assert_int_equal(lock(&b, 3, 9, F_WRLCK, 0), -EAGAIN);
 	assert_int_equal(lock(&b, 3, 9, F_WRLCK, 9), 0);
 	assert_int_equal(lock(&b, 3, 9, F_WRLCK, 20), -EAGAIN);
 	assert_int_equal(handle_remove(b.handles, 1, &h), 0);
 	locks_forget(&b, h);
+	handle_put(b.handles, h);
 	assert_int_equal(lock(&b, 3, 9, F_WRLCK, 0), 0);
 }
 

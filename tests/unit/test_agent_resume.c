@@ -60,10 +60,10 @@ static void test_late(void **state)
 	assert_int_equal(resume(&then, 1, 3, 0), 0);
 	assert_int_equal(then.reply.op.resume.stream, 2);
 	assert_int_equal(stat_root(&then), 0);
-	close(first.fd);
-	close(late.fd);
-	close(now.fd);
-	close(then.fd);
+	client_drop(&first);
+	client_drop(&late);
+	client_drop(&now);
+	client_drop(&then);
 }
 
 static void test_secret(void **state)
@@ -75,8 +75,8 @@ static void test_secret(void **state)
 	hello(&first);
 	assert_int_equal(resume(&other, 0, 1, 1), EACCES);
 	assert_int_equal(stat_root(&first), 0);
-	close(first.fd);
-	close(other.fd);
+	client_drop(&first);
+	client_drop(&other);
 }
 
 /* Until the agent has read all that C has sent. */
@@ -108,7 +108,7 @@ static void test_goodbye(void **state)
 		client_send(&first, &read_much, NULL, 0); /* more than is on its way until somebody reads */
 	bye = client_send(&first, &(rfs_Request){ .which_op = rfs_Request_goodbye_tag }, NULL, 0);
 	await_read(&first);
-	close(first.fd);
+	client_drop(&first);
 	assert_int_equal(resume(&now, 0, 1, 0), 0);
 	assert_int_equal(now.reply.op.resume.got, 6);
 	while (client_frame(&now) != bye)
@@ -118,7 +118,7 @@ static void test_goodbye(void **state)
 	while ((end = read(now.fd, path, 1)) > 0)
 		; /* what has to be said to who comes again */
 	assert_int_equal(end, 0);
-	close(now.fd);
+	client_drop(&now);
 	close(fd);
 }
 
