@@ -156,7 +156,7 @@ static pid_t keeper_clone(void)
 
 static void keeper_orphaned(int sig)
 {
-	static const char line[] = "remotefs-agent: its keeper was killed: it goes on without; if it is killed, too, its open files are lost\n";
+	static const char line[] = "remotefs-agent: its keeper was killed: it goes on without; if it is killed, too, another agent opens its files again\n";
 	ssize_t n = write(STDERR_FILENO, line, sizeof(line) - 1);
 
 	(void)n;

@@ -30,14 +30,18 @@ void mount_waits(const struct mount *m, int by)
 {
 	struct mount *own = (struct mount *)m;
 
-	/* A mount is constant to its users, but for this. */
-	if (atomic_fetch_add(&own->waiting, (unsigned)by) == 0 || by < 0)
+	/* A mount is constant to its users, but for this. Who sees that somebody waits must not find when somebody did before. */
+	if (by < 0 || !atomic_load(&own->waiting))
 		atomic_store(&own->progress, now_ns());
+	atomic_fetch_add(&own->waiting, (unsigned)by);
 }
 
 uint64_t mount_silence(const struct mount *m)
 {
-	return atomic_load(&m->waiting) ? now_ns() - atomic_load(&m->progress) : 0;
+	if (!atomic_load(&m->waiting))
+		return 0;
+	uint64_t since = atomic_load(&m->progress); /* before the time is looked at: it is not later */
+	return now_ns() - since;
 }
 
 struct mount *rules_add_mount(const char *at, const char *sub, const char *tag)

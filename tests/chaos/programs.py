@@ -125,9 +125,12 @@ class Bytes(Records):
 
 
 class Sqlite(Program):
-    """Two processes that insert numbered rows into one table, each transaction printed once it is committed."""
+    """Two processes that insert numbered rows into one table, each transaction printed once it is committed, or failed: then it is there or not."""
     needs = ("sqlite3",)
+    reopens = True
     rows = 5
+    # I/O errors, and what they end: the transaction.
+    may_fail = ("disk I/O error", "no transaction is active", "unable to open database file")
 
     def command(self, place):
         script = """
@@ -136,7 +139,7 @@ class Sqlite(Program):
         run() { sqlite3 -cmd ".timeout 100000" -cmd "pragma synchronous=full" "$0"; }
         run <&%d >&%d 2>&1 & a=$!
         run <&%d >&%d 2>&1 & b=$!
-        wait $a && wait $b""" % (self.journal, *self.theirs)
+        wait $a; [ $? -le 1 ] && wait $b; [ $? -le 1 ]""" % (self.journal, *self.theirs)
         return ["bash", "-c", script, os.path.join(place, "db")]
 
     def start(self, run, place):
@@ -145,7 +148,7 @@ class Sqlite(Program):
         self.run = run(self.command(place), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, pass_fds=self.theirs)
         for fd in self.theirs:
             os.close(fd)
-        self.stopping, self.done = False, set()
+        self.stopping, self.done, self.undecided = False, set(), set()
         self.threads = [threading.Thread(target=self.insert, args=(who, self.ends[i][1], self.ends[i + 1][0]), daemon=True) for who, i in (("a", 0), ("b", 2))]
         for t in self.threads:
             t.start()
@@ -153,9 +156,37 @@ class Sqlite(Program):
     def stop(self):
         self.stopping = True
 
+    def blame(self, errors):
+        for line in errors:
+            if not any(s in line for s in self.may_fail):
+                self.complain(line)
+
+    def compare(self, who, k, to, back):
+        known = [i for i in range(1, k + 1) if (who, i) in self.done]
+        left_out = ", ".join(str(i) for i in range(1, k + 1) if (who, i) in self.undecided)
+        to.write("select count(*) || ' ' || sum(length(t)) from n where who = '%s' and k not in (%s);\nselect 'sum';\n" % (who, left_out))
+        got = self.answers("sum", back)
+        if len(got) == 1 and got[0][:1].isdigit():
+            length = sum(len(self.text(who, i, r)) for i in known for r in range(self.rows))
+            self.expect("%s's sum after transaction %d" % (who, k), "%d %d" % (len(known) * self.rows, length), got[0])
+        else:
+            self.blame(got)
+
     @staticmethod
     def text(who, k, row):
         return ("%s%d.%d." % (who, k, row)) * (1 + (k * 37 + row * 11) % 300)
+
+    def answers(self, what, back):
+        """What is printed before WHAT; of what cannot have been said, the program is told."""
+        lines = []
+        while not lines or lines[-1] != what:
+            line = back.readline()
+            if not line:
+                self.complain("%s is not printed" % what)
+                return lines + ["error"]
+            lines.append(line.rstrip("\n"))
+        lines.pop()
+        return lines
 
     def insert(self, who, to, back):
         to, back = os.fdopen(to, "w", buffering=1), os.fdopen(back)
@@ -164,13 +195,15 @@ class Sqlite(Program):
             while not self.stopping:
                 k += 1
                 rows = ", ".join("('%s', %d, '%s')" % (who, k, self.text(who, k, r)) for r in range(self.rows))
-                to.write("begin immediate; insert into n values %s; commit; select 'did %d';\n" % (rows, k))
-                self.expect("%s's transaction %d" % (who, k), "did %d\n" % k, back.readline())
-                self.done.add((who, k))
+                # Of a line what is behind an error is left out.
+                to.write("begin immediate; insert into n values %s; commit;\nselect 'did %d';\n" % (rows, k))
+                errors = self.answers("did %d" % k, back)
+                if errors:
+                    to.write("rollback;\nselect 'undone';\n")
+                    self.blame(errors + self.answers("undone", back))
+                (self.undecided if errors else self.done).add((who, k))
                 if k % 10 == 0:
-                    to.write("select count(*) || ' ' || sum(length(t)) from n where who = '%s';\n" % who)
-                    length = sum(len(self.text(who, i, r)) for i in range(1, k + 1) for r in range(self.rows))
-                    self.expect("%s's sum after transaction %d" % (who, k), "%d %d\n" % (k * self.rows, length), back.readline())
+                    self.compare(who, k, to, back)
                 self.acked += 1
                 if self.wrong:
                     return
@@ -186,7 +219,7 @@ class Sqlite(Program):
             who, k, text = line.split(" ")
             got[who, int(k)] += text in [self.text(who, int(k), r) for r in range(self.rows)]
         for t in self.done | set(got):
-            self.expect("rows of transaction %s %d" % t, self.rows if t in self.done else 0, got[t])
+            self.expect("rows of transaction %s %d" % t, 0 if t in self.undecided and not got[t] else self.rows, got[t])
 
 
 class SqliteDelete(Sqlite):

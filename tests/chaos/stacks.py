@@ -31,7 +31,7 @@ def of(pids):
             where = ["proc", pid, "task", task]
             state = next((l.split("\t")[1] for l in read(*where[1:], "status").splitlines() if l.startswith("State:")), "gone")
             lines.append("  %s %s %s %s" % (task, state, read(*where[1:], "wchan"), read(*where[1:], "syscall").strip()))
-        if shutil.which("gdb") and ("remotefs" in os.path.basename(os.path.realpath("/proc/%d/exe" % pid))):
+        if shutil.which("gdb") and "remotefs" in command(pid):
             try:
                 out = subprocess.run(["gdb", "-batch", "-nx", "-p", str(pid), "-ex", "thread apply all bt 12"], stdin=subprocess.DEVNULL,
                                      stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=30).stdout.decode(errors="replace")

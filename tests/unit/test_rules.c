@@ -1,6 +1,8 @@
 /* rules.c: normalising, joining and translating paths; which mount a path belongs to. */
 #include <errno.h>
 #include <limits.h>
+#include <poll.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -132,11 +134,40 @@ static void test_mounts(void **state)
 	assert_string_equal(mount_tag(NULL), "local");
 }
 
+static void *asks_often(void *mount)
+{
+	uint64_t end = now_ns() + 1000000000;
+
+	while (now_ns() < end) {
+		mount_waits(mount, 1);
+		mount_waits(mount, -1);
+	}
+	return NULL;
+}
+
+/* However its requests come and go while somebody looks, an agent that answers at once is not silent. */
+static void test_silence(void **state)
+{
+	struct mount *m = rules_add_mount("/s", "/s", "test");
+	uint64_t end = now_ns() + 1000000000, longest = 0, silence;
+	pthread_t thread;
+
+	poll(NULL, 0, 1000); /* nothing has been asked for that long */
+	assert_int_equal(pthread_create(&thread, NULL, asks_often, m), 0);
+	for (end += 1000000000; now_ns() < end;) {
+		silence = mount_silence(m);
+		longest = silence > longest ? silence : longest;
+	}
+	pthread_join(thread, NULL);
+	assert_true(longest < 900000000);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_normalise), cmocka_unit_test(test_normalise_bounds), cmocka_unit_test(test_join),
 		cmocka_unit_test(test_within),	  cmocka_unit_test(test_mounts),
+		cmocka_unit_test(test_silence),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
