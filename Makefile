@@ -31,7 +31,7 @@ config_objs := tracer/config.o tracer/config_table.o tracer/config_file.o tracer
 
 tracer_objs := tracer/main.o tracer/explain.o tracer/ls.o tracer/list.o tracer/diagnose.o tracer/probe.o tracer/needed.o tracer/command.o tracer/options.o tracer/options_check.o tracer/options_mount.o tracer/options_help.o $(config_objs) tracer/config_rules.o tracer/environment.o \
 	tracer/launch.o tracer/reach.o tracer/dial.o tracer/shell.o tracer/engine.o tracer/kube.o tracer/kube_pod.o tracer/kube_beside.o \
-	tracer/child.o tracer/said.o tracer/die.o tracer/words.o tracer/progress.o tracer/listing.o tracer/order.o tracer/ahead.o tracer/link.o tracer/link_open.o tracer/link_again.o tracer/link_reopen.o tracer/greet.o tracer/sender.o tracer/reopen.o tracer/reopen_again.o tracer/takeover.o tracer/stream.o \
+	tracer/child.o tracer/said.o tracer/die.o tracer/words.o tracer/progress.o tracer/listing.o tracer/order.o tracer/ahead.o tracer/link.o tracer/link_open.o tracer/link_again.o tracer/link_reopen.o tracer/greet.o tracer/sender.o tracer/reopen.o tracer/reopen_again.o tracer/reopen_watch.o tracer/takeover.o tracer/stream.o \
 	tracer/shadow.o tracer/channel.o tracer/relay.o tracer/relay_connect.o tracer/relay_bind.o tracer/pump.o tracer/locks.o tracer/ranges.o \
 	tracer/spawn.o tracer/filter.o tracer/loop.o tracer/stop.o tracer/stop_work.o tracer/pass.o tracer/regs.o tracer/task.o tracer/worker.o tracer/notify.o \
 	tracer/proclink.o tracer/overlay.o tracer/overlay_walk.o tracer/overlay_copy.o tracer/overlay_switch.o tracer/overlay_list.o \

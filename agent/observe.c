@@ -14,21 +14,28 @@
 #include <unistd.h>
 
 #include "doubt.h"
+#include "attr.h"
 #include "keep.h"
 #include "ops.h"
+#include "reopen.h"
 #include "resolve.h"
+#include "ticket.h"
 
 #define OBSERVE_BUFFER 65536
 #define OBSERVE_EVENT_MAX (sizeof(struct inotify_event) + NAME_MAX + 1)
 /* Between its two events a rename does next to nothing; it can be preempted there. */
 #define OBSERVE_PAIR_MS 2
 #define OBSERVE_MAX 4096 /* instances */
+/* Numbers passed over at once, each of which is an event, and a queue has 16384 by default; and for one watch. */
+#define OBSERVE_SKIP 4096
+#define OBSERVE_SKIPS_MAX 16
 
 struct instance {
 	struct instance *next;
 	uint64_t number;
 	int fd;
 	bool lost; /* events may have been, with the process before us */
+	int skip_from, skip_to; /* numbers that were passed over last: what is told of these is nobody's */
 	struct keep_instance *kept; /* in the journal; NULL: there is none */
 };
 
@@ -230,7 +237,7 @@ static void observe_drain(struct observer *o, const struct instance *i,
 		struct inotify_event *e = observe_at(o, at), *to = NULL;
 		struct observed out = { .instance = i->number, .wd = e->wd, .mask = e->mask, .name = event_name(e), .to_name = "" };
 
-		if (!e->mask || !event_fits(e))
+		if (!e->mask || !event_fits(e) || (e->wd >= i->skip_from && e->wd <= i->skip_to))
 			continue; /* told with its other end, or not at all */
 		if (e->mask & IN_MOVED_FROM)
 			to = observe_other_end(o, i, at);
@@ -279,7 +286,32 @@ void observe_take(struct observer *o, void (*emit)(void *arg, const struct obser
 
 /* ---- requests ---- */
 
-static int watch_fd(struct observer *o, uint64_t number, int fd, uint32_t mask)
+/*
+ * A watch with the number WD: numbers are given out one after the other, so those before are taken and let go. -EAGAIN: it is not
+ * reached yet, and what waits must be read first. -EEXIST: somebody has it, or the place.
+ */
+static int watch_numbered(struct instance *i, const char *path, uint32_t mask, int wd)
+{
+	i->skip_from = 1;
+	i->skip_to = 0;
+	for (int n = 0; n < OBSERVE_SKIP; n++) {
+		int r = inotify_add_watch(i->fd, path, mask | IN_MASK_CREATE);
+
+		if (r < 0)
+			return -errno;
+		if (r == wd)
+			return r;
+		i->skip_from = i->skip_to ? i->skip_from : r;
+		i->skip_to = r;
+		inotify_rm_watch(i->fd, r);
+		if (r > wd)
+			return -EEXIST;
+	}
+	return -EAGAIN;
+}
+
+/* WD 0: with any number. */
+static int watch_fd(struct observer *o, uint64_t number, int fd, uint32_t mask, int wd)
 {
 	struct instance **at = instance_find(o, number);
 	bool made = !*at;
@@ -292,11 +324,43 @@ static int watch_fd(struct observer *o, uint64_t number, int fd, uint32_t mask)
 	at = instance_find(o, number);
 	snprintf(proc, sizeof(proc), "/proc/self/fd/%d", fd);
 	/* This link is to be followed; what is behind it is the place itself. */
-	r = inotify_add_watch((*at)->fd, proc, mask & ~IN_DONT_FOLLOW);
-	r = r < 0 ? -errno : r;
-	if (r < 0 && made)
+	mask &= ~(uint32_t)IN_DONT_FOLLOW;
+	if (wd > 0)
+		r = watch_numbered(*at, proc, mask, wd);
+	else if ((r = inotify_add_watch((*at)->fd, proc, mask)) < 0)
+		r = -errno;
+	if (r < 0 && r != -EAGAIN && made)
 		instance_end(o, at);
 	return r;
+}
+
+/* What is to be watched, opened with O_PATH; or a negative errno. */
+static int watch_place(struct op *op, const rfs_Watch *req)
+{
+	struct place p;
+	rfs_Ticket t = rfs_Ticket_init_zero;
+	int r;
+
+	if (req->ticket.size)
+		return ticket_decode(req->ticket.bytes, req->ticket.size, &t) ? reopen_place(&op->agent->root, &t) : -ESTALE;
+	r = place_get(op, req->has_where, &req->where, &p);
+	if (!r)
+		r = resolve_open(&p, O_PATH | (req->mask & IN_DONT_FOLLOW ? O_NOFOLLOW : 0) |
+				 (req->mask & IN_ONLYDIR ? O_DIRECTORY : 0), 0, 0);
+	place_put(&p);
+	return r;
+}
+
+/* By which another agent finds it, after us. */
+static void watch_ticket(struct op *op, int fd, rfs_WatchReply *reply)
+{
+	rfs_Attr attr;
+	rfs_Ticket t;
+
+	if (!op->agent->tickets || attr_of(fd, &attr))
+		return;
+	ticket_make(&op->agent->root, fd, &attr, NULL, &t);
+	reply->ticket.size = ticket_encode(&t, reply->ticket.bytes);
 }
 
 int op_watch(struct op *op)
@@ -306,27 +370,27 @@ int op_watch(struct op *op)
 	struct observer *o = op->agent->observer;
 	uint32_t mask = req->mask;
 	struct stat st;
-	struct place p;
-	int fd, r = place_get(op, req->has_where, &req->where, &p);
+	int fd = watch_place(op, req), r = -EAGAIN;
 
-	if (!r) {
-		fd = resolve_open(&p, O_PATH | (req->mask & IN_DONT_FOLLOW ? O_NOFOLLOW : 0) |
-				  (req->mask & IN_ONLYDIR ? O_DIRECTORY : 0), 0, 0);
-		r = fd < 0 ? fd : 0;
-	}
-	place_put(&p);
-	if (r)
-		return r;
+	if (fd < 0)
+		return fd;
 	/* The watch may have been made by a process that was killed doing so. */
 	if (doubt_is(op))
 		mask &= ~(uint32_t)IN_MASK_CREATE;
 	doubt_begin(op);
-	pthread_mutex_lock(&o->lock);
-	r = watch_fd(o, req->instance, fd, mask);
-	pthread_mutex_unlock(&o->lock);
+	for (int skips = 0; r == -EAGAIN && skips < OBSERVE_SKIPS_MAX; skips++) {
+		if (skips && o->ready)
+			o->ready(o->ready_arg);
+		pthread_mutex_lock(&o->lock);
+		r = watch_fd(o, req->instance, fd, mask, req->wd);
+		pthread_mutex_unlock(&o->lock);
+	}
+	r = r == -EAGAIN ? -ENOSPC : r;
 	op->reply->which_op = rfs_Reply_watch_tag;
 	reply->wd = r;
 	reply->directory = !fstat(fd, &st) && S_ISDIR(st.st_mode);
+	if (r > 0)
+		watch_ticket(op, fd, reply);
 	close(fd);
 	return r < 0 ? r : 0;
 }

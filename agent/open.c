@@ -255,7 +255,7 @@ static void open_ticket(struct op *op, const struct handle *h)
 	rfs_Ticket t;
 
 	ticket_make(&op->agent->root, h->fd, &reply->attr, path, &t);
-	ticket_encode(&t, &reply->ticket);
+	reply->ticket.size = ticket_encode(&t, reply->ticket.bytes);
 }
 
 static int open_file(struct op *op, const struct place *p, int flags, bool *pending)

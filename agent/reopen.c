@@ -271,6 +271,19 @@ int reopen_find(const struct root *root, const rfs_Ticket *t)
 	return fd < 0 ? reopen_by_path(root, t) : fd;
 }
 
+int reopen_place(const struct root *root, const rfs_Ticket *t)
+{
+	char path[PATH_MAX];
+	int fd = reopen_find(root, t);
+
+	if (fd >= 0 || t->type != S_IFDIR || !t->path.size)
+		return fd;
+	memcpy(path, t->path.bytes, t->path.size);
+	path[t->path.size] = '\0';
+	fd = resolve_exact(root, path, O_NOFOLLOW | O_DIRECTORY);
+	return fd < 0 ? -ESTALE : fd;
+}
+
 /* A writer whose readers have all gone is as it was: its next write is EPIPE. */
 static int reopen_channel(int path_fd, int flags)
 {
@@ -334,7 +347,8 @@ static void reopen_lose(struct op *op, const rfs_Ticket *t, int why)
 int op_reopen(struct op *op)
 {
 	rfs_Ticket t = rfs_Ticket_init_zero;
-	int r = ticket_decode(&op->req->op.reopen.ticket, &t) ? reopen_ticket(op, &t) : -ESTALE;
+	const rfs_Reopen *req = &op->req->op.reopen;
+	int r = ticket_decode(req->ticket.bytes, req->ticket.size, &t) ? reopen_ticket(op, &t) : -ESTALE;
 
 	op->reply->which_op = rfs_Reply_open_tag;
 	if (r)

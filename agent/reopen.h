@@ -10,4 +10,10 @@
  */
 int reopen_find(const struct root *root, const rfs_Ticket *t);
 
+/*
+ * As reopen_find; but where a directory is not to be found, the one that is at its path now, for one who wants to hear what comes
+ * and goes there.
+ */
+int reopen_place(const struct root *root, const rfs_Ticket *t);
+
 #endif

@@ -144,18 +144,18 @@ void ticket_make(const struct root *root, int fd, const rfs_Attr *attr, const ch
 	ticket_identify(root, fd, t);
 }
 
-void ticket_encode(const rfs_Ticket *t, rfs_OpenReply_ticket_t *out)
+pb_size_t ticket_encode(const rfs_Ticket *t, uint8_t *out)
 {
-	pb_ostream_t o = pb_ostream_from_buffer(out->bytes, sizeof(out->bytes));
+	pb_ostream_t o = pb_ostream_from_buffer(out, TICKET_MAX);
 
-	out->size = pb_encode(&o, rfs_Ticket_fields, t) ? (pb_size_t)o.bytes_written : 0;
+	return pb_encode(&o, rfs_Ticket_fields, t) ? (pb_size_t)o.bytes_written : 0;
 }
 
-bool ticket_decode(const rfs_Reopen_ticket_t *bytes, rfs_Ticket *t)
+bool ticket_decode(const uint8_t *bytes, size_t size, rfs_Ticket *t)
 {
-	pb_istream_t in = pb_istream_from_buffer(bytes->bytes, bytes->size);
+	pb_istream_t in = pb_istream_from_buffer(bytes, size);
 
-	return bytes->size && pb_decode(&in, rfs_Ticket_fields, t) && t->path.size <= sizeof(t->path.bytes) &&
+	return size && pb_decode(&in, rfs_Ticket_fields, t) && t->path.size <= sizeof(t->path.bytes) &&
 	       !memchr(t->path.bytes, '\0', t->path.size);
 }
 

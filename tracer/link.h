@@ -10,7 +10,7 @@
 #include "remotefs.pb.h"
 
 struct link;
-struct reopen_file;
+struct reopen_report;
 
 struct link_reply {
 	rfs_Reply msg;
@@ -37,10 +37,10 @@ struct link_callbacks {
 	uint32_t redial_ms; /* for how long that is tried */
 	bool linger;	    /* the agent is not ours alone: it is to wait that long, too */
 	/*
-	 * The agent had ended with all that was open, and another one has its place. FILES, COUNT of them sorted by handle, are what was open;
+	 * The agent had ended with all that was open, and another one has its place. REPORT tells what became of that;
 	 * UNKNOWN requests got -EIO, because nobody knows whether they were done. Called as `push` is, before anything else is asked.
 	 */
-	void (*reopened)(struct link *l, const struct reopen_file *files, size_t count, size_t unknown, void *arg);
+	void (*reopened)(struct link *l, const struct reopen_report *report, size_t unknown, void *arg);
 	void *arg;
 };
 

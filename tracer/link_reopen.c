@@ -1,6 +1,7 @@
 /* Another agent is asked for what the one that ended had open for us, before it is asked for anything else. */
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/inotify.h>
 
 #include <pb_decode.h>
 
@@ -20,7 +21,12 @@ struct restored {
 	struct reopen_step step;
 };
 
-/* To those who wait for a lock, or look at a channel, the answer is as good as a push. */
+static bool is_watched_again(const struct reopen_step *step, const rfs_Reply *rep)
+{
+	return !rep->error && rep->which_op == rfs_Reply_watch_tag && rep->op.watch.wd == step->note.wd;
+}
+
+/* To those who wait for a lock, look at a channel, or watch what is not there any more, the answer is as good as a push. */
 static void answer_push(struct link *l, const struct reopen_step *step, const rfs_Reply *rep)
 {
 	rfs_Push push = {0};
@@ -31,6 +37,9 @@ static void answer_push(struct link *l, const struct reopen_step *step, const rf
 	} else if (step->note.op == rfs_Request_start_tag && !rep->error) {
 		push.which_event = rfs_Push_ready_tag;
 		push.event.ready = (rfs_Ready){.handle = step->note.handle, .ready = channel->ready, .serial = channel->serial};
+	} else if (step->note.op == rfs_Request_watch_tag && !is_watched_again(step, rep)) {
+		push.which_event = rfs_Push_watched_tag;
+		push.event.watched = (rfs_Event){.instance = step->note.instance, .wd = step->note.wd, .mask = IN_IGNORED};
 	}
 	if (push.which_event && l->callbacks.push)
 		l->callbacks.push(l, &push, l->callbacks.arg);
@@ -156,18 +165,20 @@ static void restore_forget(struct link *l)
 int link_reopen(struct link *l, uint64_t *number)
 {
 	struct restore r = {.link = l};
-	struct reopen_file *files;
+	struct reopen_report report;
 	int err = restore_list(&r, reopen_files);
 	err = err ? err : restore_list(&r, reopen_locks);
 	err = err ? err : restore_bury(&r);
+	err = err ? err : restore_list(&r, reopen_watches);
 	if (err) {
 		restore_forget(l);
 		return err;
 	}
-	size_t unknown = end_unknown(l), count = reopen_report(l->reopen, &files);
+	size_t unknown = end_unknown(l);
+	reopen_report(l->reopen, &report);
 	if (l->callbacks.reopened)
-		l->callbacks.reopened(l, files, count, unknown, l->callbacks.arg);
-	free(files);
+		l->callbacks.reopened(l, &report, unknown, l->callbacks.arg);
+	free(report.files);
 	err = restore_list(&r, reopen_starts);
 	if (err)
 		restore_forget(l);

@@ -1,6 +1,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/inotify.h>
 
 #include "reopen_int.h"
 #include "util.h"
@@ -254,6 +255,12 @@ void reopen_note(const rfs_Request *req, struct reopen_note *note)
 	} else if (req->which_op == rfs_Request_lock_release_tag) {
 		note->handle = req->op.lock_release.handle;
 		note->owner = req->op.lock_release.owner;
+	} else if (req->which_op == rfs_Request_watch_tag) {
+		note->instance = req->op.watch.instance;
+		note->flags = req->op.watch.mask;
+	} else if (req->which_op == rfs_Request_unwatch_tag) {
+		note->instance = req->op.unwatch.instance;
+		note->wd = req->op.unwatch.wd;
 	} else {
 		note->op = 0;
 	}
@@ -331,6 +338,13 @@ static void done(struct reopen *r, const struct reopen_note *note, const rfs_Rep
 	case rfs_Request_lock_release_tag:
 		held_release(r, note);
 		break;
+	case rfs_Request_watch_tag:
+		if (rep->which_op == rfs_Reply_watch_tag && rep->op.watch.wd > 0)
+			watched_set(r, note, &rep->op.watch);
+		break;
+	case rfs_Request_unwatch_tag:
+		watched_end(r, note->instance, note->wd);
+		break;
 	}
 }
 
@@ -365,6 +379,8 @@ void reopen_push(struct reopen *r, const rfs_Push *push)
 		waiting_end(r, push->event.lock_end.ticket, !push->event.lock_end.error);
 	if (push->which_event == rfs_Push_ready_tag && (o = *opened_at(r, push->event.ready.handle)))
 		o->pending = false;
+	if (push->which_event == rfs_Push_watched_tag && push->event.watched.mask & IN_IGNORED)
+		watched_end(r, push->event.watched.instance, push->event.watched.wd);
 	pthread_mutex_unlock(&r->lock);
 }
 
@@ -385,6 +401,9 @@ void reopen_free(struct reopen *r)
 		held_drop(&r->held);
 	while (r->waiting)
 		waiting_end(r, r->waiting->note.ticket, false);
+	while (r->watches)
+		free(r->watched[--r->watches]);
+	free(r->watched);
 	free(r->bucket);
 	pthread_mutex_destroy(&r->lock);
 	free(r);

@@ -1,6 +1,6 @@
 /*
  * What a link's agent has open for us and what we hold through it, kept in case that it ends with all of it: then another agent
- * is asked to open the same files again, and the same locks are taken. Everything here may be called from any thread, but for
+ * is asked to open the same files again, the same locks are taken, and the same places watched. Everything here may be called from any thread, but for
  * what says otherwise.
  */
 #ifndef TRACER_REOPEN_H
@@ -18,11 +18,13 @@ struct reopen;
 struct reopen_note {
 	unsigned op;      /* rfs_Request_*_tag; 0: nothing */
 	uint64_t handle;  /* that it makes, ends or is about; 0: every one */
-	uint32_t flags;   /* Open's, Flock's operation */
+	uint32_t flags;   /* Open's, Flock's operation, Watch's mask */
 	uint64_t ticket;  /* LockWait's, LockCancel's */
 	uint64_t owner;   /* of a record lock … */
 	uint32_t type;    /* … F_RDLCK, F_WRLCK, F_UNLCK … */
 	uint64_t from, to; /* … and its bytes, both within */
+	uint64_t instance; /* Watch's, Unwatch's … */
+	int wd;            /* … and the number that is ended, or is to be had again; 0: all, or any */
 };
 
 /* A request of what is to be restored: reopen_request makes it when it is sent. */
@@ -54,6 +56,9 @@ void reopen_push(struct reopen *r, const rfs_Push *push);
 typedef size_t reopen_list(struct reopen *r, struct reopen_step **steps);
 reopen_list reopen_files, reopen_locks, reopen_starts;
 
+/* And watches, each instance's in the order of their numbers. Of those that are refused nothing is kept. */
+reopen_list reopen_watches;
+
 /* The request of STEP in REQ. */
 void reopen_request(struct reopen *r, const struct reopen_step *step, rfs_Request *req);
 
@@ -81,8 +86,14 @@ struct reopen_file {
 	uint32_t coherent; /* rfs_Coherent */
 };
 
-/* All handles, by number, in *FILES, which the caller frees. Their number. */
-size_t reopen_report(struct reopen *r, struct reopen_file **files);
+/* What became of everything at another agent. */
+struct reopen_report {
+	struct reopen_file *files; /* all handles, by number; the caller frees them … */
+	size_t count;              /* … so many */
+	size_t watches, ended;     /* watches, and those that were not to be had again */
+};
+
+void reopen_report(struct reopen *r, struct reopen_report *report);
 
 /* Whether REQ, of which nobody knows whether it was done, may be done (again). */
 bool reopen_repeats(const rfs_Request *req);

@@ -152,6 +152,23 @@ static void request_reopen(struct reopen *r, uint64_t handle, rfs_Reopen *reopen
 	pthread_mutex_unlock(&r->lock);
 }
 
+/* An instance's watches get their numbers one after the other: the agent is to keep the order. */
+static void request_watch(struct reopen *r, const struct reopen_note *n, rfs_Request *req)
+{
+	rfs_Watch *watch = &req->op.watch;
+	const struct watched *w;
+
+	req->ordered = true;
+	*watch = (rfs_Watch){ .instance = n->instance, .mask = n->flags, .wd = n->wd };
+	pthread_mutex_lock(&r->lock);
+	w = watched_get(r, n->instance, n->wd);
+	if (w) {
+		watch->ticket.size = (pb_size_t)w->ticket_len;
+		memcpy(watch->ticket.bytes, w->ticket, w->ticket_len);
+	}
+	pthread_mutex_unlock(&r->lock);
+}
+
 void reopen_request(struct reopen *r, const struct reopen_step *step, rfs_Request *req)
 {
 	const struct reopen_note *n = &step->note;
@@ -162,6 +179,8 @@ void reopen_request(struct reopen *r, const struct reopen_step *step, rfs_Reques
 		request_reopen(r, n->handle, &req->op.reopen);
 	else if (n->ticket)
 		request_wait(n, &req->op.lock_wait);
+	else if (n->op == rfs_Request_watch_tag)
+		request_watch(r, n, req);
 	else if (n->op == rfs_Request_lock_tag)
 		req->op.lock = request_lock(n);
 	else if (n->op == rfs_Request_flock_tag)
@@ -187,6 +206,16 @@ static void lose_lock(struct reopen *r, const struct reopen_note *n)
 	lose(r, n->handle, EAGAIN);
 	for (size_t i = 0; h && i < h->count; i++)
 		lose(r, h->handle[i], EAGAIN);
+}
+
+static void answered_watch(struct reopen *r, const struct reopen_note *n, const rfs_Reply *rep)
+{
+	if (!rep->error && rep->which_op == rfs_Reply_watch_tag && rep->op.watch.wd == n->wd) {
+		watched_set(r, n, &rep->op.watch);
+		return;
+	}
+	watched_end(r, n->instance, n->wd);
+	r->watches_ended++;
 }
 
 static void answered_reopen(struct reopen *r, uint64_t handle, const rfs_Reply *rep)
@@ -218,6 +247,8 @@ void reopen_answered(struct reopen *r, const struct reopen_step *step, const rfs
 		answered_reopen(r, n->handle, rep);
 	else if (n->ticket && (rep->error || !rep->op.lock_wait.waits))
 		waiting_end(r, n->ticket, !rep->error);
+	else if (n->op == rfs_Request_watch_tag)
+		answered_watch(r, n, rep);
 	else if (!n->ticket && rep->error && n->op != rfs_Request_start_tag)
 		lose_lock(r, n);
 	pthread_mutex_unlock(&r->lock);
@@ -249,19 +280,20 @@ static int by_handle(const void *a, const void *b)
 	return x->handle < y->handle ? -1 : x->handle > y->handle;
 }
 
-size_t reopen_report(struct reopen *r, struct reopen_file **files)
+void reopen_report(struct reopen *r, struct reopen_report *report)
 {
 	size_t count = 0;
 
 	pthread_mutex_lock(&r->lock);
-	*files = xcalloc(r->count + 1, sizeof(**files));
+	*report = (struct reopen_report){ .watches = r->watches + r->watches_ended, .ended = r->watches_ended };
+	report->files = xcalloc(r->count + 1, sizeof(*report->files));
 	for (size_t i = 0; i < r->buckets; i++)
 		for (const struct opened *o = r->bucket[i]; o; o = o->next)
-			(*files)[count++] = (struct reopen_file){ .handle = o->handle, .lost = o->lost, .fresh = o->fresh,
-									   .closing = o->closing, .coherent = o->coherent };
+			report->files[count++] = (struct reopen_file){ .handle = o->handle, .lost = o->lost, .fresh = o->fresh,
+								       .closing = o->closing, .coherent = o->coherent };
+	report->count = count;
 	pthread_mutex_unlock(&r->lock);
-	qsort(*files, count, sizeof(**files), by_handle);
-	return count;
+	qsort(report->files, count, sizeof(*report->files), by_handle);
 }
 
 /* ---- what may be done again ---- */

@@ -43,12 +43,24 @@ struct waiting {
 	struct reopen_note note;
 };
 
+/* A watch of a program's inotify instance. */
+struct watched {
+	uint64_t instance;
+	int wd;
+	uint32_t mask;
+	uint16_t ticket_len;
+	uint8_t ticket[];
+};
+
 struct reopen {
 	pthread_mutex_t lock;
 	size_t count, buckets;
 	struct opened **bucket;
 	struct held *held;
 	struct waiting *waiting;
+	struct watched **watched; /* by instance and number */
+	size_t watches, watches_room;
+	size_t watches_ended; /* at the latest agent */
 };
 
 /* All of these with the lock held. */
@@ -64,5 +76,12 @@ void held_forget(struct reopen *r, uint64_t handle);
 
 /* The wait TICKET is over: the lock is HAD, or not. */
 void waiting_end(struct reopen *r, uint64_t ticket, bool had);
+
+/* A Watch that NOTE is of was answered with REP; an Unwatch with NOTE was; the agent says that WD of INSTANCE has ended. */
+void watched_set(struct reopen *r, const struct reopen_note *note, const rfs_WatchReply *rep);
+void watched_end(struct reopen *r, uint64_t instance, int wd);
+
+/* INSTANCE's WD, or NULL. */
+const struct watched *watched_get(struct reopen *r, uint64_t instance, int wd);
 
 #endif

@@ -17,8 +17,7 @@
 
 struct takeover {
 	const struct mount *mount;
-	const struct reopen_file *files;
-	size_t count;
+	const struct reopen_report *report;
 	size_t shown;      /* lost ones, by path … */
 	char first[512];   /* … and the first of them, with why */
 };
@@ -32,7 +31,7 @@ static int compare(const void *key, const void *file)
 
 static const struct reopen_file *file_of(const struct takeover *t, uint64_t handle)
 {
-	return bsearch(&handle, t->files, t->count, sizeof(*t->files), compare);
+	return bsearch(&handle, t->report->files, t->report->count, sizeof(*t->report->files), compare);
 }
 
 static const char *why_lost(int error)
@@ -77,11 +76,13 @@ static void tell(const struct takeover *t, size_t unknown)
 	const char *tag = t->mount->tag;
 	size_t lost = 0, there = 0;
 
-	for (size_t i = 0; i < t->count; i++) {
-		if (t->files[i].closing)
+	for (size_t i = 0; i < t->report->count; i++) {
+		const struct reopen_file *f = &t->report->files[i];
+
+		if (f->closing)
 			continue;
-		there += !t->files[i].lost;
-		lost += t->files[i].fresh;
+		there += !f->lost;
+		lost += f->fresh;
 	}
 	if (!lost)
 		log_error("%s: the agent has ended, and another one has taken its place; what is open is the same as before (files: %zu)", tag,
@@ -94,20 +95,33 @@ static void tell(const struct takeover *t, size_t unknown)
 		log_error("%s: nobody knows whether what was asked for last was done; calls that failed with EIO for that: %zu", tag, unknown);
 }
 
-void takeover_done(struct link *l, const struct reopen_file *files, size_t count, size_t unknown, void *arg)
+static void tell_watches(const struct takeover *t)
+{
+	size_t ended = t->report->ended, count = t->report->watches;
+
+	if (count > ended)
+		log_error("%s: inotify watches go on at the new agent: %zu; the program is told that it may have missed something (IN_Q_OVERFLOW)",
+			  t->mount->tag, count - ended);
+	if (ended)
+		log_error("%s: inotify watches have ended with the agent: %zu; what they were of is not there any more, and the program is told "
+			  "so (IN_IGNORED)", t->mount->tag, ended);
+}
+
+void takeover_done(struct link *l, const struct reopen_report *report, size_t unknown, void *arg)
 {
 	struct mount *m = arg;
-	struct takeover t = { .mount = m, .files = files, .count = count };
+	struct takeover t = { .mount = m, .report = report };
 
 	(void)l;
 	state_lock();
 	push_all_stale(m);
 	ofd_each(take_file, &t);
 	ofd_each(distrust, &t);
-	for (size_t i = 0; i < count; i++)
-		channel_renew(m, files[i].handle, files[i].lost);
-	watch_lost(m);
+	for (size_t i = 0; i < report->count; i++)
+		channel_renew(m, report->files[i].handle, report->files[i].lost);
+	watch_missed(m);
 	tell(&t, unknown);
+	tell_watches(&t);
 	m->taken_over = true;
 	state_unlock();
 }

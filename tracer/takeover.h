@@ -5,12 +5,12 @@
 #include <stddef.h>
 
 struct link;
-struct reopen_file;
+struct reopen_report;
 
 /*
- * For struct link_callbacks; ARG is the mount. FILES, COUNT of them, sorted by handle, are all that was open, and what became of them;
- * EIO of these UNKNOWN requests it is that nobody knows whether they were done.
+ * For struct link_callbacks; ARG is the mount. REPORT is all that was open or watched, and what became of it; EIO of these UNKNOWN
+ * requests it is that nobody knows whether they were done.
  */
-void takeover_done(struct link *l, const struct reopen_file *files, size_t count, size_t unknown, void *arg);
+void takeover_done(struct link *l, const struct reopen_report *report, size_t unknown, void *arg);
 
 #endif

@@ -341,31 +341,20 @@ void watch_receive(const struct mount *m, const rfs_Event *e)
 	instance_put(i);
 }
 
-/* What happened meanwhile is not known, and nobody watches: an instance is told both, as when a file system is unmounted. */
-void watch_lost(const struct mount *m)
+static bool is_told_by(const struct instance *i, const struct mount *m)
 {
-	size_t count = 0;
+	const struct watch *w = i->watches;
 
-	for (struct instance *i = instances; i; i = i->next) {
-		bool any = false;
+	while (w && w->mount != m && w->below.mount != m)
+		w = w->next;
+	return w;
+}
 
-		for (struct watch **w = &i->watches; *w;) {
-			any |= (*w)->mount == m || (*w)->below.mount == m;
-			if ((*w)->below.mount == m)
-				below_forget(*w);
-			if ((*w)->mount == m) {
-				watch_free(i, w);
-				count++;
-			} else {
-				w = &(*w)->next;
-			}
-		}
-		if (any)
+void watch_missed(const struct mount *m)
+{
+	for (struct instance *i = instances; i; i = i->next)
+		if (is_told_by(i, m))
 			lost_events(i, m);
-	}
-	if (count)
-		log_error("%s: inotify watches are lost with the agent (%zu): the program is told that they ended (IN_IGNORED) and that it may have missed "
-			  "something (IN_Q_OVERFLOW)", mount_tag(m), count);
 }
 
 /* ---- calls ---- */

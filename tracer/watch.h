@@ -41,8 +41,8 @@ bool watch_sees_use(const struct mount *m);
  */
 bool watch_sees_close(const struct mount *m, bool directory);
 
-/* M's agent has ended, and what it watched with it. */
-void watch_lost(const struct mount *m);
+/* M's agent has ended, and another one watches the same: nobody knows what happened meanwhile. */
+void watch_missed(const struct mount *m);
 
 /* What M's agent says has happened. */
 void watch_receive(const struct mount *m, const rfs_Event *e);

@@ -1,16 +1,16 @@
 #!/bin/bash
 # The agent ends with everything that it had open, and its keeper too: the program goes on with another one.
 . "$(dirname "$0")/../lib.sh"
+. "$(dirname "$0")/../agents.sh"
 
 T=$work/t
 traced=("$RT" --mode write --mount "/x=dir/$T")
 
 # program.py: opens files, says "ready", and after each line that it is sent does the step that the line names.
 cat >"$work/program.py" <<'EOF2'
-import ctypes, errno, fcntl, os, socket, struct, sys
+import errno, fcntl, os, socket, struct, sys
 
 D = sys.argv[1]
-libc = ctypes.CDLL(None, use_errno=True)
 
 def attempt(name, do):
     try:
@@ -66,26 +66,6 @@ def wait():
     fcntl.lockf(fd, fcntl.LOCK_EX)
     print("has it", flush=True)
 
-def watch():
-    global inotify
-    inotify = libc.inotify_init1(os.O_NONBLOCK)
-    libc.inotify_add_watch(inotify, D.encode(), 0x100)
-
-def events():
-    # Before an overflow stand the events that the queue overflowed with.
-    masks, data = set(), b""
-    try:
-        while True:
-            data += os.read(inotify, 65536)
-    except BlockingIOError:
-        pass
-    while data:
-        wd, mask, cookie, n = struct.unpack("iIII", data[:16])
-        masks.add(mask)
-        data = data[16 + n:]
-    for mask in (0x4000, 0x8000):
-        print("event", hex(mask), mask in masks, flush=True)
-
 def connect():
     global s
     s = socket.socket(socket.AF_UNIX)
@@ -124,43 +104,6 @@ start() {
 	exec 9>"$work/in"
 	until_true 10 grep -q ready "$work/out" || fail "the program starts" "$(cat "$work/err")"
 }
-
-# step NAME: the program does that, and all of it.
-step() {
-	echo "$1" >&9
-	until_true 20 grep -q "done $1" "$work/out" || fail "the step $1" "$(cat "$work/out" "$work/err")"
-}
-
-stop() {
-	exec 9>&-
-	until_true 20 ended "$supervisor" || { fail "$1: it ends" "$(cat "$work/err")"; kill -KILL "$supervisor"; }
-	wait "$supervisor"
-	equal "$1: status" 0 $?
-}
-
-ended() { ! grep -q '^State:.[^ZX]' "/proc/$1/status" 2>/dev/null; }
-
-# Every agent of ours, at once: none may take another's place.
-kill_agents() {
-	local exe pid agents=
-	for exe in /proc/[0-9]*/exe; do
-		[ "$exe" -ef "$AGENT" ] || [[ $(readlink "$exe") == */.rfs-* ]] || continue
-		pid=${exe%/exe}
-		grep -qz "^RFS_TEST_ID=$RFS_TEST_ID" "$pid/environ" && agents="$agents ${pid#/proc/}"
-	done 2>/dev/null
-	[ -n "$agents" ] || fail "there is an agent to be killed"
-	kill -STOP $agents && kill -KILL $agents
-	for pid in $agents; do until_true 5 ended "$pid"; done
-}
-
-# What the supervisor has said: so often did another agent take over.
-taken() { [ "$(grep -c 'another one has taken its place' "$work/err")" -ge "$1" ]; }
-taken_over() { until_true 20 taken "$1" || fail "another agent takes over" "$(cat "$work/err")"; }
-
-said() { grep -c "$1" "$work/err"; }
-
-# After $1, what the program printed.
-printed() { sed "1,/done $1/d" "$work/out" | grep -v '^done'; }
 
 # With CAP_DAC_READ_SEARCH files are found by their handles.
 moved() { [ "$(id -u)" = 0 ] && printf '%s\n' "moved moved" "moved written 1" "moved synced None" "moved size 6" ||
@@ -341,18 +284,6 @@ except OSError:
 	fi
 }
 
-watches() {
-	start
-	step watch
-	kill_agents
-	taken_over 1
-	step events
-	equal "watches: the program is told that it has missed something, and that they ended" "event 0x4000 True
-event 0x8000 True" "$(printed watch | sort)"
-	equal "watches: so is the user" 1 "$(said 'inotify watches are lost with the agent (1)')"
-	stop watches
-}
-
 sockets() {
 	start
 	rm -f "$work/served"
@@ -477,7 +408,6 @@ locks_lost
 lock_wait
 copies
 appends
-watches
 sockets
 many
 deadly

@@ -158,13 +158,17 @@ static bool is_for_dispatch(const rfs_Request *r)
 	       !(r->which_op == rfs_Request_syncfs_tag && !r->op.syncfs.handle);
 }
 
-/* A Reopen without a ticket has that of the last Open: the bytes of one are too many to be guessed. */
+/* A Reopen or Watch without a ticket has that of the last Open: the bytes of one are too many to be guessed. */
 static void keep_ticket(struct job *job)
 {
 	static rfs_OpenReply_ticket_t last;
 
 	if (job->reply.which_op == rfs_Reply_open_tag && job->reply.op.open.ticket.size)
 		last = job->reply.op.open.ticket;
+	if (job->req.which_op == rfs_Request_watch_tag && !job->req.op.watch.has_where && !job->req.op.watch.ticket.size) {
+		memcpy(job->req.op.watch.ticket.bytes, last.bytes, last.size);
+		job->req.op.watch.ticket.size = last.size;
+	}
 	if (job->req.which_op != rfs_Request_reopen_tag || job->req.op.reopen.ticket.size)
 		return;
 	memcpy(job->req.op.reopen.ticket.bytes, last.bytes, last.size);

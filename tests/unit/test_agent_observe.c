@@ -202,6 +202,91 @@ static void test_from_outside(void **state)
 	expect(&at, 1, a, IN_MOVED_FROM | IN_ISDIR, "d");
 }
 
+/* ---- what another agent watched ---- */
+
+static rfs_WatchReply_ticket_t ticket;
+
+/* The watch of TICKET, with number WD. */
+static int watch_again(uint64_t instance, int wd)
+{
+	REQUEST(watch);
+
+	q.op.watch = (rfs_Watch){ .instance = instance, .mask = IN_ALL_EVENTS, .wd = wd, .ticket.size = ticket.size };
+	memcpy(q.op.watch.ticket.bytes, ticket.bytes, ticket.size);
+	q.ordered = true;
+	return client_call(&c, &q);
+}
+
+static void must_watch_again(uint64_t instance, int wd)
+{
+	assert_int_equal(watch_again(instance, wd), 0);
+	assert_int_equal(c.reply.op.watch.wd, wd);
+	assert_true(c.reply.op.watch.ticket.size > 0);
+}
+
+static void ticket_of(const char *path)
+{
+	must_watch(1, path, IN_ALL_EVENTS);
+	ticket = c.reply.op.watch.ticket;
+	assert_true(ticket.size > 0);
+}
+
+static int setup_tickets(void **state)
+{
+	REQUEST(hello);
+
+	if (tree_make(base, "mkdir a b && echo text >a/f"))
+		return -1;
+	client_start(&c, base, NULL);
+	q.op.hello.version = 1;
+	q.op.hello.capabilities = 3;
+	return client_call(&c, &q);
+}
+
+/* Numbers that are passed over are none of anybody's watches. */
+static void test_numbers(void **state)
+{
+	unsigned int at;
+	int a, b;
+
+	ticket_of("a");
+	must_watch_again(2, 3);
+	assert_int_equal(watch_again(2, 5), EEXIST); /* it has a watch in this instance */
+	ticket_of("b");
+	assert_int_equal(watch_again(2, 2), EEXIST); /* too late */
+	must_watch_again(2, 10000);
+	a = 3;
+	b = 10000;
+	at = c.pushes;
+	for (unsigned int i = 0; i < at; i++)
+		if (c.push[i].which_event == rfs_Push_watched_tag && c.push[i].event.watched.instance == 2)
+			fail_msg("an event %x of %d", c.push[i].event.watched.mask, c.push[i].event.watched.wd);
+	assert_int_equal(unwatch(1, 0), 0);
+	assert_int_equal(client_rename(&c, "a/f", "b/f", 0), 0);
+	expect(&at, 2, a, IN_MOVED_FROM, "f");
+	assert_int_equal(c.push[at - 1].event.watched.to_wd, b);
+	assert_true(must_watch(2, "/", IN_ALL_EVENTS) > 10000);
+	assert_int_equal(unwatch(2, a), 0);
+	expect(&at, 2, a, IN_IGNORED, "");
+	assert_int_equal(watch_again(3, 10000000), ENOSPC); /* too far */
+}
+
+/* A file is the same one or none; a directory is the place. */
+static void test_places(void **state)
+{
+	ticket_of("a/f");
+	assert_int_equal(system("echo text >a/g && mv a/g a/f"), 0);
+	assert_int_equal(watch_again(2, 1), ESTALE);
+	ticket_of("b");
+	assert_int_equal(system("rmdir b && mkdir b"), 0);
+	must_watch_again(2, 4);
+	assert_true(c.reply.op.watch.directory);
+	assert_int_equal(system("rmdir b && echo text >b"), 0);
+	assert_int_equal(watch_again(3, 1), ESTALE);
+	ticket.size--;
+	assert_int_equal(watch_again(3, 1), ESTALE);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -211,6 +296,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_errors, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_closed_before, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_from_outside, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_numbers, setup_tickets, teardown),
+		cmocka_unit_test_setup_teardown(test_places, setup_tickets, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -89,7 +89,7 @@ static int on_redial(int *in, int *out, pid_t *agent, char *why, size_t len, voi
 	return 0;
 }
 
-static void on_reopened(struct link *l, const struct reopen_file *files, size_t count, size_t unknown, void *arg)
+static void on_reopened(struct link *l, const struct reopen_report *report, size_t unknown, void *arg)
 {
 	taken++;
 }

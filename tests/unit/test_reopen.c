@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/inotify.h>
 
 #include <cmocka.h>
 
@@ -91,6 +92,9 @@ static const char *plan(reopen_list *list)
 				      (char *)q.op.reopen.ticket.bytes);
 		else if (q.which_op == rfs_Request_flock_tag)
 			at += sprintf(text + at, "flock %lu %u; ", q.op.flock.handle, q.op.flock.operation);
+		else if (q.which_op == rfs_Request_watch_tag)
+			at += sprintf(text + at, "%s %lu.%d %x %.*s; ", q.ordered ? "watch" : "?", q.op.watch.instance, q.op.watch.wd,
+				      q.op.watch.mask, (int)q.op.watch.ticket.size, (char *)q.op.watch.ticket.bytes);
 		else if (q.which_op == rfs_Request_start_tag)
 			at += sprintf(text + at, "start %lu; ", q.op.start.handle);
 		else if (lock->command == F_OFD_GETLK)
@@ -211,26 +215,91 @@ static void test_flocks(void **state)
 	assert_string_equal(plan(reopen_locks), "");
 }
 
+static void watches(uint64_t instance, uint32_t mask, int wd, const char *ticket)
+{
+	rfs_Request q = { .which_op = rfs_Request_watch_tag, .op.watch = { .instance = instance, .mask = mask } };
+	rfs_Reply a = { .which_op = rfs_Reply_watch_tag, .op.watch.wd = wd };
+
+	a.op.watch.ticket.size = (pb_size_t)strlen(ticket);
+	memcpy(a.op.watch.ticket.bytes, ticket, strlen(ticket));
+	ask(&q, &a);
+}
+
+static void unwatches(uint64_t instance, int wd)
+{
+	ask(&(rfs_Request){ .which_op = rfs_Request_unwatch_tag, .op.unwatch = { instance, wd } }, NULL);
+}
+
+/* The other agent has all watches but that with number REFUSED. How many have ended. */
+static size_t rewatch(int refused)
+{
+	struct reopen_step *steps;
+	struct reopen_report report;
+	rfs_Reply a;
+	size_t count = reopen_watches(r, &steps);
+
+	for (size_t i = 0; i < count; i++) {
+		a = (rfs_Reply){ .which_op = rfs_Reply_watch_tag, .op.watch = { .wd = steps[i].note.wd, .ticket = { 3, "new" } } };
+		if (steps[i].note.wd == refused)
+			a = (rfs_Reply){ .error = ESTALE };
+		reopen_answered(r, &steps[i], &a);
+	}
+	free(steps);
+	reopen_report(r, &report);
+	free(report.files);
+	assert_int_equal(report.watches, count);
+	return report.ended;
+}
+
+static void test_watches(void **state)
+{
+	rfs_Push push = { .which_event = rfs_Push_watched_tag, .event.watched = { .instance = 2, .wd = 9, .mask = IN_IGNORED } };
+
+	watches(2, 0x2, 9, "t9");
+	watches(1, 0x100, 3, "t3");
+	watches(2, 0x100 | IN_MASK_CREATE, 4, "t4");
+	watches(1, 0x4, 1, "");
+	watches(3, 0x4, 1, "t1");
+	watches(1, 0x2 | IN_MASK_ADD, 3, "t3");
+	watches(2, 0x200, 4, "t4");
+	assert_string_equal(plan(reopen_watches), "watch 1.1 4 ; watch 1.3 102 t3; watch 2.4 200 t4; watch 2.9 2 t9; watch 3.1 4 t1; ");
+	unwatches(3, 0);
+	unwatches(1, 1);
+	unwatches(1, 2);
+	unwatches(7, 0);
+	assert_string_equal(plan(reopen_watches), "watch 1.3 102 t3; watch 2.4 200 t4; watch 2.9 2 t9; ");
+	assert_int_equal(rewatch(4), 1);
+	assert_string_equal(plan(reopen_watches), "watch 1.3 102 new; watch 2.9 2 new; ");
+	assert_int_equal(rewatch(0), 0);
+	reopen_push(r, &push);
+	assert_string_equal(plan(reopen_watches), "watch 1.3 102 new; ");
+	/* What the agent did not do is nothing. */
+	ask(&(rfs_Request){ .which_op = rfs_Request_watch_tag, .op.watch.instance = 1 }, &(rfs_Reply){ .error = ENOENT });
+	watches(1, 0x4, 0, "t");
+	assert_string_equal(plan(reopen_watches), "watch 1.3 102 new; ");
+}
+
 static void test_report(void **state)
 {
-	struct reopen_file *files;
+	struct reopen_report report;
 
 	opens(70, 10, O_RDWR, "t");
 	opens(6, 10, O_RDWR, "t");
 	opens(130, 10, O_RDWR, "t");
 	restore(70, EACCES, 0);
-	assert_int_equal(reopen_report(r, &files), 3);
-	assert_int_equal(files[0].handle, 6);
-	assert_int_equal(files[1].lost, EACCES);
-	assert_int_equal(files[2].lost, 0);
-	free(files);
+	reopen_report(r, &report);
+	assert_int_equal(report.count, 3);
+	assert_int_equal(report.files[0].handle, 6);
+	assert_int_equal(report.files[1].lost, EACCES);
+	assert_int_equal(report.files[2].lost, 0);
+	free(report.files);
 }
 
 /* A Close that nobody knows to have arrived: the file is opened again for what was sent before it, but it is none of the program's. */
 static void test_closing(void **state)
 {
 	rfs_Request q = { .which_op = rfs_Request_close_tag, .op.close.handle = 2 };
-	struct reopen_file *files;
+	struct reopen_report report;
 	struct reopen_note note;
 
 	opens(1, 10, O_RDWR, "t");
@@ -238,10 +307,11 @@ static void test_closing(void **state)
 	reopen_note(&q, &note);
 	reopen_sent(r, &note);
 	assert_string_equal(plan(reopen_files), "reopen 1 t; reopen 2 t; ");
-	assert_int_equal(reopen_report(r, &files), 2);
-	assert_false(files[0].closing);
-	assert_true(files[1].closing);
-	free(files);
+	reopen_report(r, &report);
+	assert_int_equal(report.count, 2);
+	assert_false(report.files[0].closing);
+	assert_true(report.files[1].closing);
+	free(report.files);
 }
 
 /* A lock that another has taken is the end of all handles that relied on it, and of no other. */
@@ -370,6 +440,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_locks, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_owners, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_flocks, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_watches, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_report, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_closing, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_lock_lost, setup, teardown),
