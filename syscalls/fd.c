@@ -9,7 +9,7 @@
 #include "fd.h"
 #include "flow.h"
 #include "handlers.h"
-#include "image.h"
+#include "image_fill.h"
 #include "lock.h"
 #include "locks.h"
 #include "log.h"

@@ -9,6 +9,7 @@
 #include "call.h"
 #include "handlers.h"
 #include "image.h"
+#include "image_fill.h"
 #include "log.h"
 #include "ofd.h"
 #include "placeholder.h"

@@ -16,6 +16,7 @@
 #include "foretold.h"
 #include "handlers.h"
 #include "image.h"
+#include "image_fill.h"
 #include "known.h"
 #include "link.h"
 #include "locks.h"

@@ -12,7 +12,7 @@
 
 #include "call.h"
 #include "exe.h"
-#include "image.h"
+#include "image_fill.h"
 #include "link.h"
 #include "log.h"
 #include "ofd.h"

@@ -15,6 +15,7 @@
 #include "frame.h"
 #include "fsize.h"
 #include "image.h"
+#include "image_fill.h"
 #include "link.h"
 #include "pages.h"
 #include "push.h"

@@ -11,6 +11,7 @@
 #include "call.h"
 #include "channel.h"
 #include "image.h"
+#include "image_fill.h"
 #include "locks.h"
 #include "log.h"
 #include "ofd.h"

@@ -9,6 +9,7 @@
 #include "call.h"
 #include "drain.h"
 #include "image.h"
+#include "image_fill.h"
 #include "link.h"
 #include "log.h"
 #include "ofd.h"
@@ -61,18 +62,13 @@ static int start(struct image *i)
 /* What is in a file that is open for writing only, a second handle reads. */
 static int fill_unreadable(struct call *c, struct ofd *o)
 {
-	uint64_t handle, size;
+	uint64_t size;
 	int rc = remote_size(c, o, &size);
 
 	/* With what tasks have appended, and was not brought yet, it is not empty any more; nor perhaps after a wait for who fills it now. */
 	if (!rc && !size && !o->image->sync && !o->image->filling)
 		return image_fill_from(c, o, "", 0, true);
-	rc = rc ? rc : image_open_reader(c, o, &handle);
-	if (rc)
-		return rc;
-	rc = image_fill_by(c, o, handle);
-	image_close_reader(o, handle);
-	return rc;
+	return rc ? rc : image_fill_unreadable(c, o);
 }
 
 static bool appends_only(const struct ofd *o)
