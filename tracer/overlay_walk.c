@@ -10,6 +10,7 @@
 #include "call.h"
 #include "frame.h"
 #include "overlay.h"
+#include "path.h"
 #include "place.h"
 #include "rules.h"
 #include "upper.h"
@@ -58,21 +59,6 @@ int overlay_lower_attr(struct call *c, struct overlay *ov, const char *path, rfs
 	return rc;
 }
 
-/* DIR plus the N bytes of NAME, in place. */
-static int append(char *dir, const char *name, size_t n)
-{
-	size_t len = strlen(dir);
-
-	if (len + 1 + n >= PATH_MAX)
-		return -ENAMETOOLONG;
-	if (len == 1 && *dir == '/')
-		len = 0;
-	dir[len] = '/';
-	memcpy(dir + len + 1, name, n);
-	dir[len + 1 + n] = '\0';
-	return 0;
-}
-
 /* DIR, a copy of what FROM says, is where the walk is; what was below it before is not. */
 static int walk_into(struct walk *w, int dir)
 {
@@ -101,7 +87,7 @@ static int walk_enter(struct walk *w)
 			rc = -errno;
 		} else {
 			close_fd(&w->dir);
-			rc = append(w->lower, name, n);
+			rc = path_append(w->lower, name, n);
 		}
 		p += n;
 	}
@@ -188,9 +174,9 @@ static int found(struct walk *w, struct overlay_found *f, enum overlay_where whe
 	strcpy(f->path, w->at);
 	if (where != OVERLAY_IN_LOWER)
 		strcpy(f->lower, w->lower);
-	int rc = n ? append(f->path, name, n) : 0;
+	int rc = n ? path_append(f->path, name, n) : 0;
 	if (!rc && n && where != OVERLAY_IN_LOWER && *f->lower)
-		rc = append(f->lower, name, n);
+		rc = path_append(f->lower, name, n);
 	return rc < 0 ? rc : 1;
 }
 
@@ -259,54 +245,20 @@ static int upper_step(struct walk *w, const char *name, size_t n, bool last, con
 	if (last)
 		return found(w, f, OVERLAY_IN_UPPER, name, n);
 	int dir = openat(w->dir, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	int rc = dir < 0 ? -errno : append(w->at, name, n);
+	int rc = dir < 0 ? -errno : path_append(w->at, name, n);
 	w->next += n;
 	return rc ? rc : walk_into(w, dir);
 }
 
 /* ---- the lower layer ---- */
 
-/* How far the names at NEXT go before one that is "." or "..", or the end. */
-static size_t plain_run(const char *next)
-{
-	size_t end = 0, i = 0;
-
-	for (;;) {
-		i += strspn(next + i, "/");
-		size_t n = strcspn(next + i, "/");
-
-		if (!n || (n == 1 && next[i] == '.') || (n == 2 && !strncmp(next + i, "..", 2)))
-			return end;
-		i += n;
-		end = i;
-	}
-}
-
-/* LOWER plus the names in the LEN bytes at NAMES. */
-static int join_names(const char *lower, const char *names, size_t len, char *out)
-{
-	int rc = 0;
-
-	strcpy(out, lower);
-	for (size_t i = 0; !rc && i < len;) {
-		size_t n = strcspn(names + i, "/");
-
-		if (i + n > len)
-			n = len - i;
-		if (n)
-			rc = n > NAME_MAX ? -ENAMETOOLONG : append(out, names + i, n);
-		i += n + strspn(names + i + n, "/");
-	}
-	return rc;
-}
-
 /* The names in the LEN bytes at NEXT have been walked: directories of the lower layer only. */
 static int lower_descend(struct walk *w, size_t len)
 {
 	char at[PATH_MAX], lower[PATH_MAX];
-	int rc = join_names(w->at, w->next, len, at);
+	int rc = path_add_names(w->at, w->next, len, at);
 
-	rc = rc ? rc : join_names(w->lower, w->next, len, lower);
+	rc = rc ? rc : path_add_names(w->lower, w->next, len, lower);
 	if (rc || !len)
 		return rc;
 	close_fd(&w->dir);
@@ -341,7 +293,7 @@ static int lower_first_link(struct walk *w, size_t len, struct overlay_found *f)
 	for (size_t i = 0; i < len;) {
 		i += strspn(w->next + i, "/");
 		i += strcspn(w->next + i, "/");
-		int rc = join_names(w->lower, w->next, i, path);
+		int rc = path_add_names(w->lower, w->next, i, path);
 		rc = rc ? rc : overlay_lower_attr(w->c, w->ov, path, &attr);
 		if (rc)
 			return rc;
@@ -358,15 +310,11 @@ static int lower_first_link(struct walk *w, size_t len, struct overlay_found *f)
 static int lower_absent(struct walk *w, size_t len, struct overlay_found *f)
 {
 	char path[PATH_MAX];
-	size_t last = len, parent;
+	size_t parent = path_but_last(w->next, len), last = parent + strspn(w->next + parent, "/");
 	rfs_Attr attr;
 
-	while (last && w->next[last - 1] != '/')
-		last--;
-	for (parent = last; parent && w->next[parent - 1] == '/';)
-		parent--;
 	if (parent) {
-		int rc = join_names(w->lower, w->next, parent, path);
+		int rc = path_add_names(w->lower, w->next, parent, path);
 		rc = rc ? rc : overlay_lower_attr(w->c, w->ov, path, &attr);
 		if (rc == -ELOOP || (!rc && S_ISLNK(attr.mode)))
 			return lower_first_link(w, parent, f);
@@ -381,23 +329,14 @@ static int lower_absent(struct walk *w, size_t len, struct overlay_found *f)
 	return found_nothing(w, f, w->next + last, len - last, !w->next[len + strspn(w->next + len, "/")]);
 }
 
-static size_t but_last(const char *names, size_t len)
-{
-	while (len && names[len - 1] != '/')
-		len--;
-	while (len && names[len - 1] == '/')
-		len--;
-	return len;
-}
-
 /* How many bytes of names at NEXT the lower layer is asked about at once; PATH is theirs there. 0 or a negative errno. */
 static int lower_run(struct walk *w, char *path, size_t *len)
 {
-	*len = plain_run(w->next);
-	int rc = join_names(w->lower, w->next, *len, path);
+	*len = path_plain_names(w->next);
+	int rc = path_add_names(w->lower, w->next, *len, path);
 	/* The kernel goes name by name: what is too long, of itself or by links, matters only when it gets there. */
-	for (size_t fewer; rc == -ENAMETOOLONG && (fewer = but_last(w->next, *len)); *len = fewer)
-		rc = join_names(w->lower, w->next, fewer, path);
+	for (size_t fewer; rc == -ENAMETOOLONG && (fewer = path_but_last(w->next, *len)); *len = fewer)
+		rc = path_add_names(w->lower, w->next, fewer, path);
 	return rc;
 }
 
@@ -430,7 +369,7 @@ static int lower_step(struct walk *w, struct overlay_found *f)
 	f->attr = attr;
 	strcpy(f->lower, path);
 	strcpy(path, w->at);
-	rc = join_names(path, w->next, len, w->at);
+	rc = path_add_names(path, w->next, len, w->at);
 	return rc ? rc : found(w, f, OVERLAY_IN_LOWER, "", 0);
 }
 
@@ -523,6 +462,6 @@ int overlay_lower_of(struct call *c, struct overlay *ov, const char *path, char 
 		rc = -ENOENT;
 	strcpy(lower, w.lower);
 	close_fd(&w.dir);
-	rc = rc ? rc : append(lower, name + 1, strlen(name + 1));
+	rc = rc ? rc : path_append(lower, name + 1, strlen(name + 1));
 	return rc ? rc : overlay_lower_attr(c, ov, lower, attr);
 }

@@ -45,6 +45,61 @@ int path_join(const char *dir, const char *rel, char *out, size_t len)
 	return 0;
 }
 
+int path_append(char dir[PATH_MAX], const char *name, size_t n)
+{
+	size_t len = strlen(dir);
+
+	if (len + 1 + n >= PATH_MAX)
+		return -ENAMETOOLONG;
+	if (len == 1 && *dir == '/')
+		len = 0;
+	dir[len] = '/';
+	memcpy(dir + len + 1, name, n);
+	dir[len + 1 + n] = '\0';
+	return 0;
+}
+
+int path_add_names(const char *dir, const char *names, size_t len, char out[PATH_MAX])
+{
+	int rc = 0;
+
+	strcpy(out, dir);
+	for (size_t i = 0; !rc && i < len;) {
+		size_t n = strcspn(names + i, "/");
+
+		if (i + n > len)
+			n = len - i;
+		if (n)
+			rc = n > NAME_MAX ? -ENAMETOOLONG : path_append(out, names + i, n);
+		i += n + strspn(names + i + n, "/");
+	}
+	return rc;
+}
+
+size_t path_but_last(const char *names, size_t len)
+{
+	while (len && names[len - 1] != '/')
+		len--;
+	while (len && names[len - 1] == '/')
+		len--;
+	return len;
+}
+
+size_t path_plain_names(const char *names)
+{
+	size_t end = 0, i = 0;
+
+	for (;;) {
+		i += strspn(names + i, "/");
+		size_t n = strcspn(names + i, "/");
+
+		if (!n || (n == 1 && names[i] == '.') || (n == 2 && !strncmp(names + i, "..", 2)))
+			return end;
+		i += n;
+		end = i;
+	}
+}
+
 bool path_within(const char *path, const char *dir)
 {
 	size_t n = strlen(dir);

@@ -20,6 +20,21 @@ bool path_parent(const char *path, char parent[PATH_MAX]);
 /* Joins DIR (absolute) and REL with one slash. 0 or -ENAMETOOLONG. */
 int path_join(const char *dir, const char *rel, char *out, size_t len);
 
+/* Puts the N bytes of NAME behind DIR (normalised, or ""), in place. 0 or -ENAMETOOLONG. */
+int path_append(char dir[PATH_MAX], const char *name, size_t n);
+
+/*
+ * OUT is DIR (normalised, or "") plus the names in the LEN bytes at NAMES, however many slashes are between them. 0, or
+ * -ENAMETOOLONG, also for a name that no file system takes.
+ */
+int path_add_names(const char *dir, const char *names, size_t len, char out[PATH_MAX]);
+
+/* How many of the LEN bytes at NAMES are left without the last name, and the slashes before that. */
+size_t path_but_last(const char *names, size_t len);
+
+/* How many bytes of NAMES come before one that is "." or "..", or the end; slashes at the end not among them. */
+size_t path_plain_names(const char *names);
+
 /* True when PATH is DIR or lies below it; both normalised. */
 bool path_within(const char *path, const char *dir);
 
