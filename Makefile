@@ -37,7 +37,7 @@ tracer_objs := tracer/main.o tracer/explain.o tracer/ls.o tracer/list.o tracer/d
 	tracer/proclink.o tracer/overlay.o tracer/overlay_walk.o tracer/overlay_copy.o tracer/overlay_switch.o tracer/overlay_list.o \
 	tracer/overlay_place.o tracer/overlay_name.o tracer/upper.o tracer/inomap.o \
 	tracer/call.o tracer/mem.o tracer/place.o tracer/behalf.o tracer/intent.o tracer/path.o tracer/rules.o tracer/rules_default.o tracer/cache.o tracer/cache_own.o tracer/node.o tracer/ofd.o tracer/pages.o \
-	tracer/placeholder.o tracer/drain.o tracer/image.o tracer/image_fill.o tracer/flight.o tracer/sync.o tracer/bring.o tracer/synced.o tracer/push.o tracer/behind.o tracer/carrier.o tracer/watch.o tracer/watch_below.o tracer/watch_holder.o tracer/elf.o tracer/exe.o \
+	tracer/placeholder.o tracer/drain.o tracer/image.o tracer/image_fill.o tracer/flight.o tracer/sync.o tracer/bring.o tracer/synced.o tracer/push.o tracer/behind.o tracer/behind_hold.o tracer/carrier.o tracer/watch.o tracer/watch_below.o tracer/watch_holder.o tracer/elf.o tracer/exe.o \
 	tracer/upper_info.o tracer/overlay_cmd.o tracer/changes.o tracer/apply.o tracer/inode.o tracer/attrs.o tracer/entries.o $(log_objs)
 
 syscalls_objs := syscalls/table.o syscalls/remote.o syscalls/readahead.o syscalls/open.o syscalls/close.o syscalls/io.o syscalls/stat.o \

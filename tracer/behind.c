@@ -1,4 +1,4 @@
-#include "behind.h"
+#include "behind_int.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -18,35 +18,10 @@
 #include "util.h"
 #include "watch.h"
 
-/* As much is on its way on a link at most. A request costs memory also without a payload. */
-#define BEHIND_MAX (16u << 20)
+/* What a request costs in memory also without a payload. */
 #define REQUEST_COST (4u << 10)
-/* A write of up to so much may wait for the next ones, and they go together; for so long, and while they come to so much. */
-#define HOLD_EACH (16u << 10)
-#define HOLD_MAX LINK_SMALL
-#define HOLD_NS UINT64_C(1000000)
-#define HOLD_STACK (256u << 10)
 /* At the end of the run an agent may be silent for so long. */
 #define SILENCE_NS UINT64_C(30000000000)
-
-/* A change on its way. */
-struct late {
-	struct ofd *o;
-	const struct mount *mount; /* O's when it was sent */
-	pb_size_t reply; /* what it is answered with */
-	size_t len, cost;
-	bool moves;
-	behind_made *made; /* the first one of a file that is made so */
-	bool sent, answered; /* whichever comes last concludes it */
-	int error;
-	size_t lost;
-	bool has_end, has_attr;
-	uint64_t end;
-	rfs_Attr attr;
-	rfs_Request req;
-	uint8_t *data; /* of one that was held … */
-	uint64_t held_ns; /* … since then */
-};
 
 static enum behind_mode mode;
 static pthread_cond_t concluded = PTHREAD_COND_INITIALIZER;
@@ -108,12 +83,6 @@ static void wait_some(const struct mount *m)
 	mount_waits(m, -1);
 }
 
-/* A mount is constant to its users, but for what is ours. */
-static struct mount *own(const struct mount *m)
-{
-	return (struct mount *)m;
-}
-
 static void make_room(struct call *c, const struct mount *m, size_t cost)
 {
 	if (m->behind && m->behind + cost > BEHIND_MAX) {
@@ -140,13 +109,13 @@ static void take_attr(struct node *n, const struct late *l)
 		node_set_attr(n, &l->attr, true);
 }
 
-static void conclude(struct late *l)
+void behind_conclude(struct late *l)
 {
 	struct ofd *o = l->o;
 
 	o->behind--;
 	o->behind_moves -= l->moves;
-	own(l->mount)->behind -= l->cost;
+	behind_own(l->mount)->behind -= l->cost;
 	if (l->error)
 		note_error(o, l->error, l->lost);
 	if (l->moves && l->has_end)
@@ -195,7 +164,7 @@ static void take_reply(struct link_reply *rep, int rc, void *arg)
 		l->made(l->o, &rep->msg.op.open, rc);
 	l->answered = true;
 	if (l->sent)
-		conclude(l);
+		behind_conclude(l);
 }
 
 /* ---- requests ---- */
@@ -212,7 +181,7 @@ static struct late *late_new(struct ofd *o, const rfs_Request *req, size_t len, 
 	o->behind++;
 	o->node->behind++;
 	o->behind_moves += moves;
-	own(l->mount)->behind += l->cost;
+	behind_own(l->mount)->behind += l->cost;
 	return l;
 }
 
@@ -227,117 +196,16 @@ static void outdate(struct ofd *o)
 	n->behind_version = n->version;
 }
 
-/* 0, or a negative errno, and then L's reply will not come. */
-static int send_late(struct call *c, struct late *l, const void *data)
+int behind_send_late(struct call *c, struct late *l, const void *data)
 {
 	struct node *n = l->o->node;
 
-	own(l->mount)->behind_ns = now_ns();
+	behind_own(l->mount)->behind_ns = now_ns();
 	n->writers++;
 	int rc = call_start(c, l->mount, &l->req, data, l->len, take_reply, l);
 	n->writers--;
 	l->sent = true;
 	return rc;
-}
-
-/* ---- small writes that go together ---- */
-
-static pthread_cond_t holding = PTHREAD_COND_INITIALIZER;
-
-void behind_release(const struct mount *m)
-{
-	struct late *l = m->held;
-
-	if (!l)
-		return;
-	own(m)->held = NULL;
-	int rc = send_late(NULL, l, l->data);
-	if (rc) {
-		l->error = rc;
-		l->lost = l->len;
-	}
-	if (rc || l->answered)
-		conclude(l);
-}
-
-/* Sends what has been held for long enough; when the next of it has. */
-static uint64_t release_due(uint64_t now)
-{
-	uint64_t next = UINT64_MAX;
-	size_t count;
-	struct mount *const *mounts = rules_mounts(&count);
-
-	for (size_t i = 0; i < count; i++) {
-		const struct late *l = mounts[i]->held;
-
-		if (l && l->held_ns + HOLD_NS <= now)
-			behind_release(mounts[i]);
-		else if (l && l->held_ns + HOLD_NS < next)
-			next = l->held_ns + HOLD_NS;
-	}
-	return next;
-}
-
-static void *release_thread(void *arg)
-{
-	state_lock();
-	for (;;) {
-		uint64_t next = release_due(now_ns());
-		struct timespec t = { (time_t)(next / 1000000000), (long)(next % 1000000000) };
-
-		if (next == UINT64_MAX)
-			pthread_cond_wait(&holding, &state_mutex);
-		else
-			pthread_cond_clockwait(&holding, &state_mutex, CLOCK_MONOTONIC, &t);
-	}
-	return arg;
-}
-
-static bool releases(void)
-{
-	static bool started;
-
-	started = started || thread_start(HOLD_STACK, release_thread, NULL) == 0;
-	return started;
-}
-
-/* Only one that comes right behind another: who writes now and then is not to be late. */
-static bool may_hold(const struct late *l)
-{
-	return l->reply == rfs_Reply_write_tag && l->len <= HOLD_EACH && now_ns() - l->mount->behind_ns < HOLD_NS && releases();
-}
-
-static void hold(struct late *l, const void *data)
-{
-	behind_release(l->mount);
-	l->data = xcalloc(1, HOLD_MAX);
-	memcpy(l->data, data, l->len);
-	l->held_ns = now_ns();
-	own(l->mount)->held = l;
-	pthread_cond_signal(&holding);
-}
-
-/* Whether REQ, a write of LEN bytes of O, goes on where the one that is held ends. */
-static bool goes_on(const struct late *held, const struct ofd *o, const rfs_Request *req, size_t len, bool moves)
-{
-	const rfs_Write *w = &req->op.write, *before = &held->req.op.write;
-
-	return held->o == o && req->which_op == rfs_Request_write_tag && held->moves == moves && w->append == before->append &&
-	       (w->append || w->offset == before->offset + held->len) && held->len + len <= HOLD_MAX;
-}
-
-static bool join(struct ofd *o, const rfs_Request *req, const void *data, size_t len, bool moves)
-{
-	struct mount *m = own(o->mount);
-	struct late *l = m->held;
-
-	if (!l || !goes_on(l, o, req, len, moves) || m->behind + len > BEHIND_MAX)
-		return false;
-	memcpy(l->data + l->len, data, len);
-	l->len += len;
-	l->cost += len;
-	m->behind += len;
-	return true;
 }
 
 /* What C wrote goes with what is held, or is held from now on. */
@@ -349,7 +217,7 @@ static void kept(struct call *c, struct ofd *o, size_t len)
 
 int behind_send(struct call *c, struct ofd *o, const rfs_Request *req, const void *data, size_t len, bool moves)
 {
-	if (join(o, req, data, len, moves)) {
+	if (behind_join(o, req, data, len, moves)) {
 		kept(c, o, len);
 		return 0;
 	}
@@ -357,15 +225,15 @@ int behind_send(struct call *c, struct ofd *o, const rfs_Request *req, const voi
 	if (!behind_may(o)) /* any more: that may have been a wait */
 		return -EAGAIN;
 	struct late *l = late_new(o, req, len, moves);
-	if (may_hold(l)) {
-		hold(l, data);
+	if (behind_may_hold(l)) {
+		behind_hold(l, data);
 		kept(c, o, len);
 		return 0;
 	}
-	int rc = send_late(c, l, data);
+	int rc = behind_send_late(c, l, data);
 	outdate(o);
 	if (rc || l->answered)
-		conclude(l);
+		behind_conclude(l);
 	return rc;
 }
 
@@ -379,10 +247,10 @@ int behind_open(struct call *c, struct ofd *o, const rfs_Request *req, behind_ma
 	struct late *l = late_new(o, req, 0, false);
 
 	l->made = made;
-	int rc = send_late(c, l, NULL);
+	int rc = behind_send_late(c, l, NULL);
 	outdate(o);
 	if (rc)
-		conclude(l);
+		behind_conclude(l);
 	return rc;
 }
 
@@ -399,7 +267,7 @@ static void answered(struct link_reply *rep, int rc, void *arg)
 	struct asked *a = arg;
 
 	a->then(rep, rc, a->arg);
-	own(a->mount)->behind -= a->cost;
+	behind_own(a->mount)->behind -= a->cost;
 	free(a);
 	pthread_cond_broadcast(&concluded);
 }
@@ -409,10 +277,10 @@ int behind_ask(struct call *c, const struct mount *m, const rfs_Request *req, co
 	struct asked *a = xcalloc(1, sizeof(*a));
 
 	*a = (struct asked){ m, len + REQUEST_COST, then, arg };
-	own(m)->behind += a->cost;
+	behind_own(m)->behind += a->cost;
 	int rc = call_start(c, m, req, data, len, answered, a);
 	if (rc) {
-		own(m)->behind -= a->cost;
+		behind_own(m)->behind -= a->cost;
 		free(a);
 	}
 	return rc;
