@@ -29,7 +29,7 @@ log_objs := tracer/log.o tracer/log_text.o tracer/log_flags.o tracer/log_names.o
 config_objs := tracer/config.o tracer/config_table.o tracer/config_file.o tracer/config_print.o tracer/dotenv.o tracer/source.o tracer/template.o \
 	tracer/pattern.o tracer/pattern_syntax.o tracer/value.o tracer/read_json.o tracer/read_toml.o tracer/read_toml_value.o tracer/read_yaml.o tracer/mode.o tracer/target.o
 
-tracer_objs := tracer/main.o tracer/explain.o tracer/ls.o tracer/list.o tracer/diagnose.o tracer/probe.o tracer/needed.o tracer/command.o tracer/options.o tracer/options_check.o tracer/options_mount.o tracer/options_help.o $(config_objs) tracer/config_rules.o tracer/environment.o \
+tracer_objs := tracer/main.o tracer/explain.o tracer/ls.o tracer/list.o tracer/diagnose.o tracer/probe.o tracer/needed.o tracer/command.o tracer/options.o tracer/options_check.o tracer/options_mount.o tracer/options_log.o tracer/options_help.o $(config_objs) tracer/config_rules.o tracer/environment.o \
 	tracer/launch.o tracer/reach.o tracer/dial.o tracer/shell.o tracer/engine.o tracer/kube.o tracer/kube_pod.o tracer/kube_beside.o \
 	tracer/child.o tracer/said.o tracer/die.o tracer/words.o tracer/progress.o tracer/listing.o tracer/order.o tracer/ahead.o tracer/link.o tracer/link_open.o tracer/link_again.o tracer/link_reopen.o tracer/greet.o tracer/sender.o tracer/reopen.o tracer/reopen_again.o tracer/reopen_watch.o tracer/takeover.o tracer/stream.o \
 	tracer/shadow.o tracer/channel.o tracer/relay.o tracer/relay_connect.o tracer/relay_bind.o tracer/pump.o tracer/locks.o tracer/ranges.o \

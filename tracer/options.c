@@ -3,12 +3,10 @@
 #include <ctype.h>
 #include <errno.h>
 #include <getopt.h>
-#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "pages.h"
 #include "util.h"
@@ -52,6 +50,16 @@ int options_refuse(const char *format, ...)
 	say(format, ap);
 	va_end(ap);
 	return EXIT_USAGE;
+}
+
+bool options_number(const char *arg, unsigned max, unsigned *n)
+{
+	char *end;
+
+	errno = 0;
+	unsigned long value = strtoul(arg, &end, 10);
+	*n = (unsigned)value;
+	return isdigit((unsigned char)*arg) && !errno && !*end && value <= max;
 }
 
 /* "--mode", as the user writes the option of ROW. */
@@ -177,14 +185,12 @@ static int set_cache_size(struct options *o, const struct row *row, char *arg)
 
 static int set_reconnect(struct options *o, const struct row *row, char *arg)
 {
-	char *end;
+	unsigned n;
 
-	errno = 0;
-	unsigned long n = strtoul(arg, &end, 10);
-	if (!isdigit((unsigned char)*arg) || errno || *end || n > RECONNECT_MAX_S)
+	if (!options_number(arg, RECONNECT_MAX_S, &n))
 		return options_refuse("--reconnect-timeout \"%s\": this is no number of seconds; give one from 0 (not at all) to %u", arg,
 				      RECONNECT_MAX_S);
-	o->reconnect_ms = (unsigned)n * 1000;
+	o->reconnect_ms = n * 1000;
 	return 0;
 }
 
@@ -198,66 +204,6 @@ static int set_sync(struct options *o, const struct row *row, char *arg)
 		o->sync = BEHIND_FSYNC;
 	else
 		return options_refuse("--sync \"%s\": there is no such moment to wait for writes; use always, close or fsync", arg);
-	return 0;
-}
-
-static int set_trace(struct options *o, const struct row *row, char *arg)
-{
-	const char *value = strchr(arg, '='), *expr = arg;
-	char err[256];
-
-	if (value) {
-		size_t len = (size_t)(value - arg);
-		if (!(len == 5 && !strncmp(arg, "trace", 5)) && !(len == 1 && *arg == 't'))
-			return options_refuse("-e \"%s\": only trace= is known; write -e trace=EXPR", arg);
-		expr = value + 1;
-	}
-	if (log_trace_check(expr, err, sizeof(err)))
-		return options_refuse("-e \"%s\": %s", arg, err);
-	o->log.trace = expr;
-	return 0;
-}
-
-static int set_string_max(struct options *o, const struct row *row, char *arg)
-{
-	char *end;
-
-	errno = 0;
-	unsigned long n = strtoul(arg, &end, 10);
-	if (!isdigit((unsigned char)*arg) || *end || errno || n > INT_MAX)
-		return options_refuse("-s \"%s\": this is not a number of bytes; give one from 0 to %d", arg, INT_MAX);
-	o->log.string_max = (unsigned)n;
-	return 0;
-}
-
-static int set_file(const char **file, const char *option, const char *arg)
-{
-	if (!*arg)
-		return options_refuse("%s \"\": the file has no name; give one", option);
-	if (*arg == '|' || *arg == '!')
-		return options_refuse("%s \"%s\": the log cannot go to a command; give a file, e.g. a named pipe", option, arg);
-	*file = arg;
-	return 0;
-}
-
-static int set_log_file(struct options *o, const struct row *row, char *arg)
-{
-	return set_file(&o->log.file, "-o", arg);
-}
-
-/* Whether the counts can be written is asked now, not after an hour's run. */
-static int set_stats_file(struct options *o, const struct row *row, char *arg)
-{
-	int r = set_file(&o->log.stats_file, "--stats", arg);
-
-	if (r)
-		return r;
-	CLEANUP_FREE char *dir = xstrdup(arg);
-	char *slash = strrchr(dir, '/');
-	if (slash)
-		slash[slash == dir] = 0;
-	if (access(arg, F_OK) == 0 ? access(arg, W_OK) < 0 : access(slash ? dir : ".", W_OK | X_OK) < 0)
-		return options_refuse("--stats \"%s\": it cannot be written (%s); give another file", arg, strerror(errno));
 	return 0;
 }
 
@@ -301,28 +247,15 @@ static int set_overlay_dir(struct options *o, const struct row *row, char *arg)
 	return 0;
 }
 
-static void set_stamp(struct log_options *log)
+/* The letters that strace has as well. */
+static int set_log(struct options *o, const struct row *row, char *arg)
 {
-	if (log->stamp == LOG_TIME)
-		log->stamp = LOG_TIME_US;
-	else if (log->stamp == LOG_TIME_US || log->stamp == LOG_TIME_EPOCH)
-		log->stamp = LOG_TIME_EPOCH;
-	else
-		log->stamp = LOG_TIME;
+	return options_set_log(&o->log, row->letter, arg);
 }
 
-/* How the log looks: strace's letters that take nothing. */
-static int set_log_flag(struct options *o, const struct row *row, char *arg)
+static int set_stats_file(struct options *o, const struct row *row, char *arg)
 {
-	if (row->letter == 't')
-		set_stamp(&o->log);
-	o->log.stamp = row->letter == 'r' ? LOG_TIME_RELATIVE : o->log.stamp;
-	o->log.spent |= row->letter == 'T';
-	o->log.show_paths |= row->letter == 'y';
-	o->log.quiet |= row->letter == 'q';
-	o->log.counts |= row->letter == 'c';
-	o->log.verbose |= row->letter == 'v';
-	return 0;
+	return options_set_stats(&o->log, arg);
 }
 
 static int print_help(struct options *o, const struct row *row, char *arg)
@@ -384,16 +317,16 @@ static const struct row rows[] = {
 	{ "cache-size", 0, ONE_WORD, set_cache_size, 0 },
 	{ "sync", 0, ONE_WORD, set_sync, 0 },
 	{ "stats", 0, ONE_WORD, set_stats_file, 0 },
-	{ NULL, 'o', ONE_WORD, set_log_file, 0 },
-	{ NULL, 'e', ONE_WORD, set_trace, 0 },
-	{ NULL, 's', ONE_WORD, set_string_max, 0 },
-	{ NULL, 't', NO_WORD, set_log_flag, 0 },
-	{ NULL, 'r', NO_WORD, set_log_flag, 0 },
-	{ NULL, 'T', NO_WORD, set_log_flag, 0 },
-	{ NULL, 'y', NO_WORD, set_log_flag, 0 },
-	{ NULL, 'q', NO_WORD, set_log_flag, 0 },
-	{ NULL, 'c', NO_WORD, set_log_flag, 0 },
-	{ NULL, 'v', NO_WORD, set_log_flag, 0 },
+	{ NULL, 'o', ONE_WORD, set_log, 0 },
+	{ NULL, 'e', ONE_WORD, set_log, 0 },
+	{ NULL, 's', ONE_WORD, set_log, 0 },
+	{ NULL, 't', NO_WORD, set_log, 0 },
+	{ NULL, 'r', NO_WORD, set_log, 0 },
+	{ NULL, 'T', NO_WORD, set_log, 0 },
+	{ NULL, 'y', NO_WORD, set_log, 0 },
+	{ NULL, 'q', NO_WORD, set_log, 0 },
+	{ NULL, 'c', NO_WORD, set_log, 0 },
+	{ NULL, 'v', NO_WORD, set_log, 0 },
 	{ "help", 'h', NO_WORD, print_help, 0 },
 	{ "version", 'V', NO_WORD, print_version, 0 },
 };

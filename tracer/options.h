@@ -88,6 +88,16 @@ int options_refuse(const char *format, ...) __attribute__((format(printf, 1, 2))
 /* What only the whole command line can tell, before a program is run. 0 or EXIT_USAGE with lines. */
 int options_check(struct options *o);
 
+/* Whether ARG is a number of digits alone, at most MAX; *N is it then. */
+bool options_number(const char *arg, unsigned max, unsigned *n);
+
+/*
+ * -LETTER of those that strace has as well, with its argument ARG if it takes one, and --stats ARG. ARG is not copied. 0 or
+ * EXIT_USAGE with a line.
+ */
+int options_set_log(struct log_options *log, char letter, const char *arg);
+int options_set_stats(struct log_options *log, const char *arg);
+
 /* --mount ARG. 0 or EXIT_USAGE with a line. */
 int options_add_mount(struct options *o, const char *arg);
 
