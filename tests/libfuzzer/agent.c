@@ -16,6 +16,7 @@
 
 #include "channel.h"
 #include "dispatch.h"
+#include "fuzzer.h"
 #include "handle.h"
 #include "mutate.h"
 #include "observe.h"
@@ -61,23 +62,14 @@ static const uint64_t numbers[] = {
 	0xfff, 0x3ff, 0x80086601, 0xc020660b, 0x801c581f, 0x40086602, INT64_MAX, UINT32_MAX, UINT64_MAX, 0xffffffff80000000, 8, 16, 4, 2,
 };
 
-size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t max);
-
-size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max, unsigned seed);
-size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max, unsigned seed)
-{
-	static const struct mutate_words words = { texts, numbers, sizeof(numbers) / sizeof(*numbers) };
-	struct mutate m;
-
-	mutate_seed(&m, seed, &words);
-	if (mutate_below(&m, 16) == 0)
-		return LLVMFuzzerMutate(data, size, max);
-	return mutate_stream(&m, data, size, max, 1 << FRAME_REQUEST);
-}
+const struct mutate_input mutate_input = {
+	.words = { texts, numbers, sizeof(numbers) / sizeof(*numbers) },
+	.kinds = 1 << FRAME_REQUEST,
+	.bytes = 16,
+};
 
 /* ---- set-up ---- */
 
-int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
 	static char root[128];
@@ -219,7 +211,6 @@ static void check_replies(void)
 	munmap(all, (size_t)len);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
 	static struct job job;

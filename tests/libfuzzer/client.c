@@ -27,6 +27,7 @@
 #include "drain.h"
 #include "filter.h"
 #include "frame.h"
+#include "fuzzer.h"
 #include "limit.h"
 #include "log.h"
 #include "mutate.h"
@@ -277,19 +278,17 @@ void __wrap_state_wait_ms(pthread_cond_t *cond, int ms)
 
 /* ---- the fuzzer ---- */
 
-size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t max);
-
-size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max, unsigned seed);
-size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max, unsigned seed)
-{
-	struct mutate m;
-
-	mutate_seed(&m, seed, &client_agent_words);
-	/* A call's bytes are its payload, which only this changes. */
-	if (mutate_below(&m, 3) == 0)
-		return LLVMFuzzerMutate(data, size, max);
-	return mutate_stream(&m, data, size, max, 1 << FRAME_REQUEST | 1 << FRAME_REPLY | 1 << FRAME_PUSH);
-}
+static const char *const texts[] = { "/f", "/", "/dir", "/dir/f", "..", "", ".", "f", "a/b", "/x (deleted)", "//", "user.x", NULL };
+static const uint64_t numbers[] = {
+	0, 1, 2, 3, 4, 5, 17, 22, 35, 133, 134, 512, 4096, 65536, 1 << 20, (1 << 20) + 1, INT32_MAX, UINT32_MAX, INT64_MAX, UINT64_MAX,
+	(uint64_t)INT64_MIN, S_IFREG | 0644, S_IFDIR | 0755, S_IFIFO | 0644, S_IFCHR | 0666, S_IFSOCK | 0755, S_IFLNK | 0777, S_IFMT, 0777,
+	INT64_MAX - 4095, UINT64_C(1) << 44, 0x400, 0x8000, 0x2000, 0x40000000,
+};
+const struct mutate_input mutate_input = {
+	.words = { texts, numbers, sizeof(numbers) / sizeof(*numbers) },
+	.kinds = 1 << FRAME_REQUEST | 1 << FRAME_REPLY | 1 << FRAME_PUSH,
+	.bytes = 3, /* a call's bytes are its payload, which only this changes */
+};
 
 static struct mount *add_mount(const char *at, enum mode mode)
 {
@@ -301,7 +300,6 @@ static struct mount *add_mount(const char *at, enum mode mode)
 	return m;
 }
 
-int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
 	struct rlimit r = { 4096, 4096 };
@@ -331,7 +329,6 @@ static void end_program(void)
 	client_agent_end();
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
 	struct frame_header h;

@@ -7,12 +7,9 @@
 #include <stdint.h>
 
 #include "frame.h"
-#include "mutate.h"
 
 struct link;
 struct mount;
-
-extern const struct mutate_words client_agent_words;
 
 /* A link of M, for good. */
 struct link *client_agent_link(struct mount *m);

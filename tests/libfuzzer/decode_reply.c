@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "feed.h"
+#include "fuzzer.h"
 #include "listing.h"
 #include "mutate.h"
 #include "order.h"
@@ -17,19 +18,12 @@
 static const char *const texts[] = { "/a", "", ".", "..", "a", "b/c", "/a/b/c", NULL };
 static const uint64_t numbers[] = { 1, 0, 2, 3, 4, 5, 100, 0xffffffff, INT64_MAX, UINT64_MAX, 133, 134, 4095 };
 
-size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t max);
-
-size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max, unsigned seed);
-size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max, unsigned seed)
-{
-	static const struct mutate_words words = { texts, numbers, sizeof(numbers) / sizeof(*numbers) };
-	struct mutate m;
-
-	mutate_seed(&m, seed, &words);
-	if (size < 1 || max < 64 || mutate_below(&m, 2))
-		return LLVMFuzzerMutate(data, size, max);
-	return 1 + mutate_stream(&m, data + 1, size - 1, max - 1, 1 << FRAME_REPLY | 1 << FRAME_PUSH);
-}
+const struct mutate_input mutate_input = {
+	.words = { texts, numbers, sizeof(numbers) / sizeof(*numbers) },
+	.head = 1,
+	.kinds = 1 << FRAME_REPLY | 1 << FRAME_PUSH,
+	.bytes = 2,
+};
 
 /* The first byte of an input says how the others come. */
 #define HOW_SLOWLY 1
@@ -87,7 +81,6 @@ static void take_frame(struct stream *s, const struct frame_header *h, const uin
 	read_list(payload ? payload : (const uint8_t *)"", h->payload_len);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
 	static struct stream s;

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "feed.h"
+#include "fuzzer.h"
 #include "mutate.h"
 #include "serve_int.h"
 
@@ -16,19 +17,12 @@ void agent_say(const char *fmt, ...)
 static const char *const texts[] = { "/a", "", "..", "user.x", "a/b", NULL };
 static const uint64_t numbers[] = { 1, 0, 2, 0xffffffff, INT64_MAX };
 
-size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t max);
-
-size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max, unsigned seed);
-size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max, unsigned seed)
-{
-	static const struct mutate_words words = { texts, numbers, sizeof(numbers) / sizeof(*numbers) };
-	struct mutate m;
-
-	mutate_seed(&m, seed, &words);
-	if (size < 1 || max < 64 || mutate_below(&m, 2))
-		return LLVMFuzzerMutate(data, size, max);
-	return 1 + mutate_stream(&m, data + 1, size - 1, max - 1, 1 << FRAME_REQUEST);
-}
+const struct mutate_input mutate_input = {
+	.words = { texts, numbers, sizeof(numbers) / sizeof(*numbers) },
+	.head = 1,
+	.kinds = 1 << FRAME_REQUEST,
+	.bytes = 2,
+};
 
 static void check_again(const rfs_Request *req)
 {
@@ -45,7 +39,6 @@ static void check_again(const rfs_Request *req)
 		abort();
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
 	static struct serve serve;

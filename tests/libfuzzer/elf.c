@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "elf.h"
+#include "fuzzer.h"
 #include "stubs.h"
 
 static void check_text(const char *text, size_t room)
@@ -17,7 +18,6 @@ static void check_text(const char *text, size_t room)
 			abort();
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
 	static struct elf_info info;

@@ -11,6 +11,7 @@
 
 #include "feed.h"
 #include "frame.h"
+#include "fuzzer.h"
 #include "link.h"
 #include "mutate.h"
 #include "push.h"
@@ -22,19 +23,12 @@
 static const char *const texts[] = { "/a", "/", "", "..", "/a/b", NULL };
 static const uint64_t numbers[] = { 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 133, UINT32_MAX, UINT64_MAX, INT64_MAX };
 
-size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t max);
-
-size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max, unsigned seed);
-size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max, unsigned seed)
-{
-	static const struct mutate_words words = { texts, numbers, sizeof(numbers) / sizeof(*numbers) };
-	struct mutate m;
-
-	mutate_seed(&m, seed, &words);
-	if (size < 1 || max < 64 || mutate_below(&m, 8) == 0)
-		return LLVMFuzzerMutate(data, size, max);
-	return 1 + mutate_stream(&m, data + 1, size - 1, max - 1, 1 << FRAME_REPLY | 1 << FRAME_PUSH);
-}
+const struct mutate_input mutate_input = {
+	.words = { texts, numbers, sizeof(numbers) / sizeof(*numbers) },
+	.head = 1,
+	.kinds = 1 << FRAME_REPLY | 1 << FRAME_PUSH,
+	.bytes = 8,
+};
 
 static atomic_uint done;
 static struct mount *mount;
@@ -100,7 +94,6 @@ static size_t put_greeting(uint8_t *out)
 /* On a machine that has more to do; what hangs is libFuzzer's to find. */
 #define GREETING_MS 100000
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
 	static uint8_t stream[INPUT_MAX + FRAME_HEADER_SIZE + FRAME_MAX_MESSAGE];

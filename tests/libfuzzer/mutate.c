@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "frame.h"
+#include "fuzzer.h"
 #include "remotefs.pb.h"
 
 void mutate_seed(struct mutate *m, uint64_t seed, const struct mutate_words *words)
@@ -311,7 +312,8 @@ static size_t copy_frame(uint8_t *out, size_t max, const uint8_t *from, size_t l
 	return len;
 }
 
-size_t mutate_stream(struct mutate *m, uint8_t *data, size_t len, size_t max, unsigned kinds)
+/* Changes the LEN bytes of frames at DATA, with room for MAX, by one or two of them: new, changed, doubled, moved or taken out. The new length. */
+static size_t mutate_stream(struct mutate *m, uint8_t *data, size_t len, size_t max, unsigned kinds)
 {
 	uint8_t *out = malloc(max);
 	struct frames f;
@@ -333,4 +335,15 @@ size_t mutate_stream(struct mutate *m, uint8_t *data, size_t len, size_t max, un
 	memcpy(data, out, done);
 	free(out);
 	return done;
+}
+
+size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max, unsigned seed)
+{
+	const struct mutate_input *in = &mutate_input;
+	struct mutate m;
+
+	mutate_seed(&m, seed, &in->words);
+	if (size < in->head || max < 64 || mutate_below(&m, in->bytes) == 0)
+		return LLVMFuzzerMutate(data, size, max);
+	return in->head + mutate_stream(&m, data + in->head, size - in->head, max - in->head, in->kinds);
 }

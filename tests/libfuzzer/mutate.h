@@ -31,9 +31,16 @@ void mutate_make(struct mutate *m, const pb_msgdesc_t *fields, void *msg);
 void mutate_change(struct mutate *m, const pb_msgdesc_t *fields, void *msg, unsigned changes);
 
 /*
- * Changes the stream of frames DATA, of LEN bytes and room for MAX, of the kinds in KINDS (bits 1 << kind), by one or two of its frames:
- * new, changed, doubled, moved or taken out. Returns its new length. What is no frame at the end of DATA is dropped.
+ * What the inputs of a target are, of which the target has the one: HEAD bytes and then frames of the kinds in KINDS (bits 1 << kind). Inputs
+ * are changed by one or two of their frames; what is no frame at the end is dropped then. One of BYTES changes is libFuzzer's own, which knows
+ * of bytes alone.
  */
-size_t mutate_stream(struct mutate *m, uint8_t *data, size_t len, size_t max, unsigned kinds);
+struct mutate_input {
+	struct mutate_words words;
+	size_t head;
+	unsigned kinds, bytes;
+};
+
+extern const struct mutate_input mutate_input;
 
 #endif

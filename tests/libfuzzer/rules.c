@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fuzzer.h"
 #include "path.h"
 #include "pattern.h"
 #include "rules.h"
@@ -76,7 +77,6 @@ static void try_pattern(const char *text, const char *replacement, char *rest)
 	pattern_free(p);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
 	char *text = malloc(len + 1), *rest = text;
