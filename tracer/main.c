@@ -264,6 +264,25 @@ static void set_environment(const struct config *c, struct inherited *original)
 	original->environ = environment_make(c, block, len);
 }
 
+/* What has to be there before anything is started. */
+static void prepare(const struct options *o)
+{
+	char err[512];
+
+	init_limits(o->posix_numbers);
+	cache_policy(!o->no_cache, o->lease);
+	pages_set_limit(o->cache_size);
+	cache_limit(o->cache_size / 4);
+	if (log_open(&o->log) < 0)
+		die("cannot write the log: %s: %s", o->log.file ? o->log.file : "standard error", strerror(errno));
+	log_set_fd_namer(name_fd);
+	if (placeholder_init(err, sizeof(err)) < 0)
+		die("%s", err);
+	int rc = drain_start();
+	if (rc < 0)
+		die("cannot watch placeholders: %s (raise fs.inotify.max_user_instances)", strerror(-rc));
+}
+
 int main(int argc, char **argv)
 {
 	struct options o;
@@ -286,18 +305,7 @@ int main(int argc, char **argv)
 	behind_set_mode(o.sync);
 	take_signals(&original);
 	bool here = find_program(o.program_argv[0], options_are_remote(&o), path, sizeof(path), &info);
-	init_limits(o.posix_numbers);
-	cache_policy(!o.no_cache, o.lease);
-	pages_set_limit(o.cache_size);
-	cache_limit(o.cache_size / 4);
-	if (log_open(&o.log) < 0)
-		die("cannot write the log: %s: %s", o.log.file ? o.log.file : "standard error", strerror(errno));
-	log_set_fd_namer(name_fd);
-	if (placeholder_init(err, sizeof(err)) < 0)
-		die("%s", err);
-	rc = drain_start();
-	if (rc < 0)
-		die("cannot watch placeholders: %s (raise fs.inotify.max_user_instances)", strerror(-rc));
+	prepare(&o);
 	set_rules(&o, here ? path : NULL, &info);
 	rc = launch_begin(&o);
 	/* While the agents start: it takes longer than they do. */

@@ -146,19 +146,10 @@ static long vector(void)
 	return (long)v;
 }
 
-static long argument(enum kind kind, bool only_named)
+/* Sizes, flags and the like. */
+static long number_argument(enum kind kind)
 {
 	switch (kind) {
-	case A_FD:
-		return only_named ? -1 : fds[pick(fd_count)];
-	case A_DIRFD:
-		return only_named || pick(2) ? AT_FDCWD : fds[pick(fd_count)];
-	case A_PATH:
-	case A_CHANGED:
-		return (long)names[pick(only_named ? absolute_count : name_count)];
-	case A_STR:
-	case A_LINKTEXT:
-		return (long)(pick(2) ? "user.new" : "user.other");
 	case A_SIZE:
 	case A_UINT:
 		return ONE_OF(0, 1, 2, 10, 16, 24, 110, 4096);
@@ -166,8 +157,6 @@ static long argument(enum kind kind, bool only_named)
 		return ONE_OF(0, 1, 100, 4096);
 	case A_OFLAGS:
 		return ONE_OF(O_RDWR, O_WRONLY, O_RDONLY | O_TRUNC, O_RDWR | O_CREAT, O_CREAT | O_EXCL, O_WRONLY | O_APPEND, O_TMPFILE | O_RDWR, O_PATH);
-	case A_OPEN_HOW:
-		return how();
 	case A_MODE:
 	case A_FMODE:
 		return ONE_OF(0600, 0777, 0, S_IFREG | 0644, S_IFIFO | 0644, 04755);
@@ -187,12 +176,6 @@ static long argument(enum kind kind, bool only_named)
 		return ONE_OF(0, 1, 2, 4);
 	case A_FALLOC_MODE:
 		return ONE_OF(0, 1, 3, 8, 16, 32);
-	case A_IOV_IN:
-	case A_IOV_OUT:
-		return vector();
-	case A_SOCKADDR:
-	case A_BOUND:
-		return address();
 	case A_INT:
 	case A_HEX:
 	case A_XATTR_FLAGS:
@@ -200,6 +183,32 @@ static long argument(enum kind kind, bool only_named)
 	case A_WHENCE:
 	case A_ACCESS:
 		return ONE_OF(0, 0, 1, 2, 4);
+	default:
+		return (long)buffer;
+	}
+}
+
+static long argument(enum kind kind, bool only_named)
+{
+	switch (kind) {
+	case A_FD:
+		return only_named ? -1 : fds[pick(fd_count)];
+	case A_DIRFD:
+		return only_named || pick(2) ? AT_FDCWD : fds[pick(fd_count)];
+	case A_PATH:
+	case A_CHANGED:
+		return (long)names[pick(only_named ? absolute_count : name_count)];
+	case A_STR:
+	case A_LINKTEXT:
+		return (long)(pick(2) ? "user.new" : "user.other");
+	case A_OPEN_HOW:
+		return how();
+	case A_IOV_IN:
+	case A_IOV_OUT:
+		return vector();
+	case A_SOCKADDR:
+	case A_BOUND:
+		return address();
 	case A_SIGNAL:
 	case A_PID:
 	case A_RESOURCE:
@@ -210,7 +219,7 @@ static long argument(enum kind kind, bool only_named)
 	case A_OFFP:
 		return 0;
 	default:
-		return (long)buffer;
+		return number_argument(kind);
 	}
 }
 

@@ -54,27 +54,8 @@ static void handle(int sig, void (*handler)(int), int flags)
 	sigaction(sig, &a, NULL);
 }
 
-static void nonblocking(void)
+static void nonblocking_flags(int r)
 {
-	char buf[8192];
-	int r, w, r2;
-
-	section("nonblock");
-	make("f1");
-	SHOW(sys(open, P("f1"), O_WRONLY | O_NONBLOCK));
-	r = SHOWFD(sys(open, P("f1"), O_RDONLY | O_NONBLOCK));
-	stat_fd("reader", r);
-	show_poll("alone", r);
-	SHOW(sys(read, r, buf, 10));
-	w = SHOWFD(sys(open, P("f1"), O_WRONLY | O_NONBLOCK));
-	show_poll("reader, empty", r);
-	show_poll("writer, empty", w);
-	SHOW(sys(read, r, buf, 10));
-	SHOW(sys(write, w, "hello", 5));
-	show_poll("reader, 5 bytes", r);
-	show_poll("writer, 5 bytes", w);
-	SHOW(sys(ioctl, r, FIONREAD, buf));
-	printf("there: %d\n", *(int *)buf);
 	for (int on = 0; on < 2; on++) {
 		int off = !on;
 
@@ -86,6 +67,20 @@ static void nonblocking(void)
 		SHOW(sys(fcntl, r, F_SETFL, O_NONBLOCK));
 	}
 	SHOW(sys(ioctl, r, FIONBIO, BAD_LOW));
+}
+
+/* What is written and read. Another reader, whose descriptor is returned. */
+static int nonblocking_bytes(int r, int w)
+{
+	char buf[8192];
+	int r2;
+
+	SHOW(sys(write, w, "hello", 5));
+	show_poll("reader, 5 bytes", r);
+	show_poll("writer, 5 bytes", w);
+	SHOW(sys(ioctl, r, FIONREAD, buf));
+	printf("there: %d\n", *(int *)buf);
+	nonblocking_flags(r);
 	SHOW(sys(read, r, BAD_LOW, 2));
 	r2 = SHOWFD(sys(open, P("f1"), O_RDONLY | O_NONBLOCK));
 	show_data("two of it", buf, SHOW(sys(read, r2, buf, 2)));
@@ -102,6 +97,13 @@ static void nonblocking(void)
 	SHOW(sys(read, r, BAD_LOW, 4));
 	show_poll("reader, nothing was taken", r);
 	show_data("kept", buf, SHOW(sys(read, r, buf, 100)));
+	return r2;
+}
+
+static void nonblocking_ends(int r, int r2, int w)
+{
+	char buf[8192];
+
 	SHOW(sys(close, r2));
 	SHOW(sys(write, w, "tail", 4));
 	SHOW(sys(close, w));
@@ -121,6 +123,25 @@ static void nonblocking(void)
 	SHOW(sys(write, w, "x", 1));
 	SHOW(sys(write, w, "x", 0));
 	close(w);
+}
+
+static void nonblocking(void)
+{
+	char buf[8192];
+	int r, w;
+
+	section("nonblock");
+	make("f1");
+	SHOW(sys(open, P("f1"), O_WRONLY | O_NONBLOCK));
+	r = SHOWFD(sys(open, P("f1"), O_RDONLY | O_NONBLOCK));
+	stat_fd("reader", r);
+	show_poll("alone", r);
+	SHOW(sys(read, r, buf, 10));
+	w = SHOWFD(sys(open, P("f1"), O_WRONLY | O_NONBLOCK));
+	show_poll("reader, empty", r);
+	show_poll("writer, empty", w);
+	SHOW(sys(read, r, buf, 10));
+	nonblocking_ends(r, nonblocking_bytes(r, w), w);
 }
 
 static void offsets(void)

@@ -53,15 +53,13 @@ static int make_file(int dir, const char *name, int flags)
 	return fd;
 }
 
-/* DIR, which the program knows, gets names in all ways that there are. */
-static void ways(const char *dir)
+#define NAME(n) (snprintf(name, sizeof(name), "%s/%s", dir, n), name)
+
+static void make_files(const char *dir, int fd)
 {
-	int fd = SHOWFD(sys(open, P(dir), O_RDONLY | O_DIRECTORY));
 	const struct how in_root = { O_CREAT | O_WRONLY, 0640, IN_ROOT };
 	char name[64];
 
-	section(dir);
-#define NAME(n) (snprintf(name, sizeof(name), "%s/%s", dir, n), name)
 	make_file(fd, "plain", O_CREAT);
 	look(NAME("plain"));
 	make_file(fd, "excl", O_CREAT | O_EXCL);
@@ -78,6 +76,12 @@ static void ways(const char *dir)
 	int beneath = SHOWFD(raw_syscall(437, fd, (long)"scoped", (long)&in_root, sizeof(in_root), 0, 0));
 	SHOW(sys(close, beneath));
 	look(NAME("scoped"));
+}
+
+static void make_others(const char *dir, int fd)
+{
+	char name[64];
+
 	SHOW(sys(mkdirat, fd, "sub", 0755));
 	SHOW(sys(mkdirat, fd, "sub", 0755));
 	look(NAME("sub"));
@@ -99,6 +103,12 @@ static void ways(const char *dir)
 	look(NAME("plain"));
 	SHOW(sys(mknodat, fd, "fifo", S_IFIFO | 0600, 0));
 	look(NAME("fifo"));
+}
+
+static void move(const char *dir, int fd)
+{
+	char name[64];
+
 	SHOW(sys(renameat, fd, "excl", fd, "moved"));
 	look(NAME("excl"));
 	look(NAME("moved"));
@@ -112,6 +122,18 @@ static void ways(const char *dir)
 	make_file(fd, "sub/deep", O_CREAT);
 	SHOW(sys(mkdirat, fd, "sub", 0755));
 	look(NAME("sub/deep"));
+}
+
+/* DIR, which the program knows, gets names in all ways that there are. */
+static void ways(const char *dir)
+{
+	int fd = SHOWFD(sys(open, P(dir), O_RDONLY | O_DIRECTORY));
+	char name[64];
+
+	section(dir);
+	make_files(dir, fd);
+	make_others(dir, fd);
+	move(dir, fd);
 	list(dir);
 	list(NAME("sub3"));
 	SHOW(sys(close, fd));
