@@ -430,7 +430,7 @@ void channel_cancel(struct channels *cs, struct handle *h)
  * It may have died between its open and the journal. A reader that it has let go on is still there, and its descriptor, which
  * nobody knows, is still open: it finds no end if another one is opened before that is closed.
  */
-static void channel_find_end(void *unused, struct handle *h)
+static void channel_find_end(struct handle *h)
 {
 	int fd;
 
@@ -446,12 +446,12 @@ static void channel_find_end(void *unused, struct handle *h)
 
 void channels_find_ends(struct handles *t)
 {
-	handles_visit(t, channel_find_end, NULL);
+	for (struct handle *h = NULL; (h = handles_next(t, h));)
+		channel_find_end(h);
 }
 
-static void channel_restore(void *channels, struct handle *h)
+static void channel_restore(struct channels *cs, struct handle *h)
 {
-	struct channels *cs = channels;
 	int r;
 
 	if (!h->channel || !h->kept || !(atomic_load(&h->kept->bits) & KEEP_STARTED))
@@ -465,5 +465,6 @@ static void channel_restore(void *channels, struct handle *h)
 
 void channels_restore(struct channels *cs)
 {
-	handles_visit(cs->handles, channel_restore, cs);
+	for (struct handle *h = NULL; (h = handles_next(cs->handles, h));)
+		channel_restore(cs, h);
 }

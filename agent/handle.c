@@ -224,11 +224,23 @@ void handle_note_lock(struct handle *h)
 	atomic_store(&h->locked, true);
 }
 
-void handles_visit(struct handles *t, void (*each)(void *arg, struct handle *h), void *arg)
+void handles_lock(struct handles *t)
 {
-	for (unsigned int i = 0; i < HANDLE_BUCKETS; i++)
-		for (struct handle *h = t->bucket[i]; h; h = h->next)
-			each(arg, h);
+	pthread_mutex_lock(&t->lock);
+}
+
+void handles_unlock(struct handles *t)
+{
+	pthread_mutex_unlock(&t->lock);
+}
+
+struct handle *handles_next(const struct handles *t, const struct handle *h)
+{
+	struct handle *next = h ? h->next : NULL;
+
+	for (uint64_t i = h ? h->number % HANDLE_BUCKETS + 1 : 0; !next && i < HANDLE_BUCKETS; i++)
+		next = t->bucket[i];
+	return next;
 }
 
 /* What was promised of names in a directory is about the path that the client knows. */
@@ -271,13 +283,4 @@ int handles_restore(struct handles *t, const struct root *root)
 			return r;
 	}
 	return 0;
-}
-
-void handles_each(struct handles *t, void (*fn)(uint64_t number, void *arg), void *arg)
-{
-	pthread_mutex_lock(&t->lock);
-	for (size_t i = 0; i < HANDLE_BUCKETS; i++)
-		for (const struct handle *h = t->bucket[i]; h; h = h->next)
-			fn(h->number, arg);
-	pthread_mutex_unlock(&t->lock);
 }

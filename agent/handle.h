@@ -52,8 +52,13 @@ struct handles *handles_new(void);
  */
 int handles_restore(struct handles *t, const struct root *root);
 
-/* Every handle of T to DO, which may not call back. For who has no other thread yet. */
-void handles_visit(struct handles *t, void (*each)(void *arg, struct handle *h), void *arg);
+/*
+ * The handle behind H in T, the first one for NULL; NULL: there is none. For who has no other thread yet that makes or closes handles,
+ * or between handles_lock and handles_unlock, where nothing else of T may be asked for.
+ */
+struct handle *handles_next(const struct handles *t, const struct handle *h);
+void handles_lock(struct handles *t);
+void handles_unlock(struct handles *t);
 
 /* A lock is about to be asked for through H. */
 void handle_note_lock(struct handle *h);
@@ -75,9 +80,6 @@ int handle_get(struct handles *t, uint64_t number, struct handle **out);
  * two wait for each other, and none for itself. -EBADF for what was not.
  */
 int handle_get_before(struct handles *t, const struct handle *opening, uint64_t number, struct handle **out);
-
-/* Calls FN with each number in the table; its lock is held. */
-void handles_each(struct handles *t, void (*fn)(uint64_t number, void *arg), void *arg);
 
 /* Whether H, to which the caller has a reference, was taken out of the table. */
 bool handle_is_closed(struct handles *t, const struct handle *h);

@@ -234,12 +234,16 @@ void output_notices(void *serve, const struct notices *n)
 
 
 /* Nothing is promised by a handle any more. */
-static void output_doubt(uint64_t number, void *batch)
+static void output_doubt(struct batch *b)
 {
-	struct batch *b = batch;
+	struct handles *t = b->serve->agent->handles;
 
-	b->len += output_changed(output_room(b), number);
-	session_count(b->serve->session, 1);
+	handles_lock(t);
+	for (struct handle *h = NULL; (h = handles_next(t, h));) {
+		b->len += output_changed(output_room(b), h->number);
+		session_count(b->serve->session, 1);
+	}
+	handles_unlock(t);
 }
 
 void output_resumed(struct serve *s, const rfs_ResumeReply *resumed)
@@ -257,6 +261,6 @@ void output_resumed(struct serve *s, const rfs_ResumeReply *resumed)
 	free(frame);
 	b.len += output_invalidate(output_room(&b), "/", true);
 	session_count(s->session, 1);
-	handles_each(s->agent->handles, output_doubt, &b);
+	output_doubt(&b);
 	output_flush(&b);
 }

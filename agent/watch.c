@@ -402,19 +402,6 @@ void watch_forget(struct watcher *w, struct handle *h)
 
 /* ---- after another process ---- */
 
-struct watch_again {
-	struct watcher *w;
-	int error;
-};
-
-static void watch_file_again(void *again, struct handle *h)
-{
-	struct watch_again *a = again;
-
-	if (h->kept && atomic_load(&h->kept->bits) & KEEP_PROMISED && !watch_file(a->w, h))
-		a->error = -ENOMEM;
-}
-
 /* The directories, of which nobody knows any more: proc_pid_fdinfo(5). */
 static void watch_drop_unknown(struct watcher *w)
 {
@@ -433,10 +420,12 @@ static void watch_drop_unknown(struct watcher *w)
 
 int watch_restore(struct watcher *w, struct handles *t)
 {
-	struct watch_again again = { w, 0 };
+	int error = 0;
 
-	handles_visit(t, watch_file_again, &again);
+	for (struct handle *h = NULL; (h = handles_next(t, h));)
+		if (h->kept && atomic_load(&h->kept->bits) & KEEP_PROMISED && !watch_file(w, h))
+			error = -ENOMEM;
 	if (w->inotify >= 0)
 		watch_drop_unknown(w);
-	return again.error;
+	return error;
 }
