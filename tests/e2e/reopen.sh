@@ -288,10 +288,11 @@ sockets() {
 	start
 	rm -f "$work/served"
 	"$PYTHON" -S -c '
-import socket, sys
+import os, socket, sys
 s = socket.socket(socket.AF_UNIX)
-s.bind(sys.argv[1])
+s.bind(sys.argv[1] + ".new")
 s.listen()
+os.rename(sys.argv[1] + ".new", sys.argv[1]) # it is there when it can be connected to
 c, a = s.accept()
 c.send(b"hello")
 print(c.recv(10), flush=True)' "$T/listener" >"$work/served" &
