@@ -81,7 +81,7 @@ _remotefs_trace_takes_word()
 
 _remotefs_trace()
 {
-	local cur=$2 prev=$3 i word
+	local cur=$2 prev=$3 i word paths=
 
 	COMPREPLY=()
 	if [[ ${COMP_WORDS[1]} == overlay ]] && ((COMP_CWORD > 1)); then
@@ -97,8 +97,10 @@ _remotefs_trace()
 		_remotefs_trace_about "$cur" "$prev"
 		return
 	fi
+	# No program is run, so options may stand anywhere.
+	[[ ${COMP_WORDS[1]} == @(explain|verify-config) ]] && ((COMP_CWORD > 1)) && paths=1
 	# Behind the program's name it is the program's completion that counts.
-	for ((i = 1; i < COMP_CWORD; i++)); do
+	for ((i = paths ? COMP_CWORD : 1; i < COMP_CWORD; i++)); do
 		word=${COMP_WORDS[i]}
 		if [[ $word == -- ]]; then
 			((i++))
@@ -114,7 +116,7 @@ _remotefs_trace()
 			break
 		fi
 	done
-	if ((i < COMP_CWORD)) || { ((i == COMP_CWORD)) && [[ ${COMP_WORDS[i - 1]} == -- ]]; }; then
+	if [[ -z $paths ]] && { ((i < COMP_CWORD)) || { ((i == COMP_CWORD)) && [[ ${COMP_WORDS[i - 1]} == -- ]]; }; }; then
 		if declare -F _command_offset >/dev/null; then
 			_command_offset "$i"
 		elif ((i == COMP_CWORD)); then
@@ -202,7 +204,12 @@ _remotefs_trace()
 			--env --no-env --env-include --env-exclude --env-file --env-map --env-set --env-unset \
 			--namespace --context --kubeconfig --kubectl --docker --podman --ssh --connect-timeout --reconnect-timeout \
 			--agent-mode --agent-image --keep-agent --as --token-file --trap --fd-numbering --cache --cache-size --sync --stats --help --version \
-			-o -v -e -t -tt -ttt -r -T -y -s -q -c -f -n -x" "$cur"
+			-o -v -e -t -tt -ttt -r -T -y -s -q -c -f -n -x${paths:+ --write}" "$cur"
+		return
+	fi
+	if [[ -n $paths ]]; then
+		compopt -o filenames 2>/dev/null
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		return
 	fi
 	COMPREPLY=($(compgen -c -- "$cur"))
