@@ -11,7 +11,6 @@
 
 #include "remotefs.pb.h"
 
-struct agent;
 struct channels;
 struct handle;
 struct handles;

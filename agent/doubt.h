@@ -12,7 +12,6 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-struct handle;
 struct op;
 
 enum doubt_kind { DOUBT_NONE, DOUBT_BEGUN, DOUBT_OPENED, DOUBT_CREATE, DOUBT_REMOVE, DOUBT_RENAME, DOUBT_APPEND, DOUBT_APPENDED };

@@ -7,7 +7,7 @@
 
 #include "serve_int.h"
 
-/* Takes LEN bytes off the stream, from the buffer as far as it goes. Errors as frame_read_full. */
+/* Takes LEN bytes off the stream, from the buffer as far as it goes. Errors as conn_read_full. */
 static int input_take(struct serve *s, void *to, size_t len)
 {
 	size_t have = s->filled - s->at, n = have < len ? have : len;

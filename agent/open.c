@@ -16,9 +16,7 @@
 #include "resolve.h"
 #include "ticket.h"
 
-/* The wire has x86-64's numbers; these four differ between architectures (asm/fcntl.h). wire.c has those that do not. */
-#define WIRE_DIRECT 040000
-#define WIRE_LARGEFILE 0100000
+/* The wire has x86-64's numbers; these differ between architectures (asm/fcntl.h). wire.c has those that do not. */
 #define WIRE_DIRECTORY 0200000
 #define WIRE_NOFOLLOW 0400000
 #define WIRE_TMPFILE 020000000

@@ -56,7 +56,8 @@ static bool promise_recall(struct watcher *w, const char *path)
 	return true;
 }
 
-void promise_remember(struct watcher *w, const char *path)
+/* Keeps PATH among the promised names. */
+static void remember(struct watcher *w, const char *path)
 {
 	uint64_t hash = promise_hash(w, path);
 	unsigned int i;
@@ -90,14 +91,14 @@ void promise_name(struct watcher *w, struct promise *p, const char *path, bool s
 	strcpy(p->path, path);
 	p->subtree = subtree;
 	promise_list(w, p);
-	promise_remember(w, path);
+	remember(w, path);
 	pthread_mutex_unlock(&w->lock);
 }
 
 void promise_child(struct watcher *w, const char *path)
 {
 	pthread_mutex_lock(&w->lock);
-	promise_remember(w, path);
+	remember(w, path);
 	pthread_mutex_unlock(&w->lock);
 }
 

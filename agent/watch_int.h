@@ -71,9 +71,6 @@ void notice_handle(struct watcher *w, struct handle *h);
 /* Everything may have changed. */
 void notice_all(struct watcher *w);
 
-/* Keeps PATH among the promised names. */
-void promise_remember(struct watcher *w, const char *path);
-
 /* Lets the event thread send what is pending. */
 void notice_wake(struct watcher *w);
 

@@ -3,10 +3,7 @@
 
 #include <endian.h>
 #include <errno.h>
-#include <poll.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 static void frame_put32(uint8_t *out, uint32_t v)
 {
@@ -47,51 +44,6 @@ int frame_decode(const uint8_t *in, struct frame_header *header)
 	return 0;
 }
 
-/* ssh and kubectl may hand over descriptors that another process has made non-blocking. */
-static int frame_wait(int fd, short events)
-{
-	struct pollfd p = { .fd = fd, .events = events };
-
-	if (poll(&p, 1, -1) < 0 && errno != EINTR)
-		return -errno;
-	return 0;
-}
-
-int frame_read_full(int fd, void *buf, size_t len)
-{
-	size_t done = 0;
-	ssize_t n;
-	int r;
-
-	while (done < len) {
-		n = read(fd, (uint8_t *)buf + done, len - done);
-		if (n > 0) {
-			done += n;
-			continue;
-		}
-		if (n == 0)
-			return done ? -EPIPE : -ENODATA;
-		if (errno == EAGAIN) {
-			r = frame_wait(fd, POLLIN);
-			if (r)
-				return r;
-		} else if (errno != EINTR) {
-			return -errno;
-		}
-	}
-	return 0;
-}
-
-static ssize_t frame_send(int fd, struct iovec *iov, int count)
-{
-	struct msghdr m = { .msg_iov = iov, .msg_iovlen = count };
-	ssize_t n = sendmsg(fd, &m, MSG_NOSIGNAL);
-
-	if (n < 0 && errno == ENOTSOCK)
-		n = writev(fd, iov, count);
-	return n;
-}
-
 bool frame_advance(struct iovec **iov, size_t *count, size_t n)
 {
 	while (*count && n >= (*iov)->iov_len) {
@@ -104,19 +56,4 @@ bool frame_advance(struct iovec **iov, size_t *count, size_t n)
 	(*iov)->iov_base = (uint8_t *)(*iov)->iov_base + n;
 	(*iov)->iov_len -= n;
 	return false;
-}
-
-int frame_writev_full(int fd, struct iovec *iov, int count)
-{
-	size_t left = (size_t)count, sent = 0;
-
-	while (!frame_advance(&iov, &left, sent)) {
-		ssize_t n = frame_send(fd, iov, (int)left);
-		int r = n < 0 && errno == EAGAIN ? frame_wait(fd, POLLOUT) : n < 0 && errno != EINTR ? -errno : 0;
-
-		if (r)
-			return r;
-		sent = n > 0 ? (size_t)n : 0;
-	}
-	return 0;
 }

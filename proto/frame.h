@@ -29,22 +29,8 @@ void frame_encode(uint8_t *out, const struct frame_header *header);
 /* Reads a header from FRAME_HEADER_SIZE bytes. -EPROTO if it is no header of ours or beyond a limit. */
 int frame_decode(const uint8_t *in, struct frame_header *header);
 
-/*
- * Reads exactly LEN bytes. 0; -ENODATA when the stream ended before the first byte; -EPIPE when it
- * ended in the middle; another negative errno of read(2). EINTR is retried.
- */
-int frame_read_full(int fd, void *buf, size_t len);
-
-/*
- * N bytes of what *IOV, of *COUNT elements, has are done: moves both behind them, empty elements too. True when nothing is left.
- */
+/* N bytes of what *IOV, of *COUNT elements, has are done: moves both behind them, empty elements too. True when nothing is left. */
 bool frame_advance(struct iovec **iov, size_t *count, size_t n);
-
-/*
- * Writes all of IOV (whose elements it changes) to FD. 0 or a negative errno; never raises SIGPIPE
- * where FD is a socket. EINTR is retried; a non-blocking FD is waited for.
- */
-int frame_writev_full(int fd, struct iovec *iov, int count);
 
 /* Sets a message's field of bounded bytes, which TEXT is known to fit in, without its NUL. */
 #define BYTES_PUT(field, text)                             \

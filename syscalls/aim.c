@@ -69,7 +69,11 @@ bool aim_reaches(const struct mount *m, const rfs_Attr *attr)
 	return (agent->owns_all && !agent->uid) || (attr->uid == agent->uid && (attr->mode & S_IRWXU) == S_IRWXU);
 }
 
-void aim_learn(const struct mount *m, const char *path, const rfs_StatReply *r, uint64_t since)
+/*
+ * PATH of M ("": it has no such name) was changed to what R says by what was asked for at SINCE (cache_now). If R has the agent's promise, it tells of
+ * that in no other way.
+ */
+static void learn(const struct mount *m, const char *path, const rfs_StatReply *r, uint64_t since)
 {
 	const rfs_Attr *attr = &r->attr;
 	struct node *n = node_find(m, attr);
@@ -105,7 +109,7 @@ long aim_change(struct call *c, const struct place *p, const rfs_Request *req, c
 		return rc;
 	}
 	if (rep.msg.which_op == rfs_Reply_stat_tag && rep.msg.op.stat.has_attr)
-		aim_learn(p->mount, p->key, &rep.msg.op.stat, since);
+		learn(p->mount, p->key, &rep.msg.op.stat, since);
 	link_reply_free(&rep);
 	return 0;
 }

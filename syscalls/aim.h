@@ -38,12 +38,6 @@ long aim_look(struct call *c, const struct place *p, bool nofollow, uint64_t *nl
 /* What R, the result of a call of our own on behalf of the task, is for the task: R, or -errno. */
 long aim_done(long r);
 
-/*
- * PATH of M ("": it has no such name) was changed to what R says by what was asked for at SINCE (cache_now). If R has the agent's promise, it tells of
- * that in no other way.
- */
-void aim_learn(const struct mount *m, const char *path, const rfs_StatReply *r, uint64_t since);
-
 /* Whether M's agent reaches what is in a directory of ATTR. */
 bool aim_reaches(const struct mount *m, const rfs_Attr *attr);
 

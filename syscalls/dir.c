@@ -60,7 +60,11 @@ static void go_to(struct ofd *o, int64_t cookie)
 	o->list_cookie = cookie;
 }
 
-void dir_show_position(struct call *c, struct ofd *o, int fd)
+/*
+ * A low descriptor's lseek goes to the placeholder, past us. So while O has a low one, the placeholder's own offset is
+ * the position: sets it to where O's listing is now. FD is any of C's task's descriptors of O.
+ */
+static void show_position(struct call *c, struct ofd *o, int fd)
 {
 	CLEANUP_FD int own = o->low ? call_get_fd(c, fd) : -1;
 
@@ -88,7 +92,7 @@ long dir_seek(struct call *c, struct ofd *o, int64_t off, int whence)
 		return -EINVAL;
 	if (off != o->list_cookie || !off)
 		go_to(o, off);
-	dir_show_position(c, o, (int)c->arg[0]);
+	show_position(c, o, (int)c->arg[0]);
 	return off;
 }
 
@@ -206,7 +210,7 @@ static long getdents_common(struct call *c, bool old)
 		go_to(o, cookie);
 		n = -EFAULT;
 	}
-	dir_show_position(c, o, (int)c->arg[0]);
+	show_position(c, o, (int)c->arg[0]);
 	ofd_unlock_pos(o);
 	ofd_unref(o);
 	return n;

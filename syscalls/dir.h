@@ -10,12 +10,6 @@ struct ofd;
 /* lseek(2) of the directory O, which is descriptor 0 of C's arguments. The position, or -EINVAL. */
 long dir_seek(struct call *c, struct ofd *o, int64_t off, int whence);
 
-/*
- * A low descriptor's lseek goes to the placeholder, past us. So while O has a low one, the placeholder's own offset is
- * the position: sets it to where O's listing is now. FD is any of C's task's descriptors of O.
- */
-void dir_show_position(struct call *c, struct ofd *o, int fd);
-
 /* Goes to where a native lseek has been since then: O's list_cookie is its position now. */
 void dir_find_position(struct call *c, struct ofd *o, int fd);
 

@@ -76,7 +76,8 @@ static long read_at(struct call *c, struct ofd *o, struct buffers *b, uint64_t o
 	return (long)total;
 }
 
-bool io_is_ours(const struct ofd *o, bool writing)
+/* True when we have to do it; otherwise the kernel, on the placeholder, finds the right result or error. */
+static bool is_ours(const struct ofd *o, bool writing)
 {
 	int mode = o->flags & O_ACCMODE;
 	bool allowed = writing ? mode == O_WRONLY || mode == O_RDWR : mode == O_RDONLY || mode == O_RDWR;
@@ -274,7 +275,7 @@ static long transfer(struct call *c, struct buffers *b, int64_t off, unsigned fl
 		dir_find_position(c, o, (int)c->arg[0]);
 		return io_verify(off == AT_POS ? o->list_cookie : off, b->total) ? -EINVAL : CALL_CONTINUE;
 	}
-	if (!io_is_ours(o, writing))
+	if (!is_ours(o, writing))
 		return CALL_CONTINUE;
 	/* Nothing to be moved is not even looked at: no flag is wrong then. */
 	if (!b->total)

@@ -29,9 +29,6 @@ struct ofd;
 
 #define AT_POS (-1) /* at the file's own offset, moving it */
 
-/* True when we have to do it; otherwise the kernel, on the placeholder, finds the right result or error. */
-bool io_is_ours(const struct ofd *o, bool writing);
-
 /* What the kernel says of COUNT bytes at OFF (rw_verify_area): 0 or -EINVAL. */
 int io_verify(int64_t off, uint64_t count);
 
@@ -42,7 +39,7 @@ int io_verify(int64_t off, uint64_t count);
 int io_check_flags(unsigned flags, bool writing);
 
 /*
- * Reads O, which io_is_ours, from OFF or AT_POS into the buffers, with preadv2(2)'s FLAGS. How many bytes, or a
+ * Reads O, which the kernel cannot do on its placeholder, from OFF or AT_POS into the buffers, with preadv2(2)'s FLAGS. How many bytes, or a
  * negative errno when none.
  */
 long io_read(struct call *c, struct ofd *o, struct buffers *b, int64_t off, unsigned flags);

@@ -36,7 +36,11 @@ static long pipe_ready(struct call *c, const struct end *e)
 	return rc < 0 ? rc : (long)e->o->channel->ready;
 }
 
-long pipes_wait_for_space(struct call *c, struct end *out, bool nonblock)
+/*
+ * Waits for room in the pipe OUT (wait_for_space, opipe_prep of fs/splice.c): 0, -EAGAIN with NONBLOCK, -ERESTARTSYS when a
+ * signal came first, -EPIPE with a SIGPIPE for the task when nobody reads.
+ */
+static long await_space(struct call *c, struct end *out, bool nonblock)
 {
 	for (;;) {
 		long ready = pipe_ready(c, out);
@@ -144,7 +148,7 @@ long pipes_fill(struct call *c, struct end *in, struct end *out, int64_t *off, s
 		return room;
 	count = count < (size_t)room ? count : (size_t)room;
 	do {
-		n = pipes_wait_for_space(c, out, nonblock);
+		n = await_space(c, out, nonblock);
 		if (n || !count)
 			return n;
 		if (!S_ISREG(in->type))
@@ -163,7 +167,7 @@ long pipes_fill(struct call *c, struct end *in, struct end *out, int64_t *off, s
 long pipes_fill_from(struct call *c, struct buffers *b, struct end *out, bool nonblock)
 {
 	CLEANUP_FREE uint8_t *buf = NULL;
-	long n = pipes_wait_for_space(c, out, nonblock), room = n ? n : pipe_room(c, out);
+	long n = await_space(c, out, nonblock), room = n ? n : pipe_room(c, out);
 
 	if (room < 0)
 		return room;
@@ -279,7 +283,7 @@ static long prepare(struct call *c, struct end *in, struct end *out, bool nonblo
 {
 	long rc = wait_for_data(c, in, nonblock);
 
-	return rc ? rc : pipes_wait_for_space(c, out, nonblock);
+	return rc ? rc : await_space(c, out, nonblock);
 }
 
 long pipes_drain(struct call *c, struct end *in, struct end *out, int64_t *off, size_t count, bool nonblock)

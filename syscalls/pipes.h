@@ -15,15 +15,9 @@ struct call;
 struct buffers;
 
 /*
- * Waits for room in the pipe OUT (wait_for_space, opipe_prep of fs/splice.c): 0, -EAGAIN with NONBLOCK, -ERESTARTSYS when a
- * signal came first, -EPIPE with a SIGPIPE for the task when nobody reads.
- */
-long pipes_wait_for_space(struct call *c, struct end *out, bool nonblock);
-
-/*
- * From the file IN at *OFF into the pipe OUT, up to COUNT bytes, and *OFF with them: what splice_file_to_pipe does. How many, or
- * as pipes_wait_for_space; -EINVAL for directories, -ENOSYS for
- * what is neither and goes to the target.
+ * From the file IN at *OFF into the pipe OUT, up to COUNT bytes, and *OFF with them: what splice_file_to_pipe does. Waits for room in
+ * OUT. How many, or 0 for none, -EAGAIN with NONBLOCK, -ERESTARTSYS when a signal came first, -EPIPE with a SIGPIPE for the task when
+ * nobody reads; -EINVAL for directories, -ENOSYS for what is neither and goes to the target.
  */
 long pipes_fill(struct call *c, struct end *in, struct end *out, int64_t *off, size_t count, bool nonblock);
 

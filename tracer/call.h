@@ -10,7 +10,6 @@
 #include "table.h"
 
 struct mount;
-struct ofd;
 
 /* A handler's answer that stands for "let the kernel do it". No errno and no result has this value. */
 #define CALL_CONTINUE (-100000L)

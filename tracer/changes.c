@@ -54,7 +54,8 @@ static int by_from(const void *a, const void *b)
 	return strcmp(((const struct move *)a)->from, ((const struct move *)b)->from);
 }
 
-bool changes_moved(const struct changes *c, const char *path)
+/* Whether the directory PATH of the target is moved elsewhere. */
+static bool is_moved(const struct changes *c, const char *path)
 {
 	const struct move key = { (char *)path, NULL };
 
@@ -250,7 +251,7 @@ static int look_at(const struct pair *p, const char *name)
 
 	if (rc)
 		return fail(p, rc, path, "cannot be looked at");
-	rc = p->lower < 0 || changes_moved(p->changes, natural) ? -ENOENT : inode_look(&was);
+	rc = p->lower < 0 || is_moved(p->changes, natural) ? -ENOENT : inode_look(&was);
 	if (rc && rc != -ENOENT)
 		return fail(p, rc, path, "cannot be looked at, at the target");
 	return (S_ISDIR(is.st.st_mode) ? look_at_dir : look_at_file)(p, &is, rc ? NULL : &was, path);
@@ -268,7 +269,7 @@ static int look_at_gone(const struct pair *p, const struct entries *here)
 	for (size_t i = 0; p->lower >= 0 && i < gone.count; i++) {
 		CLEANUP_FREE char *path = entries_join(p->path, gone.list[i]), *natural = entries_join(p->below, gone.list[i]);
 		struct inode_at was = { p->lower, gone.list[i], { 0 } };
-		if (!entries_contain(here, was.name) && !changes_moved(p->changes, natural) && !inode_look(&was))
+		if (!entries_contain(here, was.name) && !is_moved(p->changes, natural) && !inode_look(&was))
 			add(p->changes, CHANGE_REMOVED, path, S_ISDIR(was.st.st_mode), NULL, "");
 	}
 	entries_free(&gone);

@@ -55,9 +55,6 @@ struct trees {
  */
 int changes_find(const struct trees *t, struct changes *c, char *err, size_t err_len);
 
-/* Whether the directory PATH of the target is moved elsewhere. */
-bool changes_moved(const struct changes *c, const char *path);
-
 /* Whether IS, of the overlay, is WAS of the target, changed: then what has become of it is so under all names it has there. */
 struct inode_at;
 struct stat;

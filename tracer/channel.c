@@ -38,12 +38,6 @@ bool channel_any(void)
 	return channels;
 }
 
-struct channel *channel_ref(struct channel *ch)
-{
-	ch->refs++;
-	return ch;
-}
-
 void channel_unref(struct channel *ch)
 {
 	struct channel **p = &channels;
@@ -129,7 +123,7 @@ void channel_renew(const struct mount *m, uint64_t handle, int lost)
 static long ask(struct call *c, struct channel *ch, const rfs_Request *req, const void *data, size_t len,
 		struct link_reply *rep)
 {
-	channel_ref(ch);
+	ch->refs++;
 	long rc = call_rpc(c, ch->mount, req, data, len, rep);
 
 	if (!rc && (rep->msg.which_op != rfs_Reply_channel_tag || rep->msg.op.channel.result < -EHWPOISON)) {
@@ -160,7 +154,7 @@ int channel_wait(struct call *c, struct channel *ch, uint32_t events, int ms)
 	uint64_t until = now_ns() + (uint64_t)(ms > 0 ? ms : 0) * 1000000;
 	int rc = 0;
 
-	channel_ref(ch);
+	ch->refs++;
 	while (!(ch->ready & events) && !(rc = wait_over(c, ch))) {
 		if (ms >= 0 && now_ns() >= until) {
 			rc = -ETIMEDOUT;

@@ -38,7 +38,6 @@ struct channel *channel_new(const struct mount *m, uint64_t handle);
 /* Whether there are any: what is done to one shows in others. */
 bool channel_any(void);
 
-struct channel *channel_ref(struct channel *ch);
 /* The last reference frees it; the handle is the caller's to close. */
 void channel_unref(struct channel *ch);
 

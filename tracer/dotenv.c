@@ -149,13 +149,3 @@ void dotenv_read(struct dotenv *d, const char *name, struct problems *p)
 	}
 	source_free(&s);
 }
-
-void dotenv_free(struct dotenv *d)
-{
-	for (size_t i = 0; i < d->count; i++) {
-		free(d->items[i].name);
-		free(d->items[i].value);
-	}
-	free(d->items);
-	*d = (struct dotenv){ 0 };
-}

@@ -16,10 +16,8 @@ struct dotenv {
 /*
  * Reads the file NAME into D: lines of NAME=VALUE, "export" before them or not, blank ones and #comments. A value may be in '…', as it
  * is, or in "…" with \n, \t, \\, \" and \$. What shells would put in the place of $NAME is not known here: it is a problem in P, like
- * all that is wrong. D is freed with dotenv_free in any case.
+ * all that is wrong. What D has is there for good.
  */
 void dotenv_read(struct dotenv *d, const char *name, struct problems *p);
-
-void dotenv_free(struct dotenv *d);
 
 #endif

@@ -119,8 +119,6 @@ void link_reply_free(struct link_reply *rep);
 /* A handle number never given out before on this link; never 0. */
 uint64_t link_new_handle(struct link *l);
 
-const char *link_tag(const struct link *l);
-
 /* What the agent calls itself: "remotefs-agent 0.1.0", any bytes but NUL. Lives as long as L. */
 const char *link_program(const struct link *l);
 

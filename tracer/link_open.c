@@ -209,11 +209,6 @@ uint64_t link_new_handle(struct link *l)
 	return atomic_fetch_add(&l->last_handle, 1) + 1;
 }
 
-const char *link_tag(const struct link *l)
-{
-	return l->tag;
-}
-
 const char *link_program(const struct link *l)
 {
 	return l->stream.program;

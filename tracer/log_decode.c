@@ -24,7 +24,7 @@ void decode_address(struct decoding *d, uint64_t value)
 		text_add(d->t, "NULL");
 }
 
-void decode_path(struct decoding *d, uint64_t addr)
+static void add_path(struct decoding *d, uint64_t addr)
 {
 	char path[PATH_MAX];
 	ssize_t n = addr ? mem_read_string(d->c->tid, addr, path, sizeof(path)) : -EFAULT;
@@ -171,7 +171,7 @@ static void decode_output(struct decoding *d, int kind, uint64_t v)
 		decode_buffer(d, v, (uint64_t)d->result);
 		break;
 	case A_CWD_OUT:
-		decode_path(d, v);
+		add_path(d, v);
 		break;
 	case A_STAT_OUT:
 		decode_stat(d, v);
@@ -280,7 +280,7 @@ static bool decode_input(struct decoding *d, unsigned kind, uint64_t v, uint64_t
 	case A_PATH:
 	case A_CHANGED:
 	case A_LINKTEXT:
-		decode_path(d, v);
+		add_path(d, v);
 		return true;
 	case A_STR:
 		decode_string(d, v);

@@ -32,7 +32,6 @@ void decode_result(struct decoding *d);
 
 /* The pieces; each adds the argument whose register holds VALUE. */
 void decode_address(struct decoding *d, uint64_t value);
-void decode_path(struct decoding *d, uint64_t addr);
 void decode_string(struct decoding *d, uint64_t addr);
 void decode_buffer(struct decoding *d, uint64_t addr, uint64_t len);
 void decode_fd(struct decoding *d, int fd);

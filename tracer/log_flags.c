@@ -55,7 +55,8 @@ void flags_add(struct text *t, const struct name *table, uint64_t value, const c
 		text_format(t, "%#" PRIx64 " /* %s */", rest, other);
 }
 
-void flags_add_more(struct text *t, const struct name *table, uint64_t value)
+/* As flags_add behind a name that was written already: nothing for no bits, and no comment. */
+static void add_more(struct text *t, const struct name *table, uint64_t value)
 {
 	uint64_t rest = add_bits(t, table, value, "|");
 
@@ -68,7 +69,7 @@ void flags_add_open(struct text *t, uint64_t flags)
 	static const char *const modes[] = {"O_RDONLY", "O_WRONLY", "O_RDWR", "O_ACCMODE"};
 
 	text_add(t, modes[flags & O_ACCMODE]);
-	flags_add_more(t, names_open, flags & ~(uint64_t)O_ACCMODE);
+	add_more(t, names_open, flags & ~(uint64_t)O_ACCMODE);
 }
 
 /* The size of huge pages, as a power of two. */
@@ -83,7 +84,7 @@ void flags_add_map(struct text *t, uint64_t flags)
 		text_add(t, types[type]);
 	else
 		text_format(t, "%#x /* MAP_??? */", type);
-	flags_add_more(t, names_map, flags & ~(uint64_t)MAP_TYPE & ~HUGE_BITS);
+	add_more(t, names_map, flags & ~(uint64_t)MAP_TYPE & ~HUGE_BITS);
 	if (flags & HUGE_BITS)
 		text_format(t, "|%" PRIu64 "<<MAP_HUGE_SHIFT", (flags & HUGE_BITS) >> 26);
 }
@@ -94,7 +95,7 @@ void flags_add_at(struct text *t, int nr, uint64_t flags)
 	case SYS_statx:
 		if (!(flags & AT_STATX_SYNC_TYPE)) {
 			text_add(t, "AT_STATX_SYNC_AS_STAT");
-			flags_add_more(t, names_at_statx, flags);
+			add_more(t, names_at_statx, flags);
 		} else {
 			flags_add(t, names_at_statx, flags, "AT_???");
 		}

@@ -28,9 +28,6 @@ void flags_add_value(struct text *t, const struct name *table, uint64_t value, c
 /* Adds the names of the bits of VALUE, "|" between them; a table entry of 0 names "no bits". */
 void flags_add(struct text *t, const struct name *table, uint64_t value, const char *other);
 
-/* As flags_add behind a name that was written already: nothing for no bits, and no comment. */
-void flags_add_more(struct text *t, const struct name *table, uint64_t value);
-
 const char *flags_name(const struct name *table, uint64_t value);
 
 /* open(2) flags, access mode first. */

@@ -12,7 +12,6 @@
 
 struct mount;
 struct node;
-struct ofd;
 
 /* Starts a refresh thread. 0 or a negative errno. */
 int push_start(void);

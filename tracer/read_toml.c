@@ -56,7 +56,8 @@ static bool is_bare(char c)
 	return isalnum((unsigned char)c) || c == '-' || c == '_';
 }
 
-char *toml_read_key(struct reader *r)
+/* One part of a key: bare, or in quotes. The caller frees it; NULL with a line. */
+static char *read_key(struct reader *r)
 {
 	char c = reader_peek(r, 0);
 	size_t n = 0;
@@ -99,7 +100,7 @@ static char *next_part(struct reader *r, unsigned n, size_t *at, bool *failed)
 	r->at++;
 	toml_skip_blank(r);
 	*at = r->at;
-	part = toml_read_key(r);
+	part = read_key(r);
 	*failed = !part;
 	return part;
 }
@@ -117,7 +118,7 @@ static char *read_path(struct reader *r, struct value **table, size_t *at, desce
 	char *part, *next;
 
 	*at = r->at;
-	part = toml_read_key(r);
+	part = read_key(r);
 	for (unsigned n = 1; part; n++) {
 		size_t next_at;
 

@@ -24,9 +24,6 @@ bool toml_unexpected(struct reader *r, const char *expected);
 /* KEY = VALUE where R is, into TABLE; KEY may be dotted. */
 bool toml_read_entry(struct reader *r, struct value *table);
 
-/* One part of a key: bare, or in quotes. The caller frees it; NULL with a line. */
-char *toml_read_key(struct reader *r);
-
 /* A value, or NULL with a line. */
 struct value *toml_read_value(struct reader *r);
 

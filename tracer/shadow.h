@@ -10,7 +10,6 @@
 #include <stdint.h>
 
 struct ofd;
-struct shadow;
 
 /*
  * Makes the FIFO NAME, opens it as O->flags say, and unlinks it. A descriptor to be handed to a tracee and closed, or a

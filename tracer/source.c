@@ -66,7 +66,8 @@ static size_t written_offset(const struct source *s, size_t at)
 	return at;
 }
 
-void source_where(const struct source *s, size_t at, unsigned *line, unsigned *column)
+/* Line and column, in characters from 1, of what was written for AT. */
+static void where_is(const struct source *s, size_t at, unsigned *line, unsigned *column)
 {
 	size_t end = written_offset(s, at);
 	struct source_place p = s->last->offset <= end ? *s->last : (struct source_place){ 0, 1, 1 };
@@ -89,7 +90,7 @@ char *source_name_of(const struct source *s, size_t at)
 	unsigned line, column;
 	char *where;
 
-	source_where(s, at, &line, &column);
+	where_is(s, at, &line, &column);
 	if (asprintf(&where, "%s:%u:%u", s->name, line, column) < 0)
 		die("out of memory");
 	return where;

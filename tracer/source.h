@@ -31,7 +31,7 @@ struct source {
 	size_t len;
 	struct source_piece *pieces;
 	size_t piece_count;
-	struct source_place *last; /* that source_where found: places are asked for in their order, mostly */
+	struct source_place *last; /* that was found: places are asked for in their order, mostly */
 };
 
 /*
@@ -44,9 +44,6 @@ int source_read(struct source *s, const char *name, struct problems *p);
 int source_take(struct source *s, const char *name, const char *bytes, size_t len, struct problems *p);
 
 void source_free(struct source *s);
-
-/* Line and column, in characters from 1, of what was written for AT. */
-void source_where(const struct source *s, size_t at, unsigned *line, unsigned *column);
 
 /* "FILE:LINE:COLUMN" of AT; the caller frees it. */
 char *source_name_of(const struct source *s, size_t at);

@@ -156,7 +156,8 @@ static void add_json_call(struct text *t, const char *name, const struct counts 
 		    name, c->calls, c->errors, c->remote, c->local, c->round_trips, c->bytes_in, c->bytes_out, c->ns);
 }
 
-void stats_json(struct text *t, const struct link_totals *totals)
+/* Adds all counts as one JSON object. */
+static void add_json(struct text *t, const struct link_totals *totals)
 {
 	struct counts sum = {0}, c;
 	const char *separator = "\n";
@@ -214,7 +215,7 @@ int stats_write(const char *file, const struct link_totals *totals)
 		return -errno;
 	CLEANUP_TEXT struct text t;
 	text_init(&t);
-	stats_json(&t, totals);
+	add_json(&t, totals);
 	r = write_all(fd, t.data, t.len);
 	if (direct)
 		return r;

@@ -21,9 +21,6 @@ void stats_count_notification(void);
 /* Adds the table of -c: the calls of SET, those that took longest first, and what TOTALS says of the links. */
 void stats_table(struct text *t, const struct trace_set *set, const struct link_totals *totals);
 
-/* Adds all counts as one JSON object. */
-void stats_json(struct text *t, const struct link_totals *totals);
-
 /* Writes the JSON object to FILE, whole or not at all where FILE is a regular one. 0 or a negative errno. */
 int stats_write(const char *file, const struct link_totals *totals);
 

@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "../unit/frame_io.h"
 #include "escape.h"
 #include "frame.h"
 

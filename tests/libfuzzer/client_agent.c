@@ -279,11 +279,6 @@ uint64_t link_new_handle(struct link *l)
 	return atomic_fetch_add(&handles, 1);
 }
 
-const char *link_tag(const struct link *l)
-{
-	return "fuzz";
-}
-
 const char *link_program(const struct link *l)
 {
 	return "";

@@ -27,6 +27,7 @@
 #include <pb_encode.h>
 
 #include "frame.h"
+#include "frame_io.h"
 #include "remotefs.pb.h"
 
 #define PUSHES 4096

@@ -24,6 +24,7 @@
 #include <pb_encode.h>
 
 #include "frame.h"
+#include "frame_io.h"
 #include "link_int.h"
 
 #define OPEN_MS 5000
