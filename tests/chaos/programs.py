@@ -1,6 +1,7 @@
 """The programs of the chaos test: how each is run on a mount, what it acknowledges, and what must be found in the target in the end."""
 import base64
 import collections
+import errno
 import json
 import os
 import shutil
@@ -20,6 +21,7 @@ class Program:
         self.records = records
         self.acked = 0  # the watchdog looks whether this grows
         self.wrong = []
+        self.undecided = set()  # of what nobody knows whether it was done
 
     def lacks(self):
         return next((n for n in self.needs if not shutil.which(n, path=os.environ["PATH"] + ":/usr/sbin:/sbin")), None)
@@ -58,7 +60,7 @@ class Records(Program):
 
     def __init__(self, records):
         super().__init__(records)
-        self.done, self.undecided = [], set()
+        self.done = []
 
     def lacks(self):
         return None if os.path.exists(self.records) else "go"
@@ -148,7 +150,7 @@ class Sqlite(Program):
         self.run = run(self.command(place), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, pass_fds=self.theirs)
         for fd in self.theirs:
             os.close(fd)
-        self.stopping, self.done, self.undecided = False, set(), set()
+        self.stopping, self.done = False, set()
         self.threads = [threading.Thread(target=self.insert, args=(who, self.ends[i][1], self.ends[i + 1][0]), daemon=True) for who, i in (("a", 0), ("b", 2))]
         for t in self.threads:
             t.start()
@@ -232,31 +234,53 @@ class SqliteWal(Sqlite):
 
 class Git(Program):
     needs = ("git",)
+    reopens = True
+    must_not_fail = {os.strerror(n) for n in errno.errorcode if n not in (errno.EIO, errno.EEXIST)}
     script = """
     export HOME=/nonexistent GIT_AUTHOR_NAME=a GIT_AUTHOR_EMAIL=a GIT_COMMITTER_NAME=a GIT_COMMITTER_EMAIL=a
-    cd "$0" && git init -q && git config gc.auto 0 || exit
+    cd "$0" || exit
+    until git init -q && git config gc.auto 0; do rm -f .git/*.lock; done
     n=0
     until read -t 0; do
         n=$((n + 1))
-        mkdir -p d.$((n % 3)) && seq $n $((n * 7 % 500 + n)) >d.$((n % 3))/f.$((n % 7)) && git add . && git commit -q -m $n || exit
-        [ $((n % 15)) -ne 0 ] || git gc -q || exit
-        echo "$n $(git rev-parse HEAD)"
-    done 2>&1"""
+        if mkdir -p d.$((n % 3)) && seq $n $((n * 7 % 500 + n)) >d.$((n % 3))/f.$((n % 7)) && git add . && git commit -q -m $n &&
+                { [ $((n % 15)) -ne 0 ] || git gc -q; } && head=$(git rev-parse HEAD); then
+            echo "$n $head"
+        else
+            echo "! $n"
+            find .git -name '*.lock' -delete  # as git says that one should
+        fi
+    done 2>&1
+    rm -f .git/gc.pid
+    until git add . && { git diff --cached --quiet || git commit -q -m last; }; do find .git -name '*.lock' -delete; done"""
 
     def __init__(self, records):
         super().__init__(records)
-        self.done = []
+        self.done, self.errors = [], []
 
     def command(self, place):
         return ["bash", "-c", self.script, place]
 
     def take(self, line):
-        self.done.append(line)
+        failed, done = line.startswith("! "), line.split(" ")[0].isdigit()
+        if failed:
+            self.undecided.add(line[2:])
+        elif done:
+            self.done.append(line)
+        else:
+            self.errors.append(line)
+        if failed or done:
+            # What follows from an EIO is git's business; it does not always name it, but it would name another one.
+            said = "\n".join(self.errors)
+            if failed and not said or (os.strerror(errno.EIO) not in said and any(e in said for e in self.must_not_fail)):
+                self.complain("%s: %s" % (line, said))
+            self.errors = []
 
     def check(self, target):
         here = lambda *command: quiet("git", "-c", "safe.directory=*", "-C", target, *command)
         self.expect("git fsck", "", here("fsck", "--full", "--strict", "--no-dangling", "--no-progress"))
-        self.expect("git log", self.done, here("log", "--reverse", "--format=%s %H").splitlines())
+        decided = lambda line: line.split(" ")[0] not in self.undecided | {"last"}
+        self.expect("git log", self.done, [l for l in here("log", "--reverse", "--format=%s %H").splitlines() if decided(l)])
         self.expect("git status", "", here("status", "--porcelain"))
 
 
