@@ -105,7 +105,12 @@ void link_end_call(struct link *l, struct link_pending *c, int result)
 		return;
 	then(c->rep, result, c->arg);
 	link_reply_free(c->rep);
-	link_pending_free(c);
+	pthread_mutex_lock(&l->lock);
+	c->over = true;
+	bool sending = c->sending;
+	pthread_mutex_unlock(&l->lock);
+	if (!sending)
+		link_pending_free(c);
 }
 
 /* Leaves the role for good. */
@@ -297,13 +302,17 @@ static void pending_add(struct link *l, struct link_pendings *list, struct link_
 	TAILQ_INSERT_TAIL(list, c, entry);
 }
 
-/* C, if it still is pending under ID, did not go out whole: the agent has not got it. */
-static void call_unsent(struct link *l, struct link_pending *c, uint32_t id)
+/* C is sent, and may be gone; or, with ERR, not whole: if it still is pending under ID the agent has not got it. */
+static void call_sent(struct link *l, struct link_pending *c, uint32_t id, int err)
 {
 	pthread_mutex_lock(&l->lock);
-	if (call_find(l, id) == c)
+	c->sending = false;
+	if (err < 0 && !c->done && c->id == id)
 		c->resend = true;
+	bool over = c->over;
 	pthread_mutex_unlock(&l->lock);
+	if (over)
+		link_pending_free(c);
 }
 
 int link_start_call(struct link *l, struct link_pending *c, struct stream_request *o, int64_t deadline_ms)
@@ -314,6 +323,7 @@ int link_start_call(struct link *l, struct link_pending *c, struct stream_reques
 		c->id = id_new(l);
 		pending_add(l, &l->pending, c);
 		sender_claim(&l->sender);
+		c->sending = !c->resend;
 		c->reader = c != l->goodbye && !c->then && role_take(l);
 	}
 	bool later = c->resend;
@@ -324,10 +334,12 @@ int link_start_call(struct link *l, struct link_pending *c, struct stream_reques
 		return -EIO;
 	if (counts)
 		atomic_fetch_add_explicit(&l->requests, 1, memory_order_relaxed);
-	if (!later && request_send(l, o, c, deadline_ms) < 0) {
-		call_unsent(l, c, id);
+	if (later)
+		return 0;
+	int err = request_send(l, o, c, deadline_ms);
+	call_sent(l, c, id, err);
+	if (err < 0)
 		stream_stop(&l->stream);
-	}
 	return 0;
 }
 

@@ -39,6 +39,8 @@ struct link_pending {
 	struct link_reply *rep;
 	int result;
 	bool done;
+	bool sending; /* from its request; a reply may come before all of that is out, if the agent lies or the link ends … */
+	bool over;    /* … and `then` be called: who sends frees it afterwards */
 	bool waiting; /* asleep on wake, or about to be; cleared by the thread that posts it, once */
 	bool reader;  /* has the role */
 	sem_t wake;

@@ -1,4 +1,6 @@
 /* The link with peers that die, fall silent, lie or speak something else. */
+#include <malloc.h>
+
 #include "test_link.h"
 
 #include "target.h"
@@ -373,6 +375,51 @@ static void test_process(void **state)
 	process_gone(pid);
 }
 
+/* ---- an answer to a request that is still being sent ---- */
+
+static atomic_uint answered;
+
+static void on_answered(struct link_reply *rep, int rc, void *arg)
+{
+	atomic_fetch_add(&answered, rc ? 100 : 1);
+}
+
+/* Answers as soon as it knows the number; the rest that it reads later is what was sent. */
+static void script_early(struct peer *p)
+{
+	uint8_t raw[FRAME_HEADER_SIZE], message[FRAME_MAX_MESSAGE];
+	struct frame_header h;
+	peer_hello(p);
+	assert_int_equal(frame_read_full(p->in, raw, sizeof(raw)), 0);
+	assert_int_equal(frame_decode(raw, &h), 0);
+	peer_answer(p, h.id, 7, NULL, 0);
+	for (int i = 0; i < OPEN_MS && !answered; i++)
+		sleep_ms(1);
+	sleep_ms(20); /* what is freed then is free */
+	uint8_t *payload = calloc(1, h.payload_len);
+	assert_int_equal(frame_read_full(p->in, message, h.message_len), 0);
+	assert_int_equal(frame_read_full(p->in, payload, h.payload_len), 0);
+	for (size_t i = 0; i < h.payload_len; i++)
+		assert_int_equal(payload[i], 'x');
+	free(payload);
+	assert_true(peer_get(p));
+	peer_bye(p);
+}
+
+static void test_early(void **state)
+{
+	struct link *l = open_good(script_early);
+	rfs_Request req = {.which_op = rfs_Request_write_tag};
+	char *big = malloc(FRAME_MAX_PAYLOAD);
+	memset(big, 'x', FRAME_MAX_PAYLOAD);
+	atomic_store(&answered, 0);
+	mallopt(M_MMAP_THRESHOLD, 1 << 16); /* what is freed cannot be read any more */
+	assert_int_equal(link_start(l, &req, big, FRAME_MAX_PAYLOAD, on_answered, NULL), 0);
+	assert_int_equal(answered, 1);
+	free(big);
+	close_good(l);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -387,6 +434,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_lost_idle, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_no_goodbye, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_deaf, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_early, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_process, setup, teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
