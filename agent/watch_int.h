@@ -31,7 +31,7 @@ struct watcher {
 	int inotify;     /* -1: nothing is ever promised */
 	int wake;        /* eventfd: there are notices to send */
 	int mounts;      /* /proc/self/mountinfo: a mount hides names without an inotify event */
-	TAILQ_HEAD(, dir_watch) by_use; /* what has not been wanted for the longest time is the first */
+	TAILQ_HEAD(dir_watches, dir_watch) by_use; /* what has not been wanted for the longest time is the first */
 	uint64_t renames; /* counts events that may change which directory a path names */
 	unsigned int dirs;
 	struct dir_watch *by_path[WATCH_BUCKETS], *by_wd[WATCH_BUCKETS];

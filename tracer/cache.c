@@ -15,8 +15,9 @@
 #define LOG_SIZE 512
 
 /* The entry that was not asked for the longest is the first; the same of those with bytes. */
-static TAILQ_HEAD(, entry) by_use = TAILQ_HEAD_INITIALIZER(by_use);
-static TAILQ_HEAD(, entry) by_bytes_use = TAILQ_HEAD_INITIALIZER(by_bytes_use);
+TAILQ_HEAD(entries, entry);
+static struct entries by_use = TAILQ_HEAD_INITIALIZER(by_use);
+static struct entries by_bytes_use = TAILQ_HEAD_INITIALIZER(by_bytes_use);
 static size_t bytes_held, bytes_limit = CACHE_BYTES;
 
 static struct entry *table[BUCKETS];
