@@ -299,8 +299,23 @@ static int reopen_channel(int path_fd, int flags)
 	return fd;
 }
 
-/* PATH_FD, which is given away, opened with FLAGS. */
-static int reopen_open(struct op *op, int path_fd, int flags, const struct stat *st)
+/*
+ * A FIFO whose other end was waited for, as Open does it: to read it is opened at once, to write it is PATH_FD until somebody reads.
+ * It may be open by now: *PENDING is false then.
+ */
+static int reopen_pending(int path_fd, int flags, bool *pending)
+{
+	int fd = channel_open(path_fd, flags);
+
+	*pending = fd == -ENXIO || (fd >= 0 && (flags & O_ACCMODE) == O_RDONLY);
+	if (fd != -ENXIO)
+		return fd;
+	fd = fcntl(path_fd, F_DUPFD_CLOEXEC, 0);
+	return fd < 0 ? -errno : fd;
+}
+
+/* PATH_FD, which is given away, opened with FLAGS. *PENDING: it is not, before its other end is there. */
+static int reopen_open(struct op *op, int path_fd, int flags, const struct stat *st, bool *pending)
 {
 	struct handle found = { .fd = path_fd };
 	struct place p = { .agent = op->agent, .dir = &found };
@@ -310,6 +325,8 @@ static int reopen_open(struct op *op, int path_fd, int flags, const struct stat 
 		return path_fd;
 	if (S_ISREG(st->st_mode) || S_ISDIR(st->st_mode))
 		fd = resolve_open(&p, flags, 0, 0);
+	else if (op->req->op.reopen.wait && S_ISFIFO(st->st_mode))
+		fd = reopen_pending(path_fd, flags, pending);
 	else
 		fd = reopen_channel(path_fd, flags);
 	close(path_fd);
@@ -321,6 +338,7 @@ static int reopen_ticket(struct op *op, const rfs_Ticket *t)
 {
 	int flags = open_flags(op->req->op.reopen.flags) & ~(O_CREAT | O_EXCL | O_TRUNC | O_NOFOLLOW | OPEN_UNNAMED);
 	int fd = reopen_find(&op->agent->root, t);
+	bool pending = false;
 	struct stat st;
 
 	if (fd >= 0 && fstat(fd, &st)) {
@@ -328,8 +346,8 @@ static int reopen_ticket(struct op *op, const rfs_Ticket *t)
 		return -EIO;
 	}
 	if (fd >= 0)
-		fd = reopen_open(op, fd, flags, &st);
-	return fd < 0 ? fd : open_take(op, fd, flags, &st, false);
+		fd = reopen_open(op, fd, flags, &st, &pending);
+	return fd < 0 ? fd : open_take(op, fd, flags, &st, pending);
 }
 
 /* A handle that is dead is one all the same: the client closes it when it wants to. */

@@ -34,7 +34,7 @@ static void answer_push(struct link *l, const struct reopen_step *step, const rf
 	if (step->note.ticket && (rep->error || !rep->op.lock_wait.waits)) {
 		push.which_event = rfs_Push_lock_end_tag;
 		push.event.lock_end = (rfs_LockEnd){.ticket = step->note.ticket, .error = rep->error};
-	} else if (step->note.op == rfs_Request_start_tag && !rep->error) {
+	} else if (step->note.op == rfs_Request_start_tag && !rep->error && !channel->pending) {
 		push.which_event = rfs_Push_ready_tag;
 		push.event.ready = (rfs_Ready){.handle = step->note.handle, .ready = channel->ready, .serial = channel->serial};
 	} else if (step->note.op == rfs_Request_watch_tag && !is_watched_again(step, rep)) {

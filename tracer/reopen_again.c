@@ -138,14 +138,12 @@ static void request_reopen(struct reopen *r, uint64_t handle, rfs_Reopen *reopen
 {
 	const struct opened *o;
 
-	reopen->handle = handle;
-	reopen->flags = 0;
-	reopen->ticket.size = 0;
+	*reopen = (rfs_Reopen){ .handle = handle };
 	pthread_mutex_lock(&r->lock);
 	o = *opened_at(r, handle);
-	/* The other end of a FIFO can be waited for only by the open itself. */
-	if (o && !o->lost && !o->pending) {
+	if (o && !o->lost) {
 		reopen->flags = o->flags;
+		reopen->wait = o->pending;
 		reopen->ticket.size = (pb_size_t)o->ticket_len;
 		memcpy(reopen->ticket.bytes, o->ticket, o->ticket_len);
 	}
@@ -231,6 +229,7 @@ static void answered_reopen(struct reopen *r, uint64_t handle, const rfs_Reply *
 		return;
 	}
 	o->coherent = open->coherent;
+	o->pending = open->pending;
 	if (open->ticket.size) {
 		*at = o = xrealloc(o, sizeof(*o) + open->ticket.size);
 		o->ticket_len = (uint16_t)open->ticket.size;

@@ -66,6 +66,17 @@ def wait():
     fcntl.lockf(fd, fcntl.LOCK_EX)
     print("has it", flush=True)
 
+def fifo():
+    """Waits for the other end, of each kind: the reader's first."""
+    print("opens", flush=True)
+    r = os.open(D + "/fifo", os.O_RDONLY)
+    print("read", os.read(r, 100).decode(), flush=True)
+    os.close(r)
+    print("opens again", flush=True)
+    w = os.open(D + "/fifo", os.O_WRONLY)
+    print("written", os.write(w, b"text"), flush=True)
+    os.close(w)
+
 def connect():
     global s
     s = socket.socket(socket.AF_UNIX)
@@ -217,6 +228,27 @@ lock_wait() {
 	until_true 10 grep -q 'has it' "$work/out" && pass "lock waited for: it gets it" || fail "lock waited for: it gets it" "$(cat "$work/err")"
 	equal "lock waited for: it has it" held "$(try posix "$T/same" 5)"
 	stop "lock waited for"
+}
+
+# An open of a FIFO that waits for the other end goes on waiting for it.
+fifo_waits() {
+	start
+	mkfifo "$T/fifo"
+	echo fifo >&9
+	until_true 10 grep -q "^opens$" "$work/out"
+	sleep 0.3
+	kill_agents
+	taken_over 1
+	equal "FIFO waited for: to read: it still waits" 0 "$(grep -c '^read ' "$work/out")"
+	echo -n hello >"$T/fifo" &
+	until_true 10 grep -q "^opens again$" "$work/out"
+	equal "FIFO waited for: it is read" "read hello" "$(grep '^read ' "$work/out")"
+	sleep 0.3
+	kill_agents
+	taken_over 2
+	equal "FIFO waited for: to write: it still waits" 0 "$(grep -c '^written' "$work/out")"
+	equal "FIFO waited for: it is written" text "$(within 10 cat "$T/fifo")"
+	stop "FIFO waited for"
 }
 
 # feed FROM: its bytes, in pieces that take two seconds or more.
@@ -407,6 +439,7 @@ open_files
 locks
 locks_lost
 lock_wait
+fifo_waits
 copies
 appends
 sockets

@@ -311,4 +311,15 @@ static inline int teardown(void **state)
 	return tree_remove(base);
 }
 
+/* WHAT, with a tree and an agent of its own each time. */
+static inline void in_each_way(void (*what)(enum way way))
+{
+	for (int way = 0; way < WAYS; way++) {
+		print_message("%s\n", way_names[way]);
+		setup(NULL);
+		what(way);
+		teardown(NULL);
+	}
+}
+
 #endif

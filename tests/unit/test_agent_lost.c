@@ -285,16 +285,6 @@ static void test_table(void **state)
 
 /* ---- what an open file has besides ---- */
 
-static void in_each_way(void (*what)(enum way way))
-{
-	for (int way = 0; way < WAYS; way++) {
-		print_message("%s\n", way_names[way]);
-		setup(NULL);
-		what(way);
-		teardown(NULL);
-	}
-}
-
 /* A listing goes on where it was. */
 static void directory_offset(enum way way)
 {
@@ -407,52 +397,6 @@ static void test_promise(void **state)
 	in_each_way(promise);
 }
 
-static long flow(pb_size_t op, uint64_t handle, const char *text)
-{
-	rfs_Request q = { .which_op = op };
-
-	if (op == rfs_Request_send_tag)
-		q.op.send.handle = handle;
-	else
-		q.op.receive = (rfs_Receive){ .handle = handle, .size = 100 };
-	assert_int_equal(client_call_data(&c, &q, text, strlen(text)), 0);
-	return c.reply.op.channel.result;
-}
-
-/* The bytes in a FIFO that nobody else has open, and what its reader sees of its writer's end. */
-static void fifo(enum way way)
-{
-	bool another = is_another(way);
-	char text[16];
-	int reader;
-
-	assert_int_equal(system("mkfifo a/alone a/read"), 0);
-	open_kept("a/alone", O_RDWR);
-	assert_int_equal(flow(rfs_Request_send_tag, kept, "alone"), 5);
-	agent_lose(way);
-	assert_int_equal(return_kept(way, base), 0);
-	assert_int_equal(flow(rfs_Request_receive_tag, kept, ""), another ? -EAGAIN : 5);
-	c.handle = kept;
-
-	reader = open("a/read", O_RDONLY | O_NONBLOCK);
-	open_kept("a/read", O_WRONLY);
-	assert_int_equal(flow(rfs_Request_send_tag, kept, "read"), 4);
-	agent_lose(way);
-	assert_int_equal(read(reader, text, sizeof(text)), 4);
-	assert_int_equal(read(reader, text, sizeof(text)), another ? 0 : -1);
-	assert_int_equal(return_kept(way, base), 0);
-	assert_int_equal(read(reader, text, sizeof(text)), -1);
-	assert_int_equal(errno, EAGAIN);
-	assert_int_equal(flow(rfs_Request_send_tag, kept, "again"), 5);
-	assert_int_equal(read(reader, text, sizeof(text)), 5);
-	close(reader);
-}
-
-static void test_fifo(void **state)
-{
-	in_each_way(fifo);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -460,7 +404,6 @@ int main(void)
 		cmocka_unit_test(test_directory_offset),
 		cmocka_unit_test(test_locks),
 		cmocka_unit_test(test_promise),
-		cmocka_unit_test(test_fifo),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -88,8 +88,8 @@ static const char *plan(reopen_list *list)
 			lock = &q.op.lock_wait.lock;
 		}
 		if (q.which_op == rfs_Request_reopen_tag)
-			at += sprintf(text + at, "reopen %lu %.*s; ", q.op.reopen.handle, (int)q.op.reopen.ticket.size,
-				      (char *)q.op.reopen.ticket.bytes);
+			at += sprintf(text + at, "%s %lu %.*s; ", q.op.reopen.wait ? "wait" : "reopen", q.op.reopen.handle,
+				      (int)q.op.reopen.ticket.size, (char *)q.op.reopen.ticket.bytes);
 		else if (q.which_op == rfs_Request_flock_tag)
 			at += sprintf(text + at, "flock %lu %u; ", q.op.flock.handle, q.op.flock.operation);
 		else if (q.which_op == rfs_Request_watch_tag)
@@ -386,7 +386,7 @@ static void test_channels(void **state)
 
 	ask(&q, &a);
 	ask(&(rfs_Request){ .which_op = rfs_Request_start_tag, .op.start.handle = 1 }, &(rfs_Reply){ .which_op = rfs_Reply_channel_tag });
-	assert_string_equal(plan(reopen_files), "reopen 1 ; ");
+	assert_string_equal(plan(reopen_files), "wait 1 t; ");
 	reopen_push(r, &(rfs_Push){ .which_event = rfs_Push_ready_tag, .event.ready.handle = 1 });
 	assert_string_equal(plan(reopen_files), "reopen 1 t; ");
 	assert_string_equal(plan(reopen_locks), "");
