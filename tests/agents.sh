@@ -16,6 +16,8 @@ stop() {
 
 ended() { ! grep -q '^State:.[^ZX]' "/proc/$1/status" 2>/dev/null; }
 
+stopped() { ! grep -qh '^State:.[^TZX]' "/proc/$1/task/"*/status 2>/dev/null; }
+
 # Every agent of ours, $agents, does nothing any more.
 stop_agents() {
 	local exe pid
@@ -27,6 +29,7 @@ stop_agents() {
 	done 2>/dev/null
 	[ -n "$agents" ] || fail "there is an agent to be killed"
 	kill -STOP $agents
+	for pid in $agents; do until_true 5 stopped "${pid}"; done
 }
 
 # All of them at once: none may take another's place.
