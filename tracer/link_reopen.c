@@ -71,11 +71,14 @@ static int restore_send(struct restore *r, const rfs_Request *req, const struct 
 	if (step) {
 		*arg = (struct restored){r, *step};
 		r->left++;
+		c->resend = true; /* an answer before all of it is out is an agent's lie, and would free it */
 		link_pending_add(r->link, c);
 	}
 	int err = link_resend(r->link, c);
 	if (!step)
 		link_pending_free(c);
+	else if (!err)
+		c->resend = false;
 	return err;
 }
 
