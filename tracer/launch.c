@@ -38,6 +38,7 @@ static struct {
 
 static atomic_int program_pid;
 static atomic_int finishing;
+static pthread_mutex_t telling = PTHREAD_MUTEX_INITIALIZER; /* of links, which go once finishing is set */
 
 /* How a target was reached, so that it can be reached again. */
 struct way {
@@ -290,24 +291,30 @@ static bool tell_away(struct mount *m)
 	return true;
 }
 
+static void tell_of(struct mount *m)
+{
+	static uint64_t told;
+
+	if (tell_away(m))
+		return;
+	uint64_t silence = mount_silence(m);
+
+	if (silence < SILENCE_NS || now_ns() - told < SILENCE_NS)
+		return;
+	told = now_ns();
+	log_error("%s: the agent has not answered for %u s; the program waits for it", m->tag, (unsigned)(silence / 1000000000u));
+}
+
 /* A target that says nothing must not look like a program that hangs. */
 static void tell_silence(void)
 {
-	static uint64_t told;
 	size_t count;
 	struct mount *const *mounts = rules_mounts(&count);
 
-	for (size_t i = 0; i < count; i++) {
-		if (tell_away(mounts[i]))
-			continue;
-		uint64_t silence = mount_silence(mounts[i]);
-
-		if (silence < SILENCE_NS || now_ns() - told < SILENCE_NS)
-			continue;
-		told = now_ns();
-		log_error("%s: the agent has not answered for %u s; the program waits for it", mounts[i]->tag,
-			  (unsigned)(silence / 1000000000u));
-	}
+	pthread_mutex_lock(&telling);
+	for (size_t i = 0; i < count && !atomic_load(&finishing); i++)
+		tell_of(mounts[i]);
+	pthread_mutex_unlock(&telling);
 }
 
 /* Without a thread for it a call waits until another one has been served. */
@@ -395,7 +402,9 @@ void launch_forward_signals(pid_t program)
 
 void launch_finishing(void)
 {
+	pthread_mutex_lock(&telling);
 	atomic_store(&finishing, 1);
+	pthread_mutex_unlock(&telling);
 }
 
 void launch_goodbye(struct mount *m, int ms)
