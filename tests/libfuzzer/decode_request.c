@@ -24,6 +24,29 @@ const struct mutate_input mutate_input = {
 	.bytes = 2,
 };
 
+static bool no_memory;
+
+void *__real_malloc(size_t size);
+void *__wrap_malloc(size_t size);
+
+void *__wrap_malloc(size_t size)
+{
+	return no_memory ? NULL : __real_malloc(size);
+}
+
+static int next(struct serve *serve, struct job *job, bool memory)
+{
+	int r;
+
+	memset(job, 0, sizeof(*job));
+	no_memory = !memory;
+	r = input_next(serve, job);
+	no_memory = false;
+	if (!r && (job->op.data_len > FRAME_MAX_PAYLOAD || (!memory && job->payload)))
+		abort();
+	return r;
+}
+
 static void check_again(const rfs_Request *req)
 {
 	static uint8_t once[FRAME_MAX_MESSAGE], twice[FRAME_MAX_MESSAGE];
@@ -51,12 +74,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	serve.agent = &agent;
 	serve.at = serve.filled = 0;
 	serve.conn = conn_plain(feed_open(data + 1, len - 1, data[0] & 1), -1);
-	for (;;) {
-		memset(&job, 0, sizeof(job));
-		if (input_next(&serve, &job))
-			break;
-		if (job.op.data_len > FRAME_MAX_PAYLOAD)
-			abort();
+	while (!next(&serve, &job, !(data[0] & 4))) {
 		check_again(&job.req);
 		free(job.payload);
 	}
