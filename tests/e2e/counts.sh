@@ -167,7 +167,8 @@ written_natively() {
 	head -c 67108864 /dev/urandom >"$work/source"
 	delayed busybox sh -c "busybox cat $work/source >$T/large"
 	cmp -s "$work/source" "$T/large" && pass "64 MiB on a low descriptor" || fail "64 MiB on a low descriptor" "$(cat "$work/err")"
-	at_most "64 MiB on a low descriptor: round trips" 12 "$(stat_of "$stats" round_trips)"
+	# How often 24 MiB are on their way depends on the machine; each further piece of 1 MiB may wait for one that is answered.
+	at_most "64 MiB on a low descriptor: round trips" 40 "$(stat_of "$stats" round_trips)"
 	at_most "64 MiB on a low descriptor: bytes to the target" 75000000 "$(stat_of "$stats" bytes_out)"
 	rm "$T/large" "$work/source"
 	# Others' changes of its name say nothing of its bytes.

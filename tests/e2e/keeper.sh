@@ -39,7 +39,7 @@ cat >"$work/program" <<END
 exec 7>>$T/log 8<$T/big 9>>$T/lock
 flock 9
 $(once_lines "&7")
-$(once_names 100 "flock -n $T/lock true && echo \"unlocked \$i\"")
+$(once_names 400 "flock -n $T/lock true && echo \"unlocked \$i\"")
 rm $T/big
 md5sum <&8
 END
