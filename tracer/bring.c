@@ -299,13 +299,18 @@ static void leave(struct bringing *f)
 	left++;
 }
 
-void bring_part(void)
+void sync_part(void)
 {
 	parting = true;
 	bring_hurry();
 }
 
-bool bring_has_left(void)
+bool bring_parts(void)
+{
+	return parting;
+}
+
+bool sync_has_left(void)
 {
 	return left;
 }
@@ -322,7 +327,6 @@ static int bring_range(struct call *c, struct ofd *o, uint64_t from, uint64_t to
 	struct bringing *f = xcalloc(1, sizeof(*f));
 	bool last = !grown;
 	int rc, lost;
-
 
 	*f = (struct bringing){ .o = o, .since = now_ns(), .to_end = to_end };
 	do {

@@ -250,11 +250,14 @@ void sync_failed(struct image *i, int error)
 static void tell_error(struct ofd *o, void *arg)
 {
 	char path[PATH_MAX];
+	struct sync *s = o->image ? o->image->sync : NULL;
 
-	if (!o->image || !o->image->sync || !o->image->sync->error)
+	/* A file's flights at the end are several, and each may say so. */
+	if (!s || !s->error || s->told)
 		return;
+	s->told = bring_parts();
 	ofd_show(o, path);
-	log_error("%s: what was written could not be stored there: %s", path, strerror(-take_error(o->image->sync)));
+	log_error("%s: what was written could not be stored there: %s", path, strerror(-take_error(s)));
 }
 
 static int flush(struct call *c, struct image *i, uint64_t off, uint64_t len, enum bring_where where)
@@ -344,16 +347,6 @@ void sync_run(struct call *c)
 			return;
 		await_flush();
 	}
-}
-
-void sync_part(void)
-{
-	bring_part();
-}
-
-bool sync_has_left(void)
-{
-	return bring_has_left();
 }
 
 void sync_land(void)

@@ -24,6 +24,7 @@ struct sync {
 	bool brought;     /* the flush under way has sent something */
 	struct timespec stamp; /* … and no task has while this is the image's mtime */
 	unsigned bringing; /* threads that bring what was told */
+	bool told;        /* that bytes were lost, since sync_part */
 	int error;        /* of an earlier flush, not yet returned by a call */
 	uint64_t due_ns;  /* when to look for stores next */
 };
@@ -56,9 +57,8 @@ enum bring_where {
  */
 int bring_changes(struct call *c, struct ofd *o, uint64_t off, uint64_t len, enum bring_where where);
 
-/* From now on a flush ends when all is sent, where no lock depends on it; whether such answers are to come; and waits for them. */
-void bring_part(void);
-bool bring_has_left(void);
+/* Whether sync_part was called; and waits for the answers to what was only sent since. */
+bool bring_parts(void);
 void bring_land(void);
 
 /* A flush of I that was not waited for has failed with ERROR, or not (0). */
