@@ -242,6 +242,27 @@ static bool is_all_zero(const uint8_t *digests, size_t count)
 	return count && !*digests && !memcmp(digests, digests + 1, len - 1);
 }
 
+/*
+ * What O's pages are at the agent, as REQ asks. Not before what is being sent behind: once the image is being filled nothing more is, and
+ * the lock keeps the other writers out.
+ */
+static int ask_digests(struct call *c, const struct ofd *o, const rfs_Request *req, struct link_reply *rep)
+{
+	struct image *i = o->node->image;
+	bool early = false;
+	int rc;
+
+	sync_lock(i);
+	do {
+		if (early)
+			link_reply_free(rep);
+		early = o->node->writers;
+		rc = call_rpc(c, o->mount, req, NULL, 0, rep);
+	} while (!rc && early);
+	sync_unlock(i);
+	return rc;
+}
+
 /* The same as read_rest for a large file, by what has changed. */
 static int compare_rest(struct call *c, struct ofd *o, uint64_t handle, uint64_t off, uint64_t *end)
 {
@@ -254,7 +275,7 @@ static int compare_rest(struct call *c, struct ofd *o, uint64_t handle, uint64_t
 		struct link_reply rep;
 
 		req.op.digest.offset = off;
-		int rc = call_rpc(c, o->mount, &req, NULL, 0, &rep);
+		int rc = ask_digests(c, o, &req, &rep);
 		if (rc)
 			return rc;
 		count = rep.payload_len / sizeof(uint64_t);
@@ -342,12 +363,12 @@ static int fill(struct call *c, struct ofd *o, uint64_t handle, const void *data
 	int rc;
 
 	/* What goes to the agent now is newer than DATA. */
-	if (i->sync) {
+	if (i->sync || o->node->writers) {
 		len = 0;
 		complete = false;
-		if (sync_push(c, i) < 0)
-			return -EIO;
 	}
+	if (i->sync && sync_push(c, i) < 0)
+		return -EIO;
 	i->filling = true;
 	if (!i->filled)
 		drain_watch(i); /* our own writes are nothing to be told of */

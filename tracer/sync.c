@@ -65,8 +65,8 @@ static int fill_unreadable(struct call *c, struct ofd *o)
 	uint64_t size;
 	int rc = remote_size(c, o, &size);
 
-	/* With what tasks have appended, and was not brought yet, it is not empty any more; nor perhaps after a wait for who fills it now. */
-	if (!rc && !size && !o->image->sync && !o->image->filling)
+	/* With what tasks have appended, and was not brought yet, it is not empty any more; nor perhaps after a wait for who fills it now, or sends. */
+	if (!rc && !size && !o->image->sync && !o->image->filling && !o->node->writers)
 		return image_fill_from(c, o, "", 0, true);
 	return rc ? rc : image_fill_unreadable(c, o);
 }
