@@ -280,13 +280,15 @@ static bool tell_away(struct mount *m)
 	char why[320];
 	int64_t ms = m->link && m->way ? link_away(m->link, why, sizeof(why)) : 0;
 
-	if (ms > AWAY_MS && !m->way->away && (is_taken_over(m), true))
+	if (ms > AWAY_MS && !m->way->away) {
+		is_taken_over(m); /* of an earlier break, which was over too soon to be told of */
 		log_error("%s: the connection broke (%s); it is made anew for at most %u s, and the program waits", m->tag, why,
 			  job.options->reconnect_ms / 1000);
-	else if (!ms && m->way && m->way->away)
+	} else if (!ms && m->way && m->way->away) {
 		log_error("%s: the connection is there again%s", m->tag, is_taken_over(m) ? "" : ", and nothing was lost");
-	else
+	} else {
 		return ms;
+	}
 	m->way->away = ms;
 	return true;
 }

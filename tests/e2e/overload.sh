@@ -27,16 +27,19 @@ measured() {
 
 here() { measured --mount "$T=dir//:$T" "$@"; }
 
-# right NAME WAY LINE…: the guest found nothing wrong, and these patterns are all that was said.
-right() {
-	local name=$1 way=$2 line
+# told NAME TEXT LINE…: the program ended well and printed TEXT, and these patterns are all that was said.
+told() {
+	local name=$1 text=$2 line
 	shift 2
-	equal "$name" "0 $way: 0 wrong" "$status $(cat "$work/out")"
+	equal "$name" "0 $text" "$status $(cat "$work/out")"
 	equal "$name: lines" $# "$(wc -l <"$work/err")"
 	for line; do
 		grep -q "^remotefs-trace: $line" "$work/err" || fail "$name: is told" "wanted $line" "$(cat "$work/err")"
 	done
 }
+
+# right NAME WAY LINE…: the same of the guest, which found nothing wrong.
+right() { told "$1" "$2: 0 wrong" "${@:3}"; }
 
 # Sanitizers have memory of their own.
 under() {
@@ -121,17 +124,6 @@ leaks() {
 }
 
 # ---- full disks ----
-
-# told NAME TEXT LINE…: the program printed TEXT, and these are the lines on standard error.
-told() {
-	local name=$1 text=$2 line
-	shift 2
-	equal "$name" "$text" "$(cat "$work/out")"
-	equal "$name: lines" $# "$(grep -c ^remotefs-trace: "$work/err")"
-	for line; do
-		grep -q "^remotefs-trace: $line" "$work/err" || fail "$name: is told" "wanted $line" "$(cat "$work/err")"
-	done
-}
 
 full_disks() {
 	local small=$work/small none="No space left on device"
