@@ -140,8 +140,8 @@ static void test_not_told(void **state)
 	assert_true(r == EAGAIN || r == ENOENT);
 	assert_int_equal(waitpid(first.pid, &status, 0), first.pid);
 	assert_int_equal(resume(&now, 0, 1, 0), ENOENT);
-	close(first.fd);
-	close(now.fd);
+	client_drop(&first);
+	client_drop(&now);
 }
 
 int main(void)
