@@ -93,22 +93,20 @@ static bool stays_low(const struct call *c, const struct ofd *o)
 	return fd_all_trapped() || (o->io == OFD_NATIVE && !locks_held(c->tid, o));
 }
 
-long sys_dup(struct call *c)
-{
-	struct ofd *o = ofd_by_fd(c->tid, (int)c->arg[0]);
-
-	if (!o)
-		return CALL_CONTINUE;
-	call_remote(c, o->mount);
-	return stays_low(c, o) ? CALL_CONTINUE : dup_emulated(c, o, (int)c->arg[0], false);
-}
-
 static bool is_open(const struct call *c, int fd)
 {
 	char link[64], text[8];
 
 	snprintf(link, sizeof(link), "/proc/%d/fd/%d", (int)c->tid, fd);
 	return readlink(link, text, sizeof(text)) >= 0;
+}
+
+int fd_free_standard(const struct call *c, int from)
+{
+	for (int fd = from; fd <= STDERR_FILENO; fd++)
+		if (!is_open(c, fd) && errno == ENOENT)
+			return fd;
+	return -1;
 }
 
 /* The kernel is about to close FD for C's task. */
@@ -192,6 +190,23 @@ long sys_dup3(struct call *c)
 	return dup_to(c, (int)c->arg[0], (int)c->arg[1], c->arg[2] & O_CLOEXEC);
 }
 
+/* A duplicate of O, which is FD, at a number from FROM on. */
+static long dup_free(struct call *c, struct ofd *o, int fd, unsigned from, bool cloexec)
+{
+	call_remote(c, o->mount);
+	if (stays_low(c, o))
+		return CALL_CONTINUE;
+	int standard = from <= STDERR_FILENO ? fd_free_standard(c, (int)from) : -1;
+	return standard < 0 ? dup_emulated(c, o, fd, cloexec) : dup_to(c, fd, standard, cloexec);
+}
+
+long sys_dup(struct call *c)
+{
+	struct ofd *o = ofd_by_fd(c->tid, (int)c->arg[0]);
+
+	return o ? dup_free(c, o, (int)c->arg[0], 0, false) : CALL_CONTINUE;
+}
+
 /* What open was told, less what only open cares for. The placeholder could not be opened with all of it. */
 static long get_status(const struct ofd *o)
 {
@@ -241,7 +256,7 @@ long sys_fcntl(struct call *c)
 	case F_DUPFD_CLOEXEC:
 		if ((unsigned)c->arg[2] >= (unsigned)FD_BASE)
 			return -EINVAL;
-		return stays_low(c, o) ? CALL_CONTINUE : dup_emulated(c, o, fd, command == F_DUPFD_CLOEXEC);
+		return dup_free(c, o, fd, (unsigned)c->arg[2], command == F_DUPFD_CLOEXEC);
 	case F_GETFD:
 	case F_SETFD:
 		return CALL_CONTINUE;

@@ -14,4 +14,11 @@ struct ofd;
  */
 int fd_lower(struct call *c, struct ofd *o, int src, bool passed);
 
+/*
+ * The lowest of standard input, output and error, from FROM on, that C's task has not open, or -1. Who closes one of them
+ * counts on the next open or dup to give it (GNU tar does, and aborts if not), so there the kernel has to choose the
+ * number.
+ */
+int fd_free_standard(const struct call *c, int from);
+
 #endif

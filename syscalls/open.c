@@ -12,6 +12,7 @@
 #include "ahead.h"
 #include "cache.h"
 #include "call.h"
+#include "fd.h"
 #include "flow.h"
 #include "foretold.h"
 #include "handlers.h"
@@ -205,10 +206,18 @@ static int find_number(const struct call *c, int flags, int *number)
 	return *number < 0 ? *number : 0;
 }
 
+/* Whether the kernel picks the number of O, whose placeholder is SRC. */
+static bool goes_low(struct call *c, struct ofd *o, int src)
+{
+	if (o->io != OFD_EMULATED || fd_all_trapped())
+		return true;
+	return !o->channel && fd_free_standard(c, 0) >= 0 && !fd_lower(c, o, src, false);
+}
+
 /* Takes over NUMBER, one that find_number has found. */
 static long install(struct call *c, struct ofd *o, int src, int number)
 {
-	if (o->io == OFD_EMULATED && !fd_all_trapped()) {
+	if (!goes_low(c, o, src)) {
 		number = number < 0 ? reserve_number(c) : number;
 		if (number < 0)
 			return number;

@@ -80,6 +80,12 @@ fs.promises.readFile(T + "/lines.txt", "utf8").then(s => console.log(s.length));
 	fi
 }
 
+archives() {
+	need tar "tar -z" || return
+	# tar closes its standard output, and its copy of the archive's descriptor must then have that number.
+	same "tar -z" 'cd $T && tar -czf t.tgz deep dir hard odd && tar -tzf t.tgz | sort && mkdir out && tar -C out -xzf t.tgz && rm t.tgz && ls -R out'
+}
+
 attributes() {
 	need getfacl "setfacl, getfacl, setfattr, cp -a" || return
 	same "setfacl, getfacl, setfattr, cp -a" 'cd $T && setfacl -m u:12:rw,g:daemon:r hello.txt && setfacl -d -m u:13:rwx dir && : > dir/made && setfattr -n user.note -v text -h hello.txt dir && cp -a dir hello.txt hard links deep/ && getfacl -pR hello.txt dir deep/dir deep/hello.txt && getfattr -Rhd deep | sort && find deep -printf "%P %m %U %l\n" | sort && ls -ld dir hello.txt | cut -c1-11 && setfacl -b hello.txt && getfacl -p hello.txt'
@@ -104,6 +110,7 @@ databases() {
 busybox_programs
 shells
 scripting
+archives
 attributes
 large_directory
 databases
