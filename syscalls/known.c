@@ -41,6 +41,14 @@ static bool may_be_known(const struct place *p, int flags, const rfs_Open *op)
 	return (!(flags & ~FLAGS) || (is_by_path(flags) && !p->mount->overlay)) && !op->resolve && *p->key && !watch_sees_use(p->mount) && !p->mount->is_upper;
 }
 
+/* Whether P's text demands a name in the directory that it is (chdir does), which needs a right to search that nothing tells of. */
+static bool must_ask(const struct place *p, const rfs_Attr *attr)
+{
+	const char *slash = strrchr(p->path, '/'), *name = slash ? slash + 1 : p->path;
+
+	return !strcmp(name, "..") || (!strcmp(name, ".") && (attr->mode & 0111) != 0111);
+}
+
 /* A program that opens what is known may be quicker than the agent. */
 static void make_room(struct call *c, const struct mount *m)
 {
@@ -147,6 +155,8 @@ struct ofd *known_open(struct call *c, const struct place *p, int flags, rfs_Req
 	const uint8_t *bytes = is_by_path(flags) ? NULL : find_bytes(p, flags, &attr, &len);
 	/* No word comes by an O_PATH descriptor of a file. */
 	if (is_by_path(flags) ? cache_find(p->mount, p->key, &attr) <= 0 || !S_ISDIR(attr.mode) : !bytes)
+		return NULL;
+	if (must_ask(p, &attr))
 		return NULL;
 	struct known *k = xcalloc(1, sizeof(*k));
 	*k = (struct known){ .mount = p->mount, .handle = req->op.open.handle, .attr = attr };

@@ -1,4 +1,5 @@
 /* chdir, fchdir, getcwd: where a task stands, and who shares it. */
+#include <dirent.h>
 #include <pthread.h>
 
 #include "guest.h"
@@ -51,6 +52,19 @@ static void moves(void)
 	go(P("odd"));
 }
 
+/* After a listing of the directory that it is in, what NAME is is known. */
+static long access_listed(const char *name)
+{
+	DIR *d = opendir(T);
+	struct stat st;
+
+	while (d && readdir(d))
+		;
+	if (d)
+		closedir(d);
+	return stat(name, &st);
+}
+
 static void errors(void)
 {
 	char long_name[300], buf[PATH_MAX], *end;
@@ -70,6 +84,13 @@ static void errors(void)
 	SHOW(sys(chdir, long_name));
 	SHOW(sys(chdir, "modes/d0000"));
 	SHOW(sys(chdir, T));
+	/* What is known of it says nothing of the right to search it. */
+	SHOW(sys(mkdir, "closed", 0444));
+	SHOW(access_listed("closed"));
+	SHOW(sys(chdir, "closed"));
+	SHOW(sys(chdir, T));
+	SHOWFD(sys(open, P("closed/."), O_PATH));
+	SHOWFD(sys(open, P("closed"), O_PATH));
 	SHOW(sys(getcwd, buf, 0));
 	SHOW(sys(getcwd, buf, 1));
 	SHOW(sys(getcwd, buf, strlen(T)));
