@@ -387,15 +387,16 @@ static int set_size(struct call *c, struct ofd *o, uint64_t size)
 	return rc;
 }
 
-/* What was stored is what was there: the file is written there as well, as little as may be. */
+/* What was stored is what was there: the file is written there as well, as little as may be, and no hole is filled. */
 static int bring_times(struct call *c, struct ofd *o)
 {
+	off_t at = lseek(o->image->fd, 0, SEEK_DATA);
 	uint64_t end;
 	uint8_t byte;
 
-	if (pread(o->image->fd, &byte, 1, 0) != 1)
+	if (at < 0 || pread(o->image->fd, &byte, 1, at) != 1)
 		return 0;
-	long n = remote_store(c, o, &byte, 1, 0, false, 0, &end);
+	long n = remote_store(c, o, &byte, 1, (uint64_t)at, false, 0, &end);
 	return n < 0 ? (int)n : 0;
 }
 

@@ -40,6 +40,25 @@ static void low(int flags)
 	close(fd);
 }
 
+/* The same bytes once more: the file is a changed one, and its holes are as large as before. */
+static void same_again(const char *name, long off, const char *data)
+{
+	struct timespec old[2] = { { 1000000000, 0 }, { 1000000000, 0 } };
+	int fd = SHOWFD(sys(open, P(name), O_RDWR));
+
+	section("same again %s", name);
+	SHOW(sys(pwrite64, fd, data, strlen(data), off));
+	SHOW(sys(utimensat, AT_FDCWD, P(name), old, 0));
+	SHOW(sys(dup2, fd, 70));
+	SHOW(sys(pwrite64, 70, data, strlen(data), off));
+	close(70);
+	close(fd);
+	stat_path(name);
+	fd = SHOWFD(sys(open, P(name), O_RDONLY));
+	SHOW(sys(lseek, fd, 0, SEEK_DATA));
+	close(fd);
+}
+
 static void little(void)
 {
 	int fd = SHOWFD(sys(open, P("little"), O_RDWR | O_CREAT, 0600));
@@ -73,5 +92,7 @@ int main(int argc, char **argv)
 	show_data("middle", buf, sizeof(buf));
 	close(fd);
 	little();
+	same_again("little", 8192, "zeros");
+	same_again("sparse", 2 << 20, "more");
 	return 0;
 }
