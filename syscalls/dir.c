@@ -133,6 +133,7 @@ static int fetch_list(struct call *c, struct ofd *o)
 	o->list_at = 0;
 	o->list_complete = rep.msg.which_op != rfs_Reply_list_tag || rep.msg.op.list.complete || !rep.payload_len;
 	o->list_known = true;
+	o->list_old = o->path_stale ? cache_now() != since : !cache_is_current(o->mount, o->path, NULL, since);
 	o->list_since = since;
 	o->list_learned = false;
 	return 0;
@@ -203,6 +204,8 @@ static long getdents_common(struct call *c, bool old)
 	dir_find_position(c, o, (int)c->arg[0]);
 	int64_t cookie = o->list_cookie;
 	long n = list_locked(c, o, out, size, old);
+	if (o->list_old)
+		o->list_known = o->list_old = false;
 	if (!cookie && n > 0 && !o->path_stale)
 		ahead_listed(o->mount, o->path);
 	if (n > 0 && call_write(c, c->arg[1], out, (size_t)n) < 0) {

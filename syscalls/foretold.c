@@ -105,6 +105,52 @@ static void tell(const struct mount *m, const char *path, const char *what, int 
 	note_failure(m, path, error);
 }
 
+/* ---- names that others are at ---- */
+
+/* P is one of these; on the stack of the call that waits. */
+struct doubt { struct doubt *next; const struct place *p; };
+
+static struct doubt *doubts;
+
+static void doubt(struct doubt *d, const struct place *p)
+{
+	*d = (struct doubt){ doubts, p };
+	doubts = d;
+}
+
+static void trust(const struct doubt *d)
+{
+	struct doubt **at = &doubts;
+
+	while (*at != d)
+		at = &(*at)->next;
+	*at = d->next;
+}
+
+static bool is_doubtful(const struct mount *m, const char *path)
+{
+	const struct doubt *d = doubts;
+
+	while (d && (d->p->mount != m || (*d->p->key && !path_within(path, d->p->key))))
+		d = d->next;
+	return d;
+}
+
+int foretold_rpc(struct call *c, const struct place *p, const struct place *other, const rfs_Request *req, const void *payload, size_t len,
+		 struct link_reply *rep)
+{
+	struct doubt first, second;
+
+	doubt(&first, p);
+	if (other)
+		doubt(&second, other);
+	int rc = call_rpc(c, p->mount, req, payload, len, rep);
+	if (other)
+		trust(&second);
+	trust(&first);
+	return rc;
+}
+
 /* ---- names ---- */
 
 /*
@@ -120,7 +166,7 @@ static bool can_make(struct call *c, const struct place *p, rfs_Attr *dir)
 	behind_room(c, p->mount);
 	if (!*p->key || !p->mount->writable || p->mount->overlay || !behind_may_names(p->mount, BEHIND_FSYNC))
 		return false;
-	if (!path_parent(p->key, above) || strlen(strrchr(p->key, '/') + 1) > NAME_MAX)
+	if (!path_parent(p->key, above) || strlen(strrchr(p->key, '/') + 1) > NAME_MAX || is_doubtful(p->mount, p->key))
 		return false;
 	if (!cache_marked(p->mount, above, CACHE_OURS) || cache_find(p->mount, p->key, &attr) != -ENOENT)
 		return false;
@@ -338,7 +384,8 @@ static bool can_change(const struct mount *m, const char *path, const rfs_Reques
 {
 	char dir[PATH_MAX];
 
-	if (!m->writable || m->overlay || !cache_last(m, path, attr) || !path_parent(path, dir) || !cache_marked(m, dir, CACHE_OURS))
+	if (!m->writable || m->overlay || !cache_last(m, path, attr) || !path_parent(path, dir) || !cache_marked(m, dir, CACHE_OURS) ||
+	    is_doubtful(m, path))
 		return false;
 	bool idle = cache_find(m, path, attr) > 0 && is_idle(attr, req);
 	if (!foretold_rights(m, attr, req))

@@ -7,13 +7,22 @@
 #define SYSCALLS_FORETOLD_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "remotefs.pb.h"
 
 struct call;
+struct link_reply;
 struct mount;
 struct ofd;
 struct place;
+
+/*
+ * As call_rpc with REQ, which makes, moves or removes the names P and OTHER (NULL: none): until it is answered nothing is foretold of
+ * these and of what is below them, since nobody knows what comes of that first.
+ */
+int foretold_rpc(struct call *c, const struct place *p, const struct place *other, const rfs_Request *req, const void *payload, size_t len,
+		 struct link_reply *rep);
 
 /* Opens P, which FLAGS make, as REQ (an Open) says. The ofd, whose one reference is the caller's; NULL: it has to be asked for. */
 struct ofd *foretold_open(struct call *c, const struct place *p, int flags, rfs_Request *req);

@@ -433,12 +433,11 @@ long sys_lseek(struct call *c)
 		return CALL_CONTINUE;
 	if (o->channel)
 		return o->shadow ? CALL_CONTINUE : flow_seek(c, o, off, whence);
-	if (S_ISDIR(o->node->attr.mode))
-		return dir_seek(c, o, off, (int)whence);
+	bool dir = S_ISDIR(o->node->attr.mode);
 	ofd_ref(o);
 	ofd_lock_pos(c, o);
-	to = seek_file(c, o, off, (int)whence);
-	if (to >= 0)
+	to = dir ? dir_seek(c, o, off, (int)whence) : seek_file(c, o, off, (int)whence);
+	if (to >= 0 && !dir)
 		o->pos = (uint64_t)to;
 	ofd_unlock_pos(o);
 	ofd_unref(o);

@@ -32,7 +32,7 @@ static long made(struct call *c, const struct place *p, rfs_Request *req, const 
 	if (req->which_op != rfs_Request_link_tag && foretold_name(c, p, req, payload, type))
 		return 0;
 	req->own = place_owns(p);
-	int rc = call_rpc(c, p->mount, req, payload, payload ? strlen(payload) : 0, &rep);
+	int rc = foretold_rpc(c, p, NULL, req, payload, payload ? strlen(payload) : 0, &rep);
 	if (!rc)
 		link_reply_free(&rep);
 	if (!rc && *p->key)

@@ -20,11 +20,11 @@
 #include "place.h"
 #include "rules.h"
 
-/* The request is answered by its errno alone; whatever came of it, the name is known no longer. */
-static long ask(struct call *c, const struct place *p, const rfs_Request *req, bool subtree)
+/* REQ takes P away, perhaps to OTHER. It is answered by its errno alone; whatever came of it, the name is known no longer. */
+static long ask(struct call *c, const struct place *p, const struct place *other, const rfs_Request *req, bool subtree)
 {
 	struct link_reply rep;
-	int rc = call_rpc(c, p->mount, req, NULL, 0, &rep);
+	int rc = foretold_rpc(c, p, other, req, NULL, 0, &rep);
 
 	if (!rc)
 		link_reply_free(&rep);
@@ -62,7 +62,7 @@ static long make_directory(struct call *c, const struct place *p, rfs_Request *r
 	if (foretold_mkdir(c, p, req))
 		return 0;
 	req->own = place_owns(p);
-	int rc = call_rpc(c, p->mount, req, NULL, 0, &rep);
+	int rc = foretold_rpc(c, p, NULL, req, NULL, 0, &rep);
 	if (rc) {
 		cache_forget_name(p->mount, *p->key ? p->key : "/", true);
 		node_names_changed(p->mount, p->key);
@@ -153,7 +153,7 @@ static long unlink_common(struct call *c, int dirfd, uint64_t path, int flags)
 		req.op.unlink.has_where = true;
 		req.op.unlink.flags = (uint32_t)flags;
 		place_where(&p, &req.op.unlink.where);
-		rc = ask(c, &p, &req, flags & AT_REMOVEDIR);
+		rc = ask(c, &p, NULL, &req, flags & AT_REMOVEDIR);
 		if (!rc)
 			forget_open(&p);
 	}
@@ -183,7 +183,7 @@ static long rename_places(struct call *c, const struct place *from, const struct
 
 	place_where(from, &req.op.rename.from);
 	place_where(to, &req.op.rename.to);
-	long rc = ask(c, from, &req, true);
+	long rc = ask(c, from, to, &req, true);
 	cache_forget_name(to->mount, *to->key ? to->key : "/", true);
 	node_names_changed(to->mount, to->key);
 	if (!rc) {

@@ -60,10 +60,11 @@ static void fill_open(struct call *c, const struct place *p, int flags, unsigned
 	}
 }
 
-static int ask_open(struct call *c, struct place *p, int flags, const rfs_Request *req, struct link_reply *rep)
+/* *CURRENT: nothing was heard of that makes REP, as far as it is about a file, older than what is known. */
+static int ask_open(struct call *c, struct place *p, int flags, const rfs_Request *req, struct link_reply *rep, bool *current)
 {
 	uint64_t since = cache_now();
-	int rc = call_rpc(c, p->mount, req, NULL, 0, rep);
+	int rc = flags & O_CREAT ? foretold_rpc(c, p, NULL, req, NULL, 0, rep) : call_rpc(c, p->mount, req, NULL, 0, rep);
 
 	if (rc == -ENOENT && *p->key && rep->msg.which_op == rfs_Reply_stat_tag &&
 	    rep->msg.op.stat.coherent & rfs_Coherent_NAME)
@@ -72,6 +73,7 @@ static int ask_open(struct call *c, struct place *p, int flags, const rfs_Reques
 		link_reply_free(rep);
 		rc = -EPROTO;
 	}
+	*current = !rc && cache_is_current(p->mount, p->key, &rep->msg.op.open.attr, since);
 	if (!rc && flags & O_CREAT)
 		node_names_changed(p->mount, p->key);
 	if (rc || !*p->key)
@@ -98,8 +100,8 @@ static void ofd_name(const struct place *p, const rfs_OpenReply *r, char *out)
 		snprintf(out, PATH_MAX, "%s", *p->key ? p->key : p->path);
 }
 
-/* SINCE: the node_clock() when R was asked for. */
-static struct ofd *make_ofd(const struct place *p, int flags, uint64_t handle, const rfs_OpenReply *r, uint64_t since)
+/* SINCE: the node_clock() when R was asked for; CURRENT: as ask_open. */
+static struct ofd *make_ofd(const struct place *p, int flags, uint64_t handle, const rfs_OpenReply *r, uint64_t since, bool current)
 {
 	char name[PATH_MAX];
 
@@ -111,8 +113,8 @@ static struct ofd *make_ofd(const struct place *p, int flags, uint64_t handle, c
 	else if (p->self && p->dir && p->dir->merged && p->dir->mount == p->mount)
 		o->merged = xstrdup(p->dir->merged);
 	o->coherent = r->coherent;
-	/* What another task has written meanwhile is known to be done: R may be from before. */
-	bool current = o->node->version <= since && !push_missed(p->mount, handle);
+	/* What another task has written meanwhile is known to be done: R may be from before. The node that knew of it may be gone. */
+	current = current && o->node->version <= since && !push_missed(p->mount, handle);
 	if (flags & O_TRUNC)
 		remote_resized(p->mount, &r->attr, since);
 	bool told = r->coherent & (S_ISDIR(r->attr.mode) ? rfs_Coherent_NAME : rfs_Coherent_HANDLE);
@@ -120,13 +122,14 @@ static struct ofd *make_ofd(const struct place *p, int flags, uint64_t handle, c
 	return o;
 }
 
-static void take_list(struct ofd *o, struct link_reply *rep)
+/* REP was asked for at ASKED (cache_now); a name that was made or removed since may not be in it as it is. */
+static void take_list(struct ofd *o, struct link_reply *rep, uint64_t asked)
 {
 	o->list = rep->payload;
 	o->list_len = rep->payload_len;
 	o->list_complete = rep->msg.op.open.complete;
-	o->list_known = true;
-	o->list_since = cache_now();
+	o->list_known = !o->path_stale && cache_is_current(o->mount, o->path, NULL, asked);
+	o->list_since = asked;
 	rep->payload = NULL;
 }
 
@@ -269,16 +272,17 @@ static int open_remotely(struct call *c, struct place *p, int flags, const rfs_R
 	if (flags & O_TRUNC)
 		sync_hold();
 	uint64_t since = node_clock(), asked = cache_now();
-	int rc = ask_open(c, p, flags, req, &rep);
+	bool current;
+	int rc = ask_open(c, p, flags, req, &rep, &current);
 	if (rc >= 0)
-		o = make_ofd(p, flags, req->op.open.handle, &rep.msg.op.open, since);
+		o = make_ofd(p, flags, req->op.open.handle, &rep.msg.op.open, since, current);
 	if (flags & O_TRUNC)
 		sync_release();
 	if (rc < 0)
 		return rc;
 	o->list_learned = !(flags & CHANGING) && ofd_flags_read(flags) && known_keep(p, flags, &rep, asked);
 	if (S_ISDIR(o->node->attr.mode) && ofd_flags_read(flags) && !p->mount->is_upper)
-		take_list(o, &rep);
+		take_list(o, &rep, asked);
 	else if (S_ISREG(o->node->attr.mode) && ofd_flags_read(flags))
 		take_data(o, &rep);
 	link_reply_free(&rep);

@@ -214,8 +214,11 @@ void remote_resized(const struct mount *m, const rfs_Attr *attr, uint64_t since)
 {
 	struct node *n = node_find(m, attr);
 
-	if (!n)
+	/* Who is opening it at this moment has to hear of it, too. */
+	if (!n) {
+		cache_forget_inode(m, attr->dev_major, attr->dev_minor, attr->ino);
 		return;
+	}
 	struct image *i = n->image;
 	bool latest = n->version <= since;
 	n->own_version++;

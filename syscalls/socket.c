@@ -13,6 +13,7 @@
 #include "cache.h"
 #include "call.h"
 #include "channel.h"
+#include "foretold.h"
 #include "handlers.h"
 #include "link.h"
 #include "ofd.h"
@@ -150,7 +151,7 @@ long sys_bind(struct call *c)
 	req.op.bind.mode = st.st_mode & 07777;
 	req.op.bind.umask = call_umask(c);
 	place_where(&t.place, &req.op.bind.where);
-	rc = call_rpc(c, t.place.mount, &req, NULL, 0, &rep);
+	rc = foretold_rpc(c, &t.place, NULL, &req, NULL, 0, &rep);
 	if (rc)
 		return rc;
 	keep_name(&t, &rep);

@@ -116,6 +116,7 @@ struct ofd {
 	int64_t list_cookie; /* where the next one starts */
 	bool list_known;     /* LIST is what starts at the cookie before list_cookie … */
 	bool list_complete;  /* … and ends the directory */
+	bool list_old;	     /* names changed while it came: it is for none but the call that asked */
 	uint64_t list_since; /* when it was asked for: cache_now() */
 	bool list_learned;   /* the cache has been told of its entries before */
 	uint8_t *snap;       /* of an overlay's: all entries, as they were when the reader began */

@@ -65,6 +65,11 @@ repeated "locks of a process whose threads end" "200 rounds, 0 bad, 0 bad looks"
 repeated "sizes of what several threads change" "3000 rounds, 0 bad, 0 failed" "$GUESTS/race/sizes" "$T" 3000
 repeated "mappings made during a write" "64 rounds, 0 bad" "$GUESTS/race/mapwhile" "$T" 64
 repeated "changes while others look" "200 rounds, 0 bad" "$GUESTS/race/seen" "$T" 200
+repeated "two calls at once" "100 rounds, 0 bad" "$GUESTS/race/meanwhile" "$T" 100
+dir=("${options[@]}")
+options=(--mode write --sync=fsync --mount "$T=exec:$GUESTS/delayrelay -d 2000 -- $AGENT --stdio --root $T")
+repeated "two calls at once, far away" "100 rounds, 0 bad" "$GUESTS/race/meanwhile" "$T" 100
+options=("${dir[@]}")
 repeated "cut off and appended to at once" "300 rounds, 0 bad" "$GUESTS/race/cutwhile" "$T" 300
 repeated "locked and unlocked at once" "500 rounds, 0 bad" "$GUESTS/race/lockorder" "$T" 500
 repeated "bytes of several threads in one page" "200 rounds, 0 bad" "$GUESTS/race/regions" "$T" 200 5000
