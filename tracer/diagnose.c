@@ -121,6 +121,13 @@ static void watch_time(const struct diagnosis *d)
 	sigaction(SIGALRM, &on_alarm, NULL);
 }
 
+/* The link has, or had, the rest of the stream. */
+static void drop_said(struct diagnosis *d)
+{
+	d->stream = (struct target_stream){ .in = -1, .out = -1, .said = d->stream.said };
+	child_drop(&d->stream);
+}
+
 static int open_link(struct diagnosis *d)
 {
 	const struct options *o = d->options;
@@ -135,6 +142,7 @@ static int open_link(struct diagnosis *d)
 	if (d->link)
 		return 0;
 	reach_add_last_words(d->stream.said, why, sizeof(why));
+	drop_said(d);
 	return refuse(d, why);
 }
 
@@ -399,9 +407,7 @@ static int diagnose(const struct options *o)
 	free(d.fails);
 	atomic_store(&finishing, true);
 	link_close(d.link, GOODBYE_MS);
-	/* The link had the rest. */
-	d.stream = (struct target_stream){ .in = -1, .out = -1, .said = d.stream.said };
-	child_drop(&d.stream);
+	drop_said(&d);
 	return 0;
 }
 

@@ -13,7 +13,7 @@ serving_status() {
 	"$AGENT" --stdio "$@" --announce ready <in >out 2>&1 &
 	agent=$!
 	exec 8>in
-	until_true 5 grep -q ready out
+	until_true 5 grep -q ready out || { echo "not ready:"; cat out; }
 	grep -E "^($fields):" /proc/$agent/status
 	exec 8>&-
 	wait $agent
