@@ -34,6 +34,8 @@ struct agent {
 	struct channels *channels;
 	bool tickets;      /* the client wants them, see reopen.c */
 	struct session *session;
+	void (*push)(void *to, const rfs_Push *push); /* writes one of which there is no second one: with PUSH_TO */
+	void *push_to;
 	unsigned int patience; /* seconds that the client may say nothing; 0: as long as it likes */
 	int environ; /* readable: of the process that it runs beside; -1: there is none */
 };

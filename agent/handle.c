@@ -243,6 +243,27 @@ struct handle *handles_next(const struct handles *t, const struct handle *h)
 	return next;
 }
 
+size_t handles_of(struct handles *t, dev_t dev, ino_t ino, struct handle ***list)
+{
+	struct handle *h = NULL;
+	size_t count = 0;
+
+	*list = NULL;
+	pthread_mutex_lock(&t->lock);
+	for (unsigned int left = t->count; left-- && (h = handles_next(t, h));) {
+		if (!h->ready || h->fd < 0 || (ino && (h->ino != ino || h->dev != dev)))
+			continue;
+		if (!*list)
+			*list = malloc((left + 1) * sizeof(**list));
+		if (!*list)
+			break;
+		(*list)[count++] = h;
+		h->refs++;
+	}
+	pthread_mutex_unlock(&t->lock);
+	return count;
+}
+
 /* What was promised of names in a directory is about the path that the client knows. */
 static char *handle_same_path(const struct root *root, const struct handle *h)
 {

@@ -60,6 +60,12 @@ struct handle *handles_next(const struct handles *t, const struct handle *h);
 void handles_lock(struct handles *t);
 void handles_unlock(struct handles *t);
 
+/*
+ * The open files of T that are inode INO of DEV (INO 0: all of them), each with a new reference, in *LIST, which the caller frees.
+ * Their number; 0 without memory.
+ */
+size_t handles_of(struct handles *t, dev_t dev, ino_t ino, struct handle ***list);
+
 /* A lock is about to be asked for through H. */
 void handle_note_lock(struct handle *h);
 

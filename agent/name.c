@@ -136,13 +136,14 @@ static int rename_names(struct op *op, const struct name *from, const struct nam
 	if (name_is(to, ""))
 		return flags & RENAME_NOREPLACE ? -EEXIST : -EBUSY;
 	r = doubt_rename(op, from->dir, from->last, to->dir, to->last);
-	if (r)
-		return r > 0 ? 0 : r;
-	if (!syscall(SYS_renameat2, from->dir, from->last, to->dir, to->last, flags))
-		return 0;
-	if (errno == ENOSYS && !flags && !renameat(from->dir, from->last, to->dir, to->last))
-		return 0;
-	return -errno;
+	if (!r && syscall(SYS_renameat2, from->dir, from->last, to->dir, to->last, flags))
+		r = errno != ENOSYS || flags || renameat(from->dir, from->last, to->dir, to->last) ? -errno : 0;
+	if (r < 0)
+		return r;
+	moved_tell(op, to->dir, to->last);
+	if (flags & RENAME_EXCHANGE)
+		moved_tell(op, from->dir, from->last);
+	return 0;
 }
 
 /* do_renameat2 of fs/namei.c up to the point where it asks for write access. */
@@ -261,6 +262,8 @@ int op_link(struct op *op)
 	} else {
 		r = doubt_create(op, to.dir, to.last, 0);
 		r = r ? r : link_source(op, req, &from, &to);
+		if (r >= 0)
+			moved_tell(op, to.dir, to.last);
 		name_put(&from);
 	}
 	name_put(&to);

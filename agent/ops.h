@@ -36,6 +36,12 @@ void open_done(struct op *op, bool failed);
 /* reopen.c */
 int op_reopen(struct op *op);
 
+/*
+ * moved.c: OP has made the name LAST in DIR, of something that had another one: the client is told new tickets of what it has open of
+ * that or, of a directory, below it.
+ */
+void moved_tell(struct op *op, int dir, const char *last);
+
 /* close.c */
 int op_close(struct op *op);
 int op_release(struct op *op);

@@ -55,9 +55,9 @@ static void output_write(struct serve *s, struct iovec *iov, int count)
 	s->lost = true;
 }
 
-/* Writes a push of which there is no second one. */
-static void output_push(struct serve *s, const rfs_Push *push)
+void output_push(void *serve, const rfs_Push *push)
 {
+	struct serve *s = serve;
 	uint8_t frame[OUTPUT_FRAME];
 	struct iovec iov = { frame, output_encode(frame, (struct frame_header){ .kind = FRAME_PUSH }, rfs_Push_fields, push) };
 

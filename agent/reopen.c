@@ -1,13 +1,15 @@
 /*
  * Reopen: another agent than the one that opened a file, which has ended with all its descriptors, is to have it open
  * again. A file handle finds it wherever it was moved, but that takes CAP_DAC_READ_SEARCH and a file system that has
- * handles; its path is the second way. Whatever is found is looked at (ticket.c) before it is opened.
+ * handles; its path is the second way, the other names in its directory the third. Whatever is found is looked at (ticket.c) before it is opened.
  */
 #include "reopen.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,6 +30,9 @@
 
 #define LOOK_FLAGS (O_PATH | O_NOFOLLOW | O_CLOEXEC)
 #define DELETED " (deleted)"
+
+/* Entries of directories that are looked at for what has been renamed, in all: about a second's. */
+#define REOPEN_ENTRIES (1 << 20)
 
 /* One mount that a handle is tried on. */
 struct mount_at {
@@ -244,17 +249,11 @@ static int reopen_by_handle(const struct root *root, const rfs_Ticket *t)
 	return fd == -ESTALE ? reopen_on_any(root, t) : fd;
 }
 
-static int reopen_by_path(const struct root *root, const rfs_Ticket *t)
+static int reopen_at(const struct root *root, const char *path, const rfs_Ticket *t)
 {
-	char path[PATH_MAX];
-	int fd, r;
+	int fd = resolve_exact(root, path, O_NOFOLLOW);
+	int r = fd < 0 ? -ESTALE : ticket_check(root, fd, t);
 
-	if (!t->path.size)
-		return -ESTALE;
-	memcpy(path, t->path.bytes, t->path.size);
-	path[t->path.size] = '\0';
-	fd = resolve_exact(root, path, O_NOFOLLOW);
-	r = fd < 0 ? -ESTALE : ticket_check(root, fd, t);
 	if (fd >= 0 && r) {
 		close(fd);
 		fd = r;
@@ -262,13 +261,63 @@ static int reopen_by_path(const struct root *root, const rfs_Ticket *t)
 	return r ? r : fd;
 }
 
+/* The directory DIR below the root, to be read, or NULL. */
+static DIR *directory_open(const struct root *root, const char *dir)
+{
+	int fd = resolve_exact(root, *dir ? dir : "/", O_DIRECTORY | O_NOFOLLOW), readable;
+	char proc[32];
+	DIR *d;
+
+	if (fd < 0)
+		return NULL;
+	snprintf(proc, sizeof(proc), "/proc/self/fd/%d", fd);
+	readable = open(proc, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	close(fd);
+	d = readable < 0 ? NULL : fdopendir(readable);
+	if (!d && readable >= 0)
+		close(readable);
+	return d;
+}
+
+/*
+ * Its directory may have it by another name: it was renamed there, or has one more. Neither is a handle needed for that, nor that the
+ * kernel still knows the name: of what a handle opens it forgets it with its caches. PATH is changed.
+ */
+static int reopen_beside(const struct root *root, char *path, const rfs_Ticket *t)
+{
+	static atomic_int left = REOPEN_ENTRIES;
+	char *name = strrchr(path, '/');
+	const struct dirent *e;
+	int fd = -ESTALE;
+	DIR *d;
+
+	if (!name || !t->ino || t->process)
+		return fd;
+	*name++ = '\0';
+	d = directory_open(root, path);
+	name[-1] = '/';
+	while (fd < 0 && d && (e = readdir(d)) && atomic_fetch_sub(&left, 1) > 0) {
+		if (e->d_ino == t->ino && snprintf(name, (size_t)(path + PATH_MAX - name), "%s", e->d_name) < path + PATH_MAX - name)
+			fd = reopen_at(root, path, t);
+	}
+	if (d)
+		closedir(d);
+	return fd;
+}
+
 int reopen_find(const struct root *root, const rfs_Ticket *t)
 {
+	char path[PATH_MAX];
 	int fd = -ESTALE;
 
 	if (t->handle.size && !t->compared_only)
 		fd = reopen_by_handle(root, t);
-	return fd < 0 ? reopen_by_path(root, t) : fd;
+	if (fd >= 0 || !t->path.size)
+		return fd;
+	memcpy(path, t->path.bytes, t->path.size);
+	path[t->path.size] = '\0';
+	fd = reopen_at(root, path, t);
+	return fd < 0 ? reopen_beside(root, path, t) : fd;
 }
 
 int reopen_place(const struct root *root, const rfs_Ticket *t)
@@ -333,10 +382,10 @@ static int reopen_open(struct op *op, int path_fd, int flags, const struct stat 
 	return fd;
 }
 
-/* What created or emptied the file is not done again. */
+/* What created or emptied the file is not done again. O_TMPFILE names a directory, and the file it made may have a name since. */
 static int reopen_ticket(struct op *op, const rfs_Ticket *t)
 {
-	int flags = open_flags(op->req->op.reopen.flags) & ~(O_CREAT | O_EXCL | O_TRUNC | O_NOFOLLOW | OPEN_UNNAMED);
+	int flags = open_flags(op->req->op.reopen.flags) & ~(O_CREAT | O_EXCL | O_TRUNC | O_NOFOLLOW | O_TMPFILE);
 	int fd = reopen_find(&op->agent->root, t);
 	bool pending = false;
 	struct stat st;

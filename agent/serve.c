@@ -372,6 +372,8 @@ static int serve_start(struct serve *s, bool again)
 	pthread_t watchdog;
 	int r;
 
+	a->push = output_push;
+	a->push_to = s;
 	locks_start(a->locks, output_lock_end, s);
 	r = watch_start(a->watcher, output_notices, s);
 	observe_start(a->observer, output_observed, s);

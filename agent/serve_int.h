@@ -94,6 +94,9 @@ int attach_forward(struct serve *s, const rfs_Resume *resume);
 /* The new stream's first frames: REPLY to Resume, what is kept, and that nothing is promised any more. Under the write lock. */
 void output_resumed(struct serve *s, const rfs_ResumeReply *reply);
 
+/* Writes a push of which there is no second one: for agent.push. */
+void output_push(void *serve, const rfs_Push *push);
+
 /* Writes the push for a lock's wait that is over: for locks_start. */
 void output_lock_end(void *serve, uint64_t ticket, int error);
 

@@ -348,6 +348,16 @@ static void done(struct reopen *r, const struct reopen_note *note, const rfs_Rep
 	}
 }
 
+struct opened *opened_ticket(struct opened **at, const uint8_t *bytes, size_t size)
+{
+	struct opened *o = xrealloc(*at, sizeof(*o) + size);
+
+	o->ticket_len = (uint16_t)size;
+	memcpy(o->ticket, bytes, size);
+	*at = o;
+	return o;
+}
+
 /* A connection that the listener had no more for it is none. */
 static bool is_made(const rfs_Reply *rep)
 {
@@ -370,11 +380,13 @@ void reopen_done(struct reopen *r, const struct reopen_note *note, const rfs_Rep
 
 void reopen_push(struct reopen *r, const rfs_Push *push)
 {
-	struct opened *o;
+	struct opened *o, **at;
 
 	if (!r)
 		return;
 	pthread_mutex_lock(&r->lock);
+	if (push->which_event == rfs_Push_moved_tag && *(at = opened_at(r, push->event.moved.handle)))
+		opened_ticket(at, push->event.moved.ticket.bytes, push->event.moved.ticket.size);
 	if (push->which_event == rfs_Push_lock_end_tag)
 		waiting_end(r, push->event.lock_end.ticket, !push->event.lock_end.error);
 	if (push->which_event == rfs_Push_ready_tag && (o = *opened_at(r, push->event.ready.handle)))

@@ -230,11 +230,8 @@ static void answered_reopen(struct reopen *r, uint64_t handle, const rfs_Reply *
 	}
 	o->coherent = open->coherent;
 	o->pending = open->pending;
-	if (open->ticket.size) {
-		*at = o = xrealloc(o, sizeof(*o) + open->ticket.size);
-		o->ticket_len = (uint16_t)open->ticket.size;
-		memcpy(o->ticket, open->ticket.bytes, open->ticket.size);
-	}
+	if (open->ticket.size)
+		opened_ticket(at, open->ticket.bytes, open->ticket.size);
 }
 
 void reopen_answered(struct reopen *r, const struct reopen_step *step, const rfs_Reply *rep)

@@ -68,6 +68,9 @@ struct reopen {
 /* Where the pointer to HANDLE's is, or would be. */
 struct opened **opened_at(struct reopen *r, uint64_t handle);
 
+/* What *AT points to has the ticket BYTES from here on; it may be elsewhere afterwards. */
+struct opened *opened_ticket(struct opened **at, const uint8_t *bytes, size_t size);
+
 /* Where the pointer to OWNER's locks on the file that O is of is, or would be. */
 struct held **held_at(struct reopen *r, const struct opened *o, uint64_t owner);
 

@@ -104,6 +104,8 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	work = session_enter(serving->session);
 	pthread_mutex_init(&serving->lock, NULL);
 	pthread_mutex_init(&serving->write_lock, NULL);
+	agent.push = output_push;
+	agent.push_to = serving;
 	locks_start(agent.locks, output_lock_end, serving);
 	watch_start(agent.watcher, output_notices, serving);
 	observe_start(agent.observer, output_observed, serving);

@@ -205,6 +205,9 @@ static void cell_begin(struct cell *cell)
 		memcpy(cell->bytes, c.payload, cell->count);
 	}
 	cell->held = row->held ? open(cell->file, O_RDONLY) : -1;
+	/* Where what a handle opens is, the kernel knows for as long as its caches, or somebody who has it open. */
+	if (row->end[BOTH] == SAME && row->end[PATHS] == DEAD && !row->held)
+		cell->held = open(cell->file, O_PATH | O_NOFOLLOW);
 	/* The kernel's own descriptor may be there for as long as the agent's. */
 	cell->witness = -1;
 	if (!is_another(cell->way) && cell->before.nlink)

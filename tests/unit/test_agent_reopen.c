@@ -114,12 +114,92 @@ static void test_read_only(void **state)
 	assert_int_equal(client_write(&c, kept, 0, false, "x"), EBADF);
 }
 
+/* The latest ticket that was pushed for what is kept is its from here on. */
+static void take_moved(void)
+{
+	for (unsigned int i = 0; i < c.pushes; i++) {
+		const rfs_Moved *m = &c.push[i].event.moved;
+
+		if (c.push[i].which_event != rfs_Push_moved_tag || m->handle != kept)
+			continue;
+		ticket.ticket.size = m->ticket.size;
+		memcpy(ticket.ticket.bytes, m->ticket.bytes, m->ticket.size);
+	}
+	c.pushes = 0;
+}
+
+static void renames(const char *from, const char *to, uint32_t flags)
+{
+	REQUEST(rename);
+
+	where_set(&q.op.rename.from, &q.op.rename.has_from, 0, from);
+	where_set(&q.op.rename.to, &q.op.rename.has_to, 0, to);
+	q.op.rename.flags = flags;
+	assert_int_equal(client_call(&c, &q), 0);
+	take_moved();
+}
+
+/* What is kept gets the name TO. */
+static void links(const char *to)
+{
+	REQUEST(link);
+
+	where_set(&q.op.link.from, &q.op.link.has_from, kept, "");
+	where_set(&q.op.link.to, &q.op.link.has_to, 0, to);
+	assert_int_equal(client_call(&c, &q), 0);
+	take_moved();
+}
+
+/* An agent without handles finds what is kept, with TEXT in it. */
+static void is_found(const char *text)
+{
+	agent_lose(PATHS);
+	agent_return(PATHS, base);
+	assert_int_equal(reopen(), 0);
+	assert_int_equal(client_read(&c, kept, 0, 100), 0);
+	assert_string_equal((char *)c.payload, text);
+	close_kept();
+}
+
+/* What the client itself has moved is found where it is now; what it has replaced meanwhile is not taken for it. */
+static void test_moved(void **state)
+{
+	assert_int_equal(system("mkdir -p b/c d && echo other >d/f"), 0);
+	open_kept("a/f", O_RDONLY);
+	renames("a/f", "b/c/g", 0);
+	spew("a/f", "another\n");
+	is_found("content\n");
+	open_kept("b/c/g", O_RDONLY);
+	renames("/b/", "e/", 0);
+	renames("e/c", "d/c", 0);
+	assert_int_equal(system("mkdir -p b/c && echo another >b/c/g"), 0);
+	is_found("content\n");
+	open_kept("d/c/g", O_RDONLY);
+	renames("a/f", "d/c/g", 2); /* RENAME_EXCHANGE */
+	is_found("content\n");
+	open_kept("d/c/g", O_RDONLY);
+	renames("a/f", "d/c/g", 2);
+	is_found("another\n");
+}
+
+/* What had no name has got one. */
+static void test_linked(void **state)
+{
+	open_kept("a", O_RDWR | O_TMPFILE);
+	assert_int_equal(client_write(&c, kept, 0, false, "content\n"), 0);
+	assert_int_equal(mkdir("b", 0700), 0);
+	links("b/made");
+	is_found("content\n");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_out_of_the_root, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_deleted_elsewhere, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_hostile, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_moved, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_linked, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_dead, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_read_only, setup, teardown),
 	};

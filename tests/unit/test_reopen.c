@@ -163,6 +163,26 @@ static void test_files(void **state)
 	assert_int_equal(reopen_count(r), 0);
 }
 
+/* The agent tells of what the client has renamed. */
+static void test_moved(void **state)
+{
+	rfs_Push push = { .which_event = rfs_Push_moved_tag, .event.moved = { .handle = 1, .ticket = { 5, "moved" } } };
+
+	opens(1, 10, O_RDONLY, "t1");
+	opens(2, 20, O_RDWR, "t2");
+	reopen_push(r, &push);
+	assert_string_equal(plan(reopen_files), "reopen 1 moved; reopen 2 t2; ");
+	push.event.moved.handle = 3;
+	reopen_push(r, &push);
+	push.event.moved = (rfs_Moved){ .handle = 2, .ticket = { 1, "2" } };
+	reopen_push(r, &push);
+	assert_string_equal(plan(reopen_files), "reopen 1 moved; reopen 2 2; ");
+	assert_string_equal(restore(1, ESTALE, 0), "1:-116 ");
+	push.event.moved = (rfs_Moved){ .handle = 1, .ticket = { 1, "1" } };
+	reopen_push(r, &push);
+	assert_string_equal(plan(reopen_files), "reopen 1 ; reopen 2 new; ");
+}
+
 static void test_locks(void **state)
 {
 	opens(1, 10, O_RDWR, "t");
@@ -437,6 +457,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_files, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_moved, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_locks, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_owners, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_flocks, setup, teardown),
