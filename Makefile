@@ -44,7 +44,7 @@ syscalls_objs := syscalls/table.o syscalls/remote.o syscalls/readahead.o syscall
 	syscalls/transfer.o syscalls/pipes.o syscalls/fsize.o syscalls/late.o syscalls/foretold.o syscalls/buffers.o syscalls/flow.o syscalls/socket.o \
 	syscalls/aio.o syscalls/aio_ring.o syscalls/flush.o syscalls/clone.o \
 	syscalls/dir.o syscalls/name.o syscalls/apart.o syscalls/fd.o syscalls/rights.o syscalls/widen.o syscalls/map.o syscalls/copy.o syscalls/lock.o \
-	syscalls/ioctl.o syscalls/fhandle.o syscalls/mount.o \
+	syscalls/ioctl.o syscalls/fhandle.o syscalls/mount.o syscalls/ptrace.o \
 	syscalls/known.o syscalls/limit.o syscalls/aim.o syscalls/meta.o syscalls/allocate.o syscalls/truncate.o syscalls/link.o syscalls/xattr.o syscalls/cwd.o syscalls/exec.o syscalls/program.o syscalls/scratch.o syscalls/watch.o
 
 tracer_libs := -lyaml -lseccomp -lelf -lpcre2-8 -lprotobuf-nanopb -lmd -pthread

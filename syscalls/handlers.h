@@ -21,7 +21,7 @@
 	X(sys_mkdirat) X(sys_newfstatat) X(sys_unlinkat) X(sys_renameat) X(sys_readlinkat) \
 	X(sys_faccessat) X(sys_dup3) X(sys_preadv) X(sys_pwritev) X(sys_prlimit64) X(sys_renameat2) \
 	X(sys_execveat) X(sys_preadv2) X(sys_pwritev2) X(sys_statx) X(sys_openat2) X(sys_faccessat2) \
-	X(sys_chroot) X(sys_mount) X(sys_umount2) X(sys_mount_other) \
+	X(sys_ptrace) X(sys_chroot) X(sys_mount) X(sys_umount2) X(sys_mount_other) \
 	X(sys_name_to_handle_at) X(sys_open_by_handle_at) X(sys_file_getattr) X(sys_file_setattr) \
 	X(sys_setxattr) X(sys_lsetxattr) X(sys_fsetxattr) X(sys_setxattrat) \
 	X(sys_getxattr) X(sys_lgetxattr) X(sys_fgetxattr) X(sys_getxattrat) \

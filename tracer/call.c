@@ -276,6 +276,14 @@ pid_t call_parent_of(pid_t pid)
 	return parent;
 }
 
+pid_t call_tracer_of(pid_t pid)
+{
+	int tracer = 0;
+
+	status_read(pid, &(struct status_field){ "TracerPid: %d", &tracer }, 1);
+	return tracer;
+}
+
 bool call_has_fds(pid_t tid)
 {
 	int size = 0;

@@ -146,6 +146,9 @@ pid_t call_process(const struct call *c);
 /* The parent of process PID, 0 when it has none that is known. */
 pid_t call_parent_of(pid_t pid);
 
+/* Who traces PID, or 0. */
+pid_t call_tracer_of(pid_t pid);
+
 /* Whether task TID has descriptors still: one that is on its way out has not even a table of them. */
 bool call_has_fds(pid_t tid);
 

@@ -286,7 +286,7 @@ void config_read_file(struct config *c, const char *name)
 
 	free(c->file);
 	c->file = xstrdup(name);
-	if (source_read(&s, name, &c->problems) == 0)
+	if (source_read(&s, name, "JSON, TOML or YAML", &c->problems) == 0)
 		config_read_source(c, &s);
 	source_free(&s);
 }

@@ -140,7 +140,7 @@ void dotenv_read(struct dotenv *d, const char *name, struct problems *p)
 	struct reader r = { .source = &s, .problems = p };
 
 	*d = (struct dotenv){ 0 };
-	bool good = source_read(&s, name, p) == 0;
+	bool good = source_read(&s, name, "NAME=VALUE", p) == 0;
 	while (good && r.at < s.len) {
 		skip_blank(&r);
 		if (reader_peek(&r, 0) && !strchr("\n#", reader_peek(&r, 0)))

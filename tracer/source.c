@@ -157,7 +157,7 @@ static ssize_t read_all(int fd, char **bytes)
 	return n < 0 ? -errno : (ssize_t)len;
 }
 
-int source_read(struct source *s, const char *name, struct problems *p)
+int source_read(struct source *s, const char *name, const char *wanted, struct problems *p)
 {
 	CLEANUP_FREE char *bytes = NULL;
 	CLEANUP_FD int fd = open(name, O_RDONLY | O_CLOEXEC | O_NOCTTY);
@@ -166,8 +166,7 @@ int source_read(struct source *s, const char *name, struct problems *p)
 	if (len >= 0)
 		return source_take(s, name, bytes, (size_t)len, p);
 	*s = (struct source){ 0 };
-	problem_of(p, name, "the configuration cannot be read (%s); give the path of a JSON, TOML or YAML file",
-		   strerror((int)-len));
+	problem_of(p, name, "cannot be read (%s); give the path of a %s file", strerror((int)-len), wanted);
 	return -EINVAL;
 }
 

@@ -36,9 +36,9 @@ struct source {
 
 /*
  * Reads the file NAME: at most 1 MiB of UTF-8 without NUL. Its templates are not rendered: text is what was written.
- * 0, or -EINVAL with a line in P. S is freed by the caller in both cases.
+ * WANTED says what is expected of it, as "the path of a ... file". 0, or -EINVAL with a line in P. S is freed by the caller in both cases.
  */
-int source_read(struct source *s, const char *name, struct problems *p);
+int source_read(struct source *s, const char *name, const char *wanted, struct problems *p);
 
 /* As source_read, of LEN bytes that are here already, under NAME. */
 int source_take(struct source *s, const char *name, const char *bytes, size_t len, struct problems *p);

@@ -17,6 +17,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "call.h"
 #include "filter.h"
 #include "ofd.h"
 #include "util.h"
@@ -191,6 +192,18 @@ static void discard(struct spawned *s)
 		close(s->listener);
 }
 
+/* Why the child PID cannot be traced (RC), in ERR. */
+static void tell_untraced(pid_t pid, int rc, char *err, size_t err_len)
+{
+	pid_t tracer = call_tracer_of(pid);
+
+	if (tracer)
+		snprintf(err, err_len, "cannot trace the program: process %d (strace -f, a debugger?) does already, and there can be one tracer only: do without it; -v shows the calls",
+			 (int)tracer);
+	else
+		snprintf(err, err_len, "cannot trace the program: %s (is ptrace forbidden here? see kernel.yama.ptrace_scope)", strerror(-rc));
+}
+
 /* Starts the child. A negative errno with ERR, or 1 with ERR when calls cannot be trapped in this way. */
 static int try(const struct plan *p, struct spawned *s, char *err, size_t err_len)
 {
@@ -213,9 +226,9 @@ static int try(const struct plan *p, struct spawned *s, char *err, size_t err_le
 		return -errno;
 	}
 	if (ptrace(PTRACE_SEIZE, s->pid, 0, TRACE_OPTIONS) < 0) {
-		snprintf(err, err_len, "cannot trace the program: %s (is ptrace forbidden here? see kernel.yama.ptrace_scope)",
-			 strerror(errno));
-		return -errno;
+		int rc = -errno;
+		tell_untraced(s->pid, rc, err, err_len);
+		return rc;
 	}
 	int rc = prepare(p, s);
 	if (!rc)

@@ -150,7 +150,7 @@ static int parse_rest(struct target *t, const char *text, char *err, size_t err_
 
 	switch (t->kind) {
 	case TARGET_DIR:
-		return *name ? 0 : target_fail(-EINVAL, err, err_len, "the target \"%s\" names no directory: dir/PATH does", text);
+		return *name ? 0 : target_fail(-EINVAL, err, err_len, "the target \"%s\" names no directory: dir/PATH does, dir// for all of this machine", text);
 	case TARGET_PID:
 		return is_number(name) ? 0 : target_fail(-EINVAL, err, err_len, "the target \"%s\" names no process: pid/N does, with its "
 							 "number", text);

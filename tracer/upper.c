@@ -84,8 +84,13 @@ static int make_parts(int top, const char *from)
 
 int upper_open(const char *dir, const char *target, const char *from, char *err, size_t err_len)
 {
-	if (mkdir(dir, 0700) < 0 && errno != EEXIST)
-		return fail(-errno, err, err_len, dir, strerror(errno));
+	if (mkdir(dir, 0700) < 0 && errno != EEXIST) {
+		int rc = -errno;
+		char why[128];
+
+		snprintf(why, sizeof(why), "the overlay cannot be made here (%s): give a directory in one that is there", strerror(-rc));
+		return fail(rc, err, err_len, dir, why);
+	}
 	CLEANUP_FD int top = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (top < 0)
 		return fail(-errno, err, err_len, dir, strerror(errno));

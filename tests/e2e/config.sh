@@ -32,7 +32,7 @@ pass "what comes out comes to the same again"
 
 cd "$work" || exit 1
 missing=$(verify nowhere.json; echo "= $?")
-equal "a missing file is one line" "remotefs-trace: nowhere.json: the configuration cannot be read (No such file or directory); give the path of a JSON, TOML or YAML file
+equal "a missing file is one line" "remotefs-trace: nowhere.json: cannot be read (No such file or directory); give the path of a JSON, TOML or YAML file
 = 2" "$missing"
 mkdir dir.json
 equal "a directory is one line" 1 "$(verify dir.json | grep -c 'dir.json: .*(Is a directory)')"

@@ -44,6 +44,8 @@ kept() {
 	equal "another target's overlay: one line" 1 "$(grep -c "^remotefs-trace: .*another target" "$work/err")"
 	within 10 "$RT" --mode overlay --overlay-dir "$T" --mount "/no-such-place=dir/$root" -- busybox true 2>"$work/err"
 	equal "a directory with other files is refused" 125 $?
+	equal "a place where none can be made: one line" "remotefs-trace: $work/none/x: the overlay cannot be made here (No such file or directory): give a directory in one that is there
+125" "$(within 10 "$RT" --mode overlay --overlay-dir "$work/none/x" --mount "/no-such-place=dir/$root" -- busybox true 2>&1; echo $?)"
 	equal "a directory with other files stays as it was" "$before" "$(digest "$root")"
 }
 

@@ -42,4 +42,19 @@ equal "the errors are those of one without the right" "$(sed '$d' <<<"$want")" "
 equal "the tree is where it was" "True /" "$(tail -1 <<<"$got")"
 equal "chroot says what to do" yes "$(grep -q "chroot refused: .*start the program with --target" "$work/err" && echo yes)"
 equal "mount says what to do" yes "$(grep -q "mount refused: .*mount it there" "$work/err" && echo yes)"
+cannot_trace() {
+	within 20 "$RT" --mode write --mount "$T=dir//:$T" -- "$@" 2>&1 | sed 's/[0-9][0-9]*/N/g'
+}
+equal "another tracer is refused, and told why once" "remotefs-trace: process N: ptrace refused: a process has one tracer, and here that is remotefs-trace: -v shows the calls; debug the program without it
+EPERM
+EPERM" "$(cannot_trace "$PYTHON" -B -u -c '
+import ctypes, errno, os, signal
+libc = ctypes.CDLL(None, use_errno=True)
+child = os.fork() or signal.pause()
+for request, pid in (0, 0), (0x4206, child):
+    print(errno.errorcode[ctypes.get_errno()] if libc.ptrace(request, pid, None, None) < 0 else "traced")
+os.kill(child, signal.SIGKILL)')"
+equal "nor can it be the tracer where there is one" "remotefs-trace: process N: ptrace refused: a process has one tracer, and here that is remotefs-trace: -v shows the calls; debug the program without it
+remotefs-trace: cannot trace the program: process N (strace -f, a debugger?) does already, and there can be one tracer only: do without it; -v shows the calls" \
+	"$(cannot_trace "$RT" --mode write --mount "$work=dir/$T" true)"
 equal "nothing is mounted" "" "$(grep -F "$work" /proc/self/mounts)"
