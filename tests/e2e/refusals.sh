@@ -57,4 +57,16 @@ os.kill(child, signal.SIGKILL)')"
 equal "nor can it be the tracer where there is one" "remotefs-trace: process N: ptrace refused: a process has one tracer, and here that is remotefs-trace: -v shows the calls; debug the program without it
 remotefs-trace: cannot trace the program: process N (strace -f, a debugger?) does already, and there can be one tracer only: do without it; -v shows the calls" \
 	"$(cannot_trace "$RT" --mode write --mount "$work=dir/$T" true)"
+
+# touch has the file at descriptor 0, where a device is this machine's.
+if [ "$(id -u)" -eq 0 ] && mknod "$T/null" c 1 3 2>/dev/null; then
+	before=$(stat -c '%y %z %a %u' /dev/null)
+	got=$(within 20 "$RT" --mode write --mount "$T=dir//:$T" -- sh -c "touch -r /dev/null $T/null; echo \$?; echo works >$T/null && wc -c <$T/null" 2>&1)
+	equal "touch of a device is refused, and using it is not" "touch: setting times of '$T/null': Read-only file system
+1
+0" "$got"
+	equal "this machine's device is as it was" "$before" "$(stat -c '%y %z %a %u' /dev/null)"
+else
+	skip "attributes of devices at low descriptors" "the right to make one"
+fi
 equal "nothing is mounted" "" "$(grep -F "$work" /proc/self/mounts)"
