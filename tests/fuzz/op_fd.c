@@ -20,6 +20,14 @@ static bool is_device(int fd)
 	return !sys(fstat, fd, &st) && S_ISCHR(st.st_mode);
 }
 
+/* Whether FD is of a file that its owner may not read, and is not open for that either. */
+static bool is_unreadable(int fd, long status)
+{
+	struct stat st;
+
+	return geteuid() && (status & O_ACCMODE) == O_WRONLY && !sys(fstat, fd, &st) && !(st.st_mode & S_IRUSR);
+}
+
 /* Onto the slot's own low number, or onto what the slot has. */
 static void run_dup2(void)
 {
@@ -35,7 +43,7 @@ static void run_dup2(void)
 	long status = sys(fcntl, fd, F_GETFL);
 	if (has_record_locks() || is_device(fd))
 		number = -1;
-	if (status >= 0 && (status & O_PATH || (status & O_ACCMODE) == O_ACCMODE))
+	if (status >= 0 && (status & O_PATH || (status & O_ACCMODE) == O_ACCMODE || is_unreadable(fd, status)))
 		number = -1;
 	long r = three ? sys(dup3, fd, number, flags) : sys(dup2, fd, number);
 	keep_fd_at(to, r);
