@@ -385,7 +385,8 @@ int remote_open_intent(int flags, uint64_t resolve)
 		return how;
 	if (flags & O_CREAT)
 		how |= PLACE_MAKE | (flags & O_EXCL ? PLACE_EXCL : 0);
-	else if ((flags & O_ACCMODE) != O_RDONLY || flags & (O_TRUNC | O_UNNAMED))
+	/* With O_DIRECTORY alone nothing can be written: that is ENOTDIR or EISDIR. */
+	else if (flags & O_UNNAMED || (!(flags & O_DIRECTORY) && ((flags & O_ACCMODE) != O_RDONLY || flags & O_TRUNC)))
 		how |= PLACE_CHANGE;
 	return how | PLACE_OPEN;
 }

@@ -100,7 +100,24 @@ static int open_parent(int top, const char *path, const char **base)
 	*base = path + (slash ? slash - dir + 1 : 0);
 	if (slash)
 		*slash = 0;
-	return entries_open(top, slash ? dir : "");
+	return entries_open(top, slash ? dir : "", 0);
+}
+
+/* Moves a directory, which must be writable itself for that (vfs_rename of fs/namei.c). */
+static int move_dir(int from, const char *name, int to, const char *new_name)
+{
+	struct inode_at now = { from, name, { 0 } }, then = { to, new_name, { 0 } };
+	int rc = inode_look(&now);
+
+	if (rc)
+		return rc;
+	then.st = now.st;
+	struct inode_rights rights = inode_rights_take(&now, S_IWUSR);
+	rc = renameat(from, name, to, new_name) < 0 ? -errno : 0;
+	if (rights.at && !rc)
+		rights.at = &then;
+	inode_rights_back(&rights);
+	return rc;
 }
 
 /* Takes the directory FROM of the target to the stage, unless it was there already. */
@@ -113,9 +130,13 @@ static int stage_one(const struct apply *a, const char *from)
 	if (is_there(a->stage, name) || noted(a, from, 'm'))
 		return 0;
 	CLEANUP_FD int dir = open_parent(a->trees->lower, from, &base);
-	if (dir < 0 || renameat(dir, base, a->stage, name) < 0)
-		return fail(a, dir < 0 ? dir : -errno, from, "cannot be moved");
-	return 0;
+	struct inode_at parent = { dir, ".", { 0 } };
+	int rc = dir < 0 ? dir : inode_look(&parent);
+	if (!rc) {
+		INODE_RIGHTS(rights, &parent, S_IRWXU);
+		rc = move_dir(dir, base, a->stage, name);
+	}
+	return rc ? fail(a, rc, from, "cannot be moved") : 0;
 }
 
 static int stage_all(struct apply *a)
@@ -147,8 +168,7 @@ static int unstage(const struct apply *a, const struct pair *p, const char *name
 		return noted(a, from, 'm') ? 0 : fail(a, -ENOENT, path, "its old place at the target is empty");
 	int rc = inode_remove(p->lower, name);
 	rc = rc ? rc : note(a, from, 'm');
-	if (!rc && renameat(a->stage, staged, p->lower, name) < 0)
-		rc = -errno;
+	rc = rc ? rc : move_dir(a->stage, staged, p->lower, name);
 	return rc ? fail(a, rc, path, "cannot be moved") : 0;
 }
 
@@ -175,29 +195,38 @@ static int settle(const struct apply *a, const struct pair *p, const char *name,
 	return rc ? fail(a, rc, path, "the directory cannot be made") : 1;
 }
 
-/* Last of all, since making an entry changes its directory's time. */
-static int finish_dir(const struct apply *a, const struct inode_at *is, int lower, bool made, const char *path)
+/* Makes TO, which LOWER is open for, what IS is. Last of all, since making an entry changes its directory's time. */
+static int finish_dir(const struct apply *a, const struct inode_at *is, struct inode_at *to, int lower, bool made, const char *path)
 {
-	struct inode_at to = { lower, ".", { 0 } }, like = *is;
+	struct inode_at like = *is;
 	const struct timespec times[2] = { is->st.st_atim, is->st.st_mtim };
 	char text[256];
-	int rc = inode_look(&to);
+	int rc = inode_look(to);
 
 	if (made)
-		inode_keep_owner(&like, &to.st);
-	rc = rc ? rc : inode_compare(&to, &like, text, sizeof(text));
+		inode_keep_owner(&like, &to->st);
+	rc = rc ? rc : inode_compare(to, &like, text, sizeof(text));
 	if (rc > 0)
-		rc = inode_copy_meta(&like, &to, false);
+		rc = inode_copy_meta(&like, to, false);
 	if (!rc && fsync(lower) < 0)
 		rc = -errno;
 	/* Whoever may write to a directory need not own it, and then must leave its times as they come. */
-	if (!rc && utimensat(lower, ".", times, 0) < 0 && errno != EPERM)
+	if (!rc && futimens(lower, times) < 0 && errno != EPERM)
 		rc = -errno;
 	return rc ? fail(a, rc, path, "the directory's attributes cannot be set") : 0;
 }
 
+/* Opens TO, P's directory at the target, and does in it what is to be done. */
+static int fill_dir(struct apply *a, struct pair *p, const struct inode_at *to)
+{
+	INODE_RIGHTS(rights, to, S_IRWXU);
+	p->lower = inode_open_dir(to->dir, to->name);
+	return p->lower < 0 ? fail(a, p->lower, p->path, "cannot be opened at the target") : apply_into(a, p);
+}
+
 static int apply_dir(struct apply *a, const struct pair *p, const struct inode_at *is, const char *path)
 {
+	INODE_RIGHTS(rights, is, S_IRWXU);
 	CLEANUP_FD int upper = inode_open_dir(is->dir, is->name);
 	char below[PATH_MAX];
 	int rc = upper < 0 ? upper : upper_from(upper, below);
@@ -205,15 +234,15 @@ static int apply_dir(struct apply *a, const struct pair *p, const struct inode_a
 	if (rc < 0)
 		return fail(a, rc, path, "cannot be read");
 	struct pair sub = { upper, -1, path, rc ? below : NULL };
+	struct inode_at to = { p->lower, is->name, { 0 } };
 	int made = settle(a, p, is->name, sub.below, path);
 	if (made < 0)
 		return made;
-	CLEANUP_FD int lower = inode_open_dir(p->lower, is->name);
-	if (lower < 0)
-		return fail(a, lower, path, "cannot be opened at the target");
-	sub.lower = lower;
-	rc = apply_into(a, &sub);
-	return rc ? rc : finish_dir(a, is, lower, made, path);
+	rc = inode_look(&to);
+	rc = rc ? fail(a, rc, path, "cannot be looked at, at the target") : fill_dir(a, &sub, &to);
+	rc = rc ? rc : finish_dir(a, is, &to, sub.lower, made, path);
+	close_fd(&sub.lower);
+	return rc;
 }
 
 /* ---- files ---- */
@@ -267,6 +296,7 @@ static int replace_others(int top, int dir, const struct inode_at *was)
 		struct inode_at at = { top, names.list[i], { 0 } };
 		rc = inode_look(&at);
 		if (!rc && S_ISDIR(at.st.st_mode) && at.st.st_dev == was->st.st_dev) {
+			INODE_RIGHTS(rights, &at, S_IRWXU);
 			CLEANUP_FD int sub = inode_open_dir(top, at.name);
 			rc = sub < 0 ? sub : replace_others(sub, dir, was);
 		} else if (!rc && at.st.st_ino == was->st.st_ino && at.st.st_dev == was->st.st_dev && strcmp(at.name, was->name)) {
@@ -335,27 +365,34 @@ static void put_off(struct apply *a, const char *path)
 	a->later.list[a->later.count++] = xstrdup(path);
 }
 
-static int apply_later_one(struct apply *a, const char *path)
+/* Does what was put off of PATH, which is REST in IS, of the overlay, and in TO of the target. */
+static int apply_later_in(struct apply *a, const struct inode_at *is, struct inode_at *to, const char *rest, const char *path)
 {
-	const char *base;
-	CLEANUP_FD int upper = open_parent(a->trees->upper, path, &base), lower = open_parent(a->lower, path, &base);
+	INODE_RIGHTS(source, is, S_IRWXU);
+	INODE_RIGHTS(target, to, S_IRWXU);
+	CLEANUP_FD int upper = inode_open_dir(is->dir, is->name), lower = inode_open_dir(to->dir, to->name);
+	size_t n = strcspn(rest, "/");
+	CLEANUP_FREE char *name = strndup(rest, n);
 	struct pair p = { upper, lower, "", NULL };
-	struct inode_at is = { upper, base, { 0 } }, dir = { upper, ".", { 0 } };
-	int rc = upper < 0 ? upper : lower < 0 ? lower : inode_look(&is);
+	struct inode_at sub_is = { upper, name, { 0 } }, sub_to = { lower, name, { 0 } };
+	int rc = upper < 0 ? upper : lower < 0 ? lower : inode_look(&sub_is);
 
-	rc = rc ? rc : inode_look(&dir);
+	if (!rc && rest[n])
+		rc = inode_look(&sub_to);
 	if (rc)
 		return fail(a, rc, path, "its directory is gone");
-	rc = apply_file(a, &p, &is, path);
-	return rc ? rc : finish_dir(a, &dir, lower, false, path);
+	if (rest[n])
+		return apply_later_in(a, &sub_is, &sub_to, rest + n + 1, path);
+	rc = apply_file(a, &p, &sub_is, path);
+	return rc ? rc : finish_dir(a, is, to, lower, false, path);
 }
 
-static int apply_later(struct apply *a)
+static int apply_later(struct apply *a, const struct inode_at *is, struct inode_at *to)
 {
 	int rc = 0;
 
 	for (size_t i = 0; !rc && i < a->later.count; i++)
-		rc = apply_later_one(a, a->later.list[i]);
+		rc = apply_later_in(a, is, to, a->later.list[i], a->later.list[i]);
 	return rc;
 }
 
@@ -403,20 +440,30 @@ static int apply_into(struct apply *a, const struct pair *p)
 	return rc;
 }
 
+/* All but the root's own attributes: IS of the overlay and TO of the target. */
+static int apply_tree(struct apply *a, const struct inode_at *is, struct inode_at *to)
+{
+	INODE_RIGHTS(source, is, S_IRWXU);
+	INODE_RIGHTS(target, to, S_IRWXU);
+	const struct pair root = { a->trees->upper, a->lower, "", a->trees->from };
+	int rc = stage_all(a);
+
+	rc = rc ? rc : apply_into(a, &root);
+	return rc ? rc : apply_later(a, is, to);
+}
+
 int apply_changes(const struct trees *t, const struct changes *c, char *err, size_t err_len)
 {
-	CLEANUP_FD int lower = entries_open(t->lower, t->from);
+	CLEANUP_FD int lower = entries_open(t->lower, t->from, 0);
 	struct apply a = { .trees = t, .changes = c, .lower = lower, .stage = -1, .err = err, .err_len = err_len };
-	struct inode_at is = { t->upper, ".", { 0 } };
-	const struct pair root = { t->upper, lower, "", t->from };
+	struct inode_at is = { t->upper, ".", { 0 } }, to = { lower, ".", { 0 } };
 	int rc = lower < 0 ? lower : inode_look(&is);
 
+	rc = rc ? rc : inode_look(&to);
 	if (rc)
 		return fail(&a, rc, t->from, "cannot be opened at the target");
-	rc = stage_all(&a);
-	rc = rc ? rc : apply_into(&a, &root);
-	rc = rc ? rc : apply_later(&a);
-	rc = rc ? rc : finish_dir(&a, &is, lower, false, "");
+	rc = apply_tree(&a, &is, &to);
+	rc = rc ? rc : finish_dir(&a, &is, &to, lower, false, "");
 	close_fd(&a.stage);
 	for (size_t i = 0; i < a.linked_count; i++)
 		free(a.linked[i].path);
@@ -427,7 +474,7 @@ int apply_changes(const struct trees *t, const struct changes *c, char *err, siz
 
 bool apply_begun(const struct trees *t)
 {
-	CLEANUP_FD int lower = entries_open(t->lower, t->from);
+	CLEANUP_FD int lower = entries_open(t->lower, t->from, 0);
 	char name[64];
 
 	stage_name(t, name);
@@ -436,7 +483,7 @@ bool apply_begun(const struct trees *t)
 
 int apply_done(const struct trees *t)
 {
-	CLEANUP_FD int lower = entries_open(t->lower, t->from);
+	CLEANUP_FD int lower = entries_open(t->lower, t->from, 0);
 	struct inode_at root = { lower, ".", { 0 } };
 	char name[64];
 	int rc = lower < 0 ? lower : inode_look(&root);

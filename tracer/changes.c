@@ -83,9 +83,12 @@ static int find_moves(struct changes *c, int upper, const char *path, const char
 	int rc = entries_read(upper, &names);
 
 	for (size_t i = 0; !rc && i < names.count; i++) {
-		CLEANUP_FD int dir = inode_open_dir(upper, names.list[i]);
-		if (dir == -ENOTDIR || dir == -ELOOP)
+		struct inode_at is = { upper, names.list[i], { 0 } };
+		rc = inode_look(&is);
+		if (rc || !S_ISDIR(is.st.st_mode))
 			continue;
+		INODE_RIGHTS(rights, &is, S_IRWXU);
+		CLEANUP_FD int dir = inode_open_dir(upper, is.name);
 		CLEANUP_FREE char *sub = entries_join(path, names.list[i]), *natural = below ? entries_join(below, names.list[i]) : NULL;
 		CLEANUP_FREE char *place = NULL;
 		bool moved = false;
@@ -182,6 +185,7 @@ static int compare_dirs(const struct pair *p, const struct inode_at *was, const 
 static int look_at_dir(const struct pair *p, const struct inode_at *is, const struct inode_at *was, const char *path)
 {
 	CLEANUP_FREE char *natural = p->below ? entries_join(p->below, is->name) : NULL;
+	INODE_RIGHTS(rights, is, S_IRWXU);
 	CLEANUP_FD int upper = inode_open_dir(is->dir, is->name);
 	CLEANUP_FREE char *below = NULL;
 	CLEANUP_FD int lower = -1;
@@ -192,9 +196,12 @@ static int look_at_dir(const struct pair *p, const struct inode_at *is, const st
 	if (rc)
 		return fail(p, rc, path, "cannot be read");
 	if (below) {
-		lower = entries_open(p->trees->lower, below);
+		lower = entries_open(p->trees->lower, below, 0);
+		/* One that cannot be read is looked at all the same; nothing can have been done in it. */
+		if (lower == -EACCES)
+			lower = entries_open(p->trees->lower, below, O_PATH);
 		old.dir = lower;
-		rc = lower < 0 ? lower : inode_look(&old);
+		rc = lower < 0 ? lower : fstat(lower, &old.st) < 0 ? -errno : 0;
 	}
 	if (rc == -ENOENT || rc == -ENOTDIR || rc == -ELOOP) {
 		add_conflict(p->changes, path, "is a directory whose old place at the target is empty");
@@ -301,7 +308,7 @@ static int by_path(const void *a, const void *b)
 
 int changes_find(const struct trees *t, struct changes *c, char *err, size_t err_len)
 {
-	CLEANUP_FD int lower = entries_open(t->lower, t->from);
+	CLEANUP_FD int lower = entries_open(t->lower, t->from, 0);
 	struct pair root = { t, c, t->upper, lower, "", t->from, err, err_len };
 	struct inode_at is = { t->upper, ".", { 0 } }, was = { lower, ".", { 0 } };
 

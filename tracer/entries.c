@@ -63,9 +63,9 @@ char *entries_join(const char *dir, const char *name)
 	return path;
 }
 
-int entries_open(int top, const char *path)
+int entries_open(int top, const char *path, int flags)
 {
-	struct open_how how = { .flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, .resolve = RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH };
+	struct open_how how = { .flags = (unsigned)(flags | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC), .resolve = RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH };
 
 	path += strspn(path, "/");
 	long fd = syscall(SYS_openat2, top, *path ? path : ".", &how, sizeof(how));

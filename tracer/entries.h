@@ -20,7 +20,7 @@ void entries_free(struct entries *n);
 /* DIR, "/" and NAME in memory that the caller frees; NAME alone where DIR is "". */
 char *entries_join(const char *dir, const char *name);
 
-/* The directory PATH below TOP, opened for reading; it follows no link. A descriptor or a negative errno. */
-int entries_open(int top, const char *path);
+/* The directory PATH below TOP, opened for reading or with FLAGS (O_PATH); it follows no link. A descriptor or a negative errno. */
+int entries_open(int top, const char *path, int flags);
 
 #endif

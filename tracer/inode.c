@@ -13,6 +13,24 @@
 
 #define COPY_SIZE (1 << 20)
 
+struct inode_rights inode_rights_take(const struct inode_at *at, mode_t wanted)
+{
+	struct inode_at now = *at;
+	bool lacks = geteuid() && at->st.st_uid == geteuid() && !S_ISLNK(at->st.st_mode) && ~at->st.st_mode & wanted;
+
+	/* Somebody farther out may have taken some already. */
+	if (!lacks || inode_look(&now) || !(~now.st.st_mode & wanted) ||
+	    fchmodat(at->dir, at->name, (now.st.st_mode & 07777) | wanted, 0) < 0)
+		return (struct inode_rights){ NULL, 0 };
+	return (struct inode_rights){ at, now.st.st_mode & 07777 };
+}
+
+void inode_rights_back(struct inode_rights *r)
+{
+	if (r->at)
+		fchmodat(r->at->dir, r->at->name, r->mode, 0);
+}
+
 int inode_look(struct inode_at *at)
 {
 	return fstatat(at->dir, at->name, &at->st, AT_SYMLINK_NOFOLLOW) < 0 ? -errno : 0;
@@ -25,19 +43,12 @@ int inode_open_dir(int dir, const char *name)
 	return fd < 0 ? -errno : fd;
 }
 
-/* Opens a file or directory for reading. One of ours that we may not read is made readable for the moment. */
+/* Opens a file or directory for reading. */
 static int open_to_read(const struct inode_at *at)
 {
-	const int flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
-	mode_t mode = at->st.st_mode & 07777;
-	int fd = openat(at->dir, at->name, flags);
+	int fd = openat(at->dir, at->name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 
-	if (fd >= 0 || errno != EACCES || at->st.st_uid != geteuid() || fchmodat(at->dir, at->name, mode | 0400, 0) < 0)
-		return fd < 0 ? -errno : fd;
-	fd = openat(at->dir, at->name, flags);
-	int rc = fd < 0 ? -errno : fd;
-	fchmodat(at->dir, at->name, mode, 0);
-	return rc;
+	return fd < 0 ? -errno : fd;
 }
 
 /* ---- comparing ---- */
@@ -166,11 +177,16 @@ int inode_compare(const struct inode_at *was, const struct inode_at *is, char *t
 {
 	struct text t = { text, len, 0 };
 	bool opened = S_ISREG(is->st.st_mode) || S_ISDIR(is->st.st_mode);
+	INODE_RIGHTS(old, was, opened ? S_IRUSR : 0);
+	INODE_RIGHTS(new, is, opened ? S_IRUSR : 0);
 	CLEANUP_FD int a = opened ? open_to_read(was) : -1;
-	CLEANUP_FD int b = opened && a >= 0 ? open_to_read(is) : -1;
+	CLEANUP_FD int b = opened ? open_to_read(is) : -1;
 	int set = 0, rc;
 
 	*text = 0;
+	/* Of a directory that cannot be read a copy has no attributes either. */
+	if (a == -EACCES && S_ISDIR(is->st.st_mode))
+		opened = false;
 	if (opened && (a < 0 || b < 0))
 		return a < 0 ? a : b;
 	rc = contents_differ(was, is, a, b, &t);
@@ -246,6 +262,9 @@ static int give(int dir, const char *name, const struct stat *now, uid_t uid, gi
 
 static int copy_attrs(const struct inode_at *from, const struct inode_at *to)
 {
+	/* A user's attributes want the rights when they are read or written, whatever the file is open for. */
+	INODE_RIGHTS(source, from, S_IRUSR);
+	INODE_RIGHTS(target, to, S_IRUSR | S_IWUSR);
 	CLEANUP_FD int a = open_to_read(from);
 	CLEANUP_FD int b = a >= 0 ? open_to_read(to) : -1;
 
@@ -299,6 +318,7 @@ static int make_empty(const struct inode_at *from, int dir, const char *name)
 
 static int fill(const struct inode_at *from, int dir, const char *name)
 {
+	INODE_RIGHTS(source, from, S_IRUSR);
 	CLEANUP_FD int a = open_to_read(from);
 	CLEANUP_FD int b = a >= 0 ? openat(dir, name, O_WRONLY | O_NOFOLLOW | O_CLOEXEC) : -1;
 
@@ -311,8 +331,11 @@ static int to_disk(int dir, const char *name)
 {
 	struct inode_at at = { dir, name, { 0 } };
 	int rc = inode_look(&at);
-	CLEANUP_FD int fd = rc ? rc : open_to_read(&at);
 
+	if (rc)
+		return rc;
+	INODE_RIGHTS(now, &at, S_IRUSR);
+	CLEANUP_FD int fd = open_to_read(&at);
 	return fd < 0 ? fd : fsync(fd) < 0 ? -errno : 0;
 }
 

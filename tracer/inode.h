@@ -13,6 +13,21 @@ struct inode_at {
 	struct stat st;
 };
 
+/*
+ * What a file's mode keeps from its owner, the owner gives himself for the moment: INODE_RIGHTS(VAR, AT, WANTED) has us, where AT (st is
+ * filled in, and is not changed) is ours, use it with the rights WANTED (S_IRUSR and others) until the end of the block. VAR is any new name.
+ */
+struct inode_rights {
+	const struct inode_at *at; /* what gets MODE again, or NULL */
+	mode_t mode;
+};
+
+struct inode_rights inode_rights_take(const struct inode_at *at, mode_t wanted);
+void inode_rights_back(struct inode_rights *r);
+
+#define INODE_RIGHTS(var, at, wanted) \
+	__attribute__((cleanup(inode_rights_back), unused)) struct inode_rights var = inode_rights_take(at, wanted)
+
 /* Fills in AT->st. 0 or a negative errno. */
 int inode_look(struct inode_at *at);
 

@@ -255,37 +255,20 @@ void overlay_keep_times(int dir, const struct stat *st)
 	const struct timespec times[2] = { st->st_atim, st->st_mtim };
 	char path[64];
 
-	snprintf(path, sizeof(path), "/proc/self/fd/%d/.", dir);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", dir);
 	utimensat(AT_FDCWD, path, times, 0);
 }
 
-/* MODE for DIR, an O_PATH descriptor. */
-static void set_mode(int dir, unsigned mode)
+/* Moves TMP to NAME in DIR. A directory that is moved to another one must be writable itself (vfs_rename of fs/namei.c). */
+static int rename_in(struct overlay *ov, const char *tmp, int dir, const char *name, const rfs_Attr *a)
 {
-	char path[64];
+	bool guarded = geteuid() && S_ISDIR(a->mode) && !(a->mode & S_IWUSR);
 
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", dir);
-	chmod(path, mode & 07777);
-}
-
-/*
- * Moves TMP to NAME in DIR, which a copy gets whatever the rights to DIR are: it is no new name. A directory that is moved to
- * another one must be writable, too (vfs_rename of fs/namei.c).
- */
-static int rename_in(struct overlay *ov, const char *tmp, int dir, const char *name, const struct stat *parent, const rfs_Attr *a)
-{
-	bool locked = geteuid() && !(parent->st_mode & S_IWUSR), guarded = geteuid() && S_ISDIR(a->mode) && !(a->mode & S_IWUSR);
-	int rc;
-
-	if (locked)
-		set_mode(dir, parent->st_mode | S_IWUSR | S_IXUSR);
 	if (guarded)
 		fchmodat(ov->work, tmp, (a->mode & 07777) | S_IWUSR, 0);
-	rc = renameat2(ov->work, tmp, dir, name, RENAME_NOREPLACE) < 0 ? -errno : 0;
+	int rc = renameat2(ov->work, tmp, dir, name, RENAME_NOREPLACE) < 0 ? -errno : 0;
 	if (guarded && !rc)
 		fchmodat(dir, name, a->mode & 07777, 0);
-	if (locked)
-		set_mode(dir, parent->st_mode);
 	return rc;
 }
 
@@ -295,7 +278,7 @@ static int move_in(struct overlay *ov, const char *tmp, int dir, const char *nam
 
 	if (fstat(dir, &before) < 0)
 		return -errno;
-	int rc = rename_in(ov, tmp, dir, name, &before, a);
+	int rc = rename_in(ov, tmp, dir, name, a);
 	if (rc)
 		return rc;
 	overlay_keep_times(dir, &before);
@@ -399,9 +382,11 @@ int overlay_begin(struct call *c, struct overlay *ov)
 	return rc;
 }
 
-/* The last of PATH's names is in the directory DIR or comes there; LOWER is the directory below DIR, and then the file's. */
-static int bring_one(struct call *c, struct overlay *ov, int dir, const char *name, const char *path, char *lower)
+/* The last of PATH's names is in the directory DIR or comes there, whatever the rights to DIR are: it is no new name. */
+static int bring_one(struct call *c, struct overlay *ov, int dir, const char *name, const char *path)
 {
+	UPPER_RIGHTS(dir);
+	char lower[PATH_MAX] = "";
 	struct stat st;
 	rfs_Attr attr;
 
@@ -409,9 +394,12 @@ static int bring_one(struct call *c, struct overlay *ov, int dir, const char *na
 		return 0;
 	if (errno != ENOENT)
 		return -errno;
+	int rc = upper_from(dir, lower);
+	if (rc < 0)
+		return rc;
 	if (!*lower || upper_is_gone(dir, name))
 		return -ENOENT;
-	int rc = path_join(lower, name, lower, PATH_MAX);
+	rc = path_join(lower, name, lower, PATH_MAX);
 	rc = rc ? rc : overlay_lower_attr(c, ov, lower, &attr);
 	rc = rc ? rc : bring_name(c, ov, dir, name, lower, &attr);
 	if (rc)
@@ -424,7 +412,7 @@ static int bring_one(struct call *c, struct overlay *ov, int dir, const char *na
 /* Opens the directory PATH of the upper layer, bringing what is missing on the way. */
 int overlay_bring_dir(struct call *c, struct overlay *ov, const char *path)
 {
-	char at[PATH_MAX] = "", lower[PATH_MAX], name[NAME_MAX + 1];
+	char at[PATH_MAX] = "", name[NAME_MAX + 1];
 	int rc = overlay_begin(c, ov), dir = rc ? rc : openat(ov->top, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
 
 	for (const char *p = path; dir >= 0 && *p;) {
@@ -434,12 +422,8 @@ int overlay_bring_dir(struct call *c, struct overlay *ov, const char *path)
 		p += n;
 		memcpy(at, path, (size_t)(p - path));
 		at[p - path] = '\0';
-		lower[0] = '\0';
-		rc = upper_from(dir, lower);
-		rc = rc < 0 ? rc : bring_one(c, ov, dir, name, at, lower);
-		int next = rc ? rc : openat(dir, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-		if (!rc && next < 0)
-			next = -errno;
+		rc = bring_one(c, ov, dir, name, at);
+		int next = rc ? rc : upper_enter(dir, name);
 		close(dir);
 		dir = next;
 	}
@@ -448,7 +432,7 @@ int overlay_bring_dir(struct call *c, struct overlay *ov, const char *path)
 
 int overlay_bring(struct call *c, struct overlay *ov, const char *path)
 {
-	char parent[PATH_MAX], lower[PATH_MAX] = "";
+	char parent[PATH_MAX];
 	const char *name = strrchr(path, '/');
 
 	if (!name)
@@ -456,8 +440,5 @@ int overlay_bring(struct call *c, struct overlay *ov, const char *path)
 	memcpy(parent, path, (size_t)(name - path));
 	parent[name - path] = '\0';
 	CLEANUP_FD int dir = overlay_bring_dir(c, ov, parent);
-	if (dir < 0)
-		return dir;
-	int rc = upper_from(dir, lower);
-	return rc < 0 ? rc : bring_one(c, ov, dir, name + 1, path, lower);
+	return dir < 0 ? dir : bring_one(c, ov, dir, name + 1, path);
 }

@@ -171,6 +171,7 @@ static void take_upper(struct merge *g, const rfs_Entry *e)
 
 static void take_gone(struct merge *g, int dir)
 {
+	UPPER_RIGHTS(dir);
 	int fd = openat(dir, UPPER_GONE, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	DIR *d = fd < 0 ? NULL : fdopendir(fd);
 

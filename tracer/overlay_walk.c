@@ -80,11 +80,11 @@ static int walk_enter(struct walk *w)
 		size_t n = strcspn(++p, "/");
 
 		snprintf(name, sizeof(name), "%.*s", (int)n, p);
-		int next = w->dir < 0 ? -1 : openat(w->dir, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		int next = w->dir < 0 ? -ENOENT : upper_enter(w->dir, name);
 		if (next >= 0) {
 			rc = walk_into(w, next);
-		} else if (w->dir >= 0 && errno != ENOENT) {
-			rc = -errno;
+		} else if (next != -ENOENT) {
+			rc = next;
 		} else {
 			close_fd(&w->dir);
 			rc = path_append(w->lower, name, n);
@@ -113,9 +113,6 @@ static int walk_up(struct walk *w, struct overlay_found *f)
 {
 	char *slash = strrchr(w->at, '/');
 
-	/* The way up is a name in the directory as well: EACCES for who may not search it. */
-	if (w->dir >= 0 && faccessat(w->dir, "..", F_OK, AT_EACCESS) < 0 && errno == EACCES)
-		return -EACCES;
 	if (strlen(w->at) <= w->scope)
 		return walk_out(w, f);
 	*slash = '\0';
@@ -375,9 +372,32 @@ static int lower_step(struct walk *w, struct overlay_found *f)
 
 /* ---- the walk ---- */
 
-/* "." and "..", which are no names. */
+/* -EACCES when the program may not look for a name where the walk is, else 0. */
+static int may_search(struct walk *w)
+{
+	const struct link_agent *agent = link_agent(w->ov->lower->link);
+	rfs_Request req = { .which_op = rfs_Request_access_tag, .op.access = { .has_where = true, .mode = X_OK, .flags = AT_EACCESS } };
+	struct link_reply rep;
+	rfs_Attr attr;
+
+	if (w->dir >= 0)
+		return faccessat(w->dir, ".", F_OK, AT_EACCESS) < 0 && errno == EACCES ? -EACCES : 0;
+	if ((agent->owns_all && !agent->uid) || overlay_lower_attr(w->c, w->ov, w->lower, &attr) || (attr.mode & 0111) == 0111)
+		return 0;
+	BYTES_PUT(req.op.access.where.path, w->lower);
+	int rc = call_rpc(w->c, w->ov->lower, &req, NULL, 0, &rep);
+	if (!rc)
+		link_reply_free(&rep);
+	return rc == -EACCES ? rc : 0;
+}
+
+/* "." and "..", which are no names, and are looked for as well. */
 static int dot_step(struct walk *w, size_t n, bool last, struct overlay_found *f)
 {
+	int may = may_search(w);
+
+	if (may)
+		return may;
 	w->next += n;
 	if (!last)
 		return n == 2 ? walk_up(w, f) : 0;
@@ -404,8 +424,9 @@ static int walk_step(struct walk *w, struct overlay_found *f)
 	if (!n)
 		return found_dir(w, f);
 	if (n > NAME_MAX) {
+		int may = may_search(w);
 		f->slash = w->next[n] == '/';
-		return found_nothing(w, f, w->next, n, last);
+		return may ? may : found_nothing(w, f, w->next, n, last);
 	}
 	snprintf(name, sizeof(name), "%.*s", (int)n, w->next);
 	if (!strcmp(name, ".") || !strcmp(name, ".."))

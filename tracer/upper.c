@@ -14,6 +14,33 @@
 
 #define DIR_FLAGS (O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
 
+static void set_mode(int dir, unsigned mode)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", dir);
+	chmod(path, mode & 07777);
+}
+
+struct upper_rights upper_rights_take(int dir)
+{
+	struct upper_rights r = { .dir = dir };
+	struct stat st;
+
+	if (!geteuid() || fstat(dir, &st) < 0 || (st.st_mode & S_IRWXU) == S_IRWXU || !S_ISDIR(st.st_mode))
+		return r;
+	r.mode = st.st_mode;
+	r.given = true;
+	set_mode(dir, st.st_mode | S_IRWXU);
+	return r;
+}
+
+void upper_rights_back(struct upper_rights *r)
+{
+	if (r->given)
+		set_mode(r->dir, r->mode);
+}
+
 bool upper_is_reserved(const char *name)
 {
 	return !strcmp(name, UPPER_FROM) || !strcmp(name, UPPER_GONE);
@@ -113,9 +140,17 @@ int upper_open(const char *dir, const char *target, const char *from, char *err,
 	return fd;
 }
 
+int upper_enter(int dir, const char *name)
+{
+	UPPER_RIGHTS(dir);
+	int fd = openat(dir, name, O_PATH | DIR_FLAGS);
+
+	return fd < 0 ? -errno : fd;
+}
+
 int upper_walk(int top, const char *path)
 {
-	int dir = openat(top, ".", O_PATH | DIR_FLAGS);
+	int dir = upper_enter(top, ".");
 	char name[NAME_MAX + 1];
 
 	while (dir >= 0) {
@@ -130,16 +165,16 @@ int upper_walk(int top, const char *path)
 		memcpy(name, path, n);
 		name[n] = '\0';
 		path += n;
-		int next = openat(dir, name, O_PATH | DIR_FLAGS), saved = errno;
+		int next = upper_enter(dir, name);
 		close(dir);
 		dir = next;
-		errno = saved;
 	}
-	return -errno;
+	return dir;
 }
 
 int upper_from(int dir, char *text)
 {
+	UPPER_RIGHTS(dir);
 	ssize_t n = readlinkat(dir, UPPER_FROM, text, PATH_MAX);
 
 	if (n < 0)
@@ -152,6 +187,7 @@ int upper_from(int dir, char *text)
 
 int upper_mark(int dir, const char *text)
 {
+	UPPER_RIGHTS(dir);
 	if (symlinkat(text, dir, UPPER_FROM) < 0 && errno != EEXIST)
 		return -errno;
 	/* Now, so that nothing happens to the directory itself when the first name goes. */
@@ -160,6 +196,7 @@ int upper_mark(int dir, const char *text)
 
 static int open_gone(int dir)
 {
+	UPPER_RIGHTS(dir);
 	int fd = openat(dir, UPPER_GONE, O_PATH | DIR_FLAGS);
 
 	return fd < 0 ? -errno : fd;
@@ -195,6 +232,7 @@ static bool is_dot(const char *name)
 
 int upper_is_bare(int dir)
 {
+	UPPER_RIGHTS(dir);
 	DIR *d = list(dir);
 	int bare = 1;
 
@@ -208,6 +246,7 @@ int upper_is_bare(int dir)
 
 int upper_strip(int dir)
 {
+	UPPER_RIGHTS(dir);
 	/* First nothing is below any more: then the whiteouts hide nothing. */
 	if (unlinkat(dir, UPPER_FROM, 0) < 0 && errno != ENOENT)
 		return -errno;

@@ -22,6 +22,21 @@
 #define UPPER_FROM ".wh..wh.from"
 #define UPPER_GONE ".wh..wh.gone"
 
+/*
+ * The modes in upper/ are the program's. Who is not root is held to them as the files' owner, too, whatever we have to do there ourselves:
+ * UPPER_RIGHTS(DIR), DIR being any descriptor of a directory that stays open, has us read, search and change it until the end of the block.
+ */
+struct upper_rights {
+	int dir;
+	unsigned mode; /* to be given back */
+	bool given;
+};
+
+struct upper_rights upper_rights_take(int dir);
+void upper_rights_back(struct upper_rights *r);
+
+#define UPPER_RIGHTS(dir) __attribute__((cleanup(upper_rights_back), unused)) struct upper_rights rights_of_ours = upper_rights_take(dir)
+
 /* Whether NAME is one of these two, which no program sees. */
 bool upper_is_reserved(const char *name);
 
@@ -31,7 +46,8 @@ bool upper_is_reserved(const char *name);
  */
 int upper_open(const char *dir, const char *target, const char *from, char *err, size_t err_len);
 
-/* Opens (O_PATH) the directory PATH, "/" or "/a/b", below TOP, following no link. A descriptor or a negative errno. */
+/* Opens (O_PATH) the directory NAME of DIR, or PATH, "/" or "/a/b", below TOP, following no link. A descriptor or a negative errno. */
+int upper_enter(int dir, const char *name);
 int upper_walk(int top, const char *path);
 
 /* What DIR, a directory of upper/, is a copy of: 1 with the path in TEXT (PATH_MAX bytes), 0: of nothing. Negative errno. */
