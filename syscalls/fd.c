@@ -105,7 +105,7 @@ int fd_free_standard(const struct call *c, int from)
 {
 	for (int fd = from; fd <= STDERR_FILENO; fd++)
 		if (!is_open(c, fd) && errno == ENOENT)
-			return fd;
+			return call_has_fds(c->tid) ? fd : -1; /* a thread that ends, as by another one's exec, has none any more */
 	return -1;
 }
 
