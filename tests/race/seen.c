@@ -2,183 +2,13 @@
  * seen TREE ROUNDS [SEED]: what a call has changed is seen however one looks, when it has returned, whatever other threads look at
  * meanwhile. One thread changes; the others only look, so each look behind a change has one right answer.
  */
-#include <dirent.h>
 #include <linux/falloc.h>
 #include <pthread.h>
-#include <sys/xattr.h>
+#include <signal.h>
 
-#include "../guests/guest.h"
+#include "seen.h"
 
 #define LOOKERS 3
-#define MAX ((size_t)3 << 19)
-
-static char dir[PATH_MAX], file[PATH_MAX], other[PATH_MAX], name[PATH_MAX], link_path[PATH_MAX];
-static volatile bool done;
-static unsigned bad;
-static unsigned seed;
-static int held = -1; /* on FILE, for reading and writing */
-
-static char *data; /* what FILE has */
-static size_t size;
-
-/* ---- looking, at anything: what is found is of no account ---- */
-
-static void touch_map(int fd, int flags, unsigned r)
-{
-	struct stat st;
-
-	if (fstat(fd, &st) < 0 || !st.st_size)
-		return;
-	char *map = mmap(NULL, (size_t)st.st_size, PROT_READ, flags, fd, 0);
-	/* Not touched: the file may be cut off meanwhile. */
-	usleep(r % 100);
-	if (map != MAP_FAILED)
-		munmap(map, (size_t)st.st_size);
-}
-
-static void list(const char *path)
-{
-	DIR *d = opendir(path);
-
-	while (d && readdir(d))
-		continue;
-	if (d)
-		closedir(d);
-}
-
-static void glance(unsigned *r, char *buf)
-{
-	UNUSED ssize_t n;
-	struct stat st;
-	int fd = -1;
-
-	switch (rand_r(r) % 10) {
-	case 0: stat(file, &st); break;
-	case 1: fd = open(file, O_RDONLY); break;
-	case 2: n = read(fd = open(file, O_RDONLY), buf, 70000); break;
-	case 3: fd = open(file, O_RDWR); if (fd >= 0) touch_map(fd, MAP_SHARED, *r); break;
-	case 4: fd = open(file, O_RDONLY); if (fd >= 0) touch_map(fd, MAP_PRIVATE, *r); break;
-	case 5: list(dir); break;
-	case 6: stat(other, &st); stat(name, &st); break;
-	case 7: if (readlink(link_path, buf, 100) > 0) stat(link_path, &st); break;
-	case 8: getxattr(file, "user.seen", buf, 100); break;
-	default: n = pread(held, buf, 5000, (off_t)(*r % MAX));
-	}
-	if (fd >= 0)
-		close(fd);
-}
-
-static void *look_on(void *arg)
-{
-	unsigned r = *(unsigned *)arg;
-	char *buf = malloc(MAX);
-
-	while (!done)
-		glance(&r, buf);
-	free(buf);
-	return NULL;
-}
-
-/* ---- looking behind a change ---- */
-
-static const char *change_name;
-
-static void check(bool right, const char *what)
-{
-	if (right)
-		return;
-	bad++;
-	printf("after %s: %s (%s)\n", change_name, what, err_name(errno));
-}
-
-static void check_bytes(const char *got, size_t len, const char *what)
-{
-	size_t at = 0;
-
-	if (len != size) {
-		bad++;
-		printf("after %s: %s has %zu bytes, not %zu\n", change_name, what, len, size);
-		return;
-	}
-	while (at < len && got[at] == data[at])
-		at++;
-	if (at == len)
-		return;
-	bad++;
-	printf("after %s: %s has %d at %zu of %zu, not %d\n", change_name, what, got[at], at, size, data[at]);
-}
-
-static void check_read(int fd, const char *what)
-{
-	char *got = malloc(MAX + 1);
-	ssize_t n = pread(fd, got, MAX + 1, 0);
-
-	check_bytes(got, n < 0 ? 0 : (size_t)n, what);
-	free(got);
-}
-
-static void check_map(int fd, int flags, const char *what)
-{
-	char *map = size ? mmap(NULL, size, PROT_READ, flags, fd, 0) : NULL;
-	struct stat st = { 0 };
-
-	fstat(fd, &st);
-	if (map && map != MAP_FAILED && (size_t)st.st_size >= size)
-		check_bytes(map, size, what);
-	else
-		check(!map && !st.st_size, what);
-	if (map && map != MAP_FAILED)
-		munmap(map, size);
-}
-
-/* FILE has DATA, and SIZE bytes of it. */
-static void check_file(void)
-{
-	struct stat st;
-	int fd = -1;
-
-	switch (rand_r(&seed) % 8) {
-	case 0: check(stat(file, &st) == 0 && (size_t)st.st_size == size, "size by stat"); break;
-	case 1: check(fstat(held, &st) == 0 && (size_t)st.st_size == size, "size by fstat"); break;
-	case 2: check_read(held, "pread"); break;
-	case 3: check_read(fd = open(file, O_RDONLY), "read of a new descriptor"); break;
-	case 4: check_map(held, MAP_SHARED, "shared mapping"); break;
-	case 5: check_map(fd = open(file, O_RDONLY), MAP_PRIVATE, "private mapping"); break;
-	case 6: check_map(fd = open(file, O_RDWR), MAP_SHARED, "new shared mapping"); break;
-	default: check(lseek(held, 0, SEEK_END) == (off_t)size, "lseek");
-	}
-	if (fd >= 0)
-		close(fd);
-}
-
-static bool is_listed(const char *path)
-{
-	const char *last = strrchr(path, '/') + 1;
-	DIR *d = opendir(dir);
-	bool found = false;
-
-	for (struct dirent *e; d && (e = readdir(d));)
-		found |= !strcmp(e->d_name, last);
-	if (d)
-		closedir(d);
-	return found;
-}
-
-static void check_name(const char *path, bool is)
-{
-	struct stat st;
-	int fd;
-
-	switch (rand_r(&seed) % 4) {
-	case 0: check((lstat(path, &st) == 0) == is, is ? "is not there by lstat" : "is there by lstat"); break;
-	case 1: check((access(path, F_OK) == 0) == is, is ? "is not there by access" : "is there by access"); break;
-	case 2: check(is_listed(path) == is, is ? "is not listed" : "is listed"); break;
-	default:
-		fd = open(path, O_PATH | O_NOFOLLOW);
-		check((fd >= 0) == is, is ? "cannot be opened" : "can be opened");
-		close(fd);
-	}
-}
 
 /* ---- changes ---- */
 
@@ -196,6 +26,23 @@ static void change_bytes(void)
 	check_file();
 }
 
+/* By a low number, so the kernel writes it. */
+static void change_low(void)
+{
+	int fd = open(file, O_RDWR), low = dup2(fd, 300);
+	size_t len = 1 + (size_t)rand_r(&seed) % 9000, off = (size_t)rand_r(&seed) % (MAX - len);
+
+	close(fd);
+	memset(data + off, 'l', len);
+	if (off > size)
+		memset(data + size, 0, off - size);
+	check(pwrite(low, data + off, len, (off_t)off) == (ssize_t)len, "failed");
+	size = off + len > size ? off + len : size;
+	check_file();
+	close(low);
+	check_file();
+}
+
 static void change_end(void)
 {
 	int fd = open(file, O_WRONLY | O_APPEND);
@@ -209,6 +56,42 @@ static void change_end(void)
 	if (rand_r(&seed) % 2)
 		check_file();
 	close(fd);
+	check_file();
+}
+
+struct append { char fill; size_t len; ssize_t result; };
+
+static void *append_one(void *arg)
+{
+	struct append *a = arg;
+	int fd = open(file, O_WRONLY | O_APPEND);
+	char *bytes = malloc(a->len);
+
+	memset(bytes, a->fill, a->len);
+	a->result = write(fd, bytes, a->len);
+	free(bytes);
+	close(fd);
+	return NULL;
+}
+
+/* Two append at once: the one behind the other. */
+static void change_ends(void)
+{
+	struct append a = { 'x', 1 + (size_t)rand_r(&seed) % 70000, 0 }, b = { 'y', 1 + (size_t)rand_r(&seed) % 70000, 0 };
+	pthread_t thread;
+	char first = 0;
+
+	if (size + a.len + b.len > MAX)
+		return;
+	pthread_create(&thread, NULL, append_one, &a);
+	append_one(&b);
+	pthread_join(thread, NULL);
+	check(a.result == (ssize_t)a.len && b.result == (ssize_t)b.len, "failed");
+	check(pread(held, &first, 1, (off_t)size) == 1 && (first == a.fill || first == b.fill), "first byte");
+	memset(data + size, first, a.len + b.len);
+	memset(data + size + (first == a.fill ? a.len : b.len), first == a.fill ? b.fill : a.fill, first == a.fill ? b.len : a.len);
+	size += a.len + b.len;
+	check_file();
 	check_file();
 }
 
@@ -258,12 +141,29 @@ static void change_store(void)
 	check_file();
 }
 
+static void check_links(nlink_t count)
+{
+	struct stat st;
+
+	check((rand_r(&seed) % 2 ? stat(file, &st) : fstat(held, &st)) == 0 && st.st_nlink == count, "link count");
+}
+
+static void change_hard(void)
+{
+	check((has_hard ? unlinkat(dir_fd, "hard", 0) : linkat(dir_fd, "file", AT_FDCWD, hard, 0)) == 0, "failed");
+	has_hard = !has_hard;
+	check_name(hard, has_hard);
+	check_links(has_hard ? 2 : 1);
+}
+
 /* Another file of the same name: by rename over it, or without it meanwhile. */
 static void change_whole(void)
 {
 	char fill = (char)('a' + rand_r(&seed) % 26);
 	int fd = open(other, O_RDWR | O_CREAT | O_EXCL, 0644);
 
+	if (has_hard)
+		change_hard();
 	size = (size_t)rand_r(&seed) % 20000;
 	memset(data, fill, size);
 	check(fd >= 0 && write(fd, data, size) == (ssize_t)size, "failed");
@@ -322,6 +222,7 @@ static const struct { void (*change)(void); const char *name; } changes[] = {
 	{ change_bytes, "pwrite" }, { change_end, "append" }, { change_size, "truncate" }, { change_hole, "hole" },
 	{ change_copy, "copy" }, { change_store, "store" }, { change_whole, "rename" }, { change_names, "names" },
 	{ change_link, "link" }, { change_attributes, "attributes" }, { change_bytes, "pwrite" }, { change_end, "append" },
+	{ change_ends, "appends" }, { change_low, "low" }, { change_hard, "hard link" },
 };
 
 static void set_paths(void)
@@ -331,6 +232,7 @@ static void set_paths(void)
 	snprintf(other, sizeof(other), "%s/seen/other", T);
 	snprintf(name, sizeof(name), "%s/seen/name", T);
 	snprintf(link_path, sizeof(link_path), "%s/seen/link", T);
+	snprintf(hard, sizeof(hard), "%s/seen/hard", T);
 }
 
 int main(int argc, char **argv)
@@ -346,6 +248,9 @@ int main(int argc, char **argv)
 	data = calloc(1, MAX);
 	mkdir(dir, 0755);
 	held = open(file, O_RDWR | O_CREAT | O_TRUNC, 0644);
+	dir_fd = open(dir, O_RDONLY | O_DIRECTORY);
+	listing = opendir(dir);
+	pid_t outside = look_from_outside();
 	for (int i = 0; i < LOOKERS; i++) {
 		seeds[i] = seed + (unsigned)i;
 		pthread_create(&thread[i], NULL, look_on, &seeds[i]);
@@ -357,10 +262,13 @@ int main(int argc, char **argv)
 		changes[kind].change();
 	}
 	done = true;
+	kill(outside, SIGKILL);
+	waitpid(outside, NULL, 0);
 	for (int i = 0; i < LOOKERS; i++)
 		pthread_join(thread[i], NULL);
 	unlink(file);
 	unlink(link_path);
+	unlink(hard);
 	rmdir(dir);
 	if (bad)
 		printf("seed %u\n", first);
