@@ -60,10 +60,14 @@ static void fill_open(struct call *c, const struct place *p, int flags, unsigned
 	}
 }
 
-/* *CURRENT: nothing was heard of that makes REP, as far as it is about a file, older than what is known. */
-static int ask_open(struct call *c, struct place *p, int flags, const rfs_Request *req, struct link_reply *rep, bool *current)
+/* When an open was asked for: node_clock(), cache_now(); and whether nothing was heard since that makes its reply old, if it is of a file. */
+struct asked { uint64_t clock, since; bool current; };
+
+static int ask_open(struct call *c, struct place *p, int flags, const rfs_Request *req, struct link_reply *rep, struct asked *asked)
 {
 	uint64_t since = cache_now();
+
+	*asked = (struct asked){ .clock = node_clock(), .since = since };
 	int rc = flags & O_CREAT ? foretold_rpc(c, p, NULL, req, NULL, 0, rep) : call_rpc(c, p->mount, req, NULL, 0, rep);
 
 	if (rc == -ENOENT && *p->key && rep->msg.which_op == rfs_Reply_stat_tag &&
@@ -73,7 +77,7 @@ static int ask_open(struct call *c, struct place *p, int flags, const rfs_Reques
 		link_reply_free(rep);
 		rc = -EPROTO;
 	}
-	*current = !rc && cache_is_current(p->mount, p->key, &rep->msg.op.open.attr, since);
+	asked->current = !rc && cache_is_current(p->mount, p->key, &rep->msg.op.open.attr, since);
 	if (!rc && flags & O_CREAT)
 		node_names_changed(p->mount, p->key);
 	if (rc || !*p->key)
@@ -100,23 +104,22 @@ static void ofd_name(const struct place *p, const rfs_OpenReply *r, char *out)
 		snprintf(out, PATH_MAX, "%s", *p->key ? p->key : p->path);
 }
 
-/* SINCE: the node_clock() when R was asked for; CURRENT: as ask_open. */
-static struct ofd *make_ofd(const struct place *p, int flags, uint64_t handle, const rfs_OpenReply *r, uint64_t since, bool current)
+static struct ofd *make_ofd(const struct place *p, int flags, uint64_t handle, const rfs_OpenReply *r, const struct asked *asked)
 {
 	char name[PATH_MAX];
 
 	ofd_name(p, r, name);
 	struct ofd *o = ofd_new(p->mount, handle, name, flags & ~(O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC), &r->attr);
-	o->path_stale = *name != '/' || flags & O_UNNAMED;
+	o->path_stale = *name != '/' || flags & O_UNNAMED || (S_ISDIR(r->attr.mode) && !cache_is_current(p->mount, name, NULL, asked->since));
 	if (p->mount->overlay && *p->local)
 		o->merged = xstrdup(p->local);
 	else if (p->self && p->dir && p->dir->merged && p->dir->mount == p->mount)
 		o->merged = xstrdup(p->dir->merged);
 	o->coherent = r->coherent;
 	/* What another task has written meanwhile is known to be done: R may be from before. The node that knew of it may be gone. */
-	current = current && o->node->version <= since && !push_missed(p->mount, handle);
+	bool current = asked->current && o->node->version <= asked->clock && !push_missed(p->mount, handle);
 	if (flags & O_TRUNC)
-		remote_resized(p->mount, &r->attr, since);
+		remote_resized(p->mount, &r->attr, asked->clock);
 	bool told = r->coherent & (S_ISDIR(r->attr.mode) ? rfs_Coherent_NAME : rfs_Coherent_HANDLE);
 	node_set_attr(o->node, &r->attr, told && current);
 	return o;
@@ -271,18 +274,17 @@ static int open_remotely(struct call *c, struct place *p, int flags, const rfs_R
 
 	if (flags & O_TRUNC)
 		sync_hold();
-	uint64_t since = node_clock(), asked = cache_now();
-	bool current;
-	int rc = ask_open(c, p, flags, req, &rep, &current);
+	struct asked asked;
+	int rc = ask_open(c, p, flags, req, &rep, &asked);
 	if (rc >= 0)
-		o = make_ofd(p, flags, req->op.open.handle, &rep.msg.op.open, since, current);
+		o = make_ofd(p, flags, req->op.open.handle, &rep.msg.op.open, &asked);
 	if (flags & O_TRUNC)
 		sync_release();
 	if (rc < 0)
 		return rc;
-	o->list_learned = !(flags & CHANGING) && ofd_flags_read(flags) && known_keep(p, flags, &rep, asked);
+	o->list_learned = !(flags & CHANGING) && ofd_flags_read(flags) && known_keep(p, flags, &rep, asked.since);
 	if (S_ISDIR(o->node->attr.mode) && ofd_flags_read(flags) && !p->mount->is_upper)
-		take_list(o, &rep, asked);
+		take_list(o, &rep, asked.since);
 	else if (S_ISREG(o->node->attr.mode) && ofd_flags_read(flags))
 		take_data(o, &rep);
 	link_reply_free(&rep);

@@ -270,11 +270,58 @@ static void round_removed(void)
 	rmdir(other);
 }
 
+static long open_named(void) { return open(name, O_RDONLY | O_DIRECTORY); }
+
+static long replace_dir(void)
+{
+	char path[PATH_MAX];
+
+	join(path, name, "a");
+	if (unlink(path) < 0 || rmdir(name) < 0 || mkdir(name, 0755) < 0)
+		return -1;
+	join(path, name, "b");
+	return close(open(path, O_CREAT | O_WRONLY, 0644));
+}
+
+/* A directory that is opened while it is moved, or removed, is what it is by its descriptor, and nothing by the name that it had. */
+static void round_moved(void)
+{
+	bool moves = rand_r(&seed) % 2;
+	struct one a = { .call = open_named }, b = { .call = moves ? rename_dir : replace_dir };
+	struct stat st, at;
+
+	mkdir(name, 0755);
+	join(inside, name, "a");
+	close(open(inside, O_CREAT | O_WRONLY, 0644));
+	at_once(&a, &b);
+	check(!b.result && (a.result >= 0 || a.error == ENOENT), "failed");
+	int fd = (int)a.result;
+	bool there = stat(name, &st) == 0;
+	check(there != moves, "a name is there, or is not");
+	/* It was found before, or behind. */
+	bool is_new = there && fd >= 0 && fstat(fd, &at) == 0 && at.st_ino == st.st_ino;
+	if (fd >= 0) {
+		check((faccessat(fd, "a", F_OK, 0) == 0) == moves, "what is in a directory is looked for by its old name");
+		check((faccessat(fd, "b", F_OK, 0) == 0) == is_new, "what is in another directory is found");
+		check(!moves || mkdirat(fd, "c", 0755) == 0, "a directory is not made");
+		close(fd);
+	}
+	const char *now = moves ? other : name;
+	join(inside, now, "c");
+	check((stat(inside, &st) == 0) == (fd >= 0 && moves), "a directory that was made is not there");
+	rmdir(inside);
+	for (char last[] = "a"; *last <= 'b'; ++*last) {
+		join(inside, now, last);
+		unlink(inside);
+	}
+	check(rmdir(now) == 0, "not empty");
+}
+
 /* ---- all ---- */
 
 static const struct { void (*round)(void); const char *name; } rounds_of[] = {
 	{ round_listing, "listing" }, { round_rewind, "rewind" }, { round_learned, "learned" }, { round_opened, "opened" },
-	{ round_linked, "linked" }, { round_exclusive, "exclusive" }, { round_removed, "removed" },
+	{ round_linked, "linked" }, { round_exclusive, "exclusive" }, { round_removed, "removed" }, { round_moved, "moved" },
 };
 
 static void set_paths(void)
