@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
@@ -241,6 +242,32 @@ static int receive_theirs(struct call *c, const struct channel *ch)
 	return control_fd(m.control);
 }
 
+static int send_theirs(struct call *c, const struct channel *ch, int src)
+{
+	int rc = send_ours(ch->ours, src);
+
+	return rc ? rc : receive_theirs(c, ch);
+}
+
+/*
+ * The channel has the last number that the task may use, and is needed while another one comes. Without CAP_SYS_RESOURCE no more can be
+ * had than the hard limit: EMFILE, one number early.
+ */
+static int send_beyond(struct call *c, const struct channel *ch, int src)
+{
+	pid_t process = call_process(c);
+	struct rlimit limit, more;
+
+	if (prlimit(process, RLIMIT_NOFILE, NULL, &limit) < 0)
+		return -EMFILE;
+	more = (struct rlimit){ limit.rlim_cur + 1, limit.rlim_max > limit.rlim_cur ? limit.rlim_max : limit.rlim_cur + 1 };
+	if (prlimit(process, RLIMIT_NOFILE, &more, NULL) < 0)
+		return -EMFILE;
+	int rc = send_theirs(c, ch, src);
+	prlimit(process, RLIMIT_NOFILE, &limit, NULL);
+	return rc;
+}
+
 int pass_to_task(struct call *c, int src, int at, bool cloexec)
 {
 	struct channel ch;
@@ -248,9 +275,9 @@ int pass_to_task(struct call *c, int src, int at, bool cloexec)
 
 	if (rc < 0)
 		return rc;
-	rc = send_ours(ch.ours, src);
-	if (!rc)
-		rc = receive_theirs(c, &ch);
+	rc = send_theirs(c, &ch, src);
+	if (rc == -EMFILE)
+		rc = send_beyond(c, &ch, src);
 	if (rc >= 0) {
 		int got = rc, to = at < 0 ? ch.theirs : at;
 

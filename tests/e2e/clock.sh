@@ -28,7 +28,7 @@ END
 within 60 "$RT" --mode write --mount "$T=exec:strace -f -e trace=futex,clock_nanosleep -o $work/agent.log $AGENT --stdio --root $T" -- \
 	bash "$work/program" >"$work/out" 2>"$work/err" </dev/null &
 until_true 20 [ -e "$work/begun" ]
-supervisor=$(pgrep -f -x "$RT --mode write --mount $T=.*" | head -n 1)
+supervisor=$(pgrep -f "^[^ ]*/remotefs-trace .*--mode write --mount $T=" | head -n 1)
 strace -f -p "$supervisor" -e trace=futex,clock_nanosleep -o "$work/tracer.log" 2>"$work/strace" &
 until_true 10 grep -q attached "$work/strace"
 touch "$work/go"

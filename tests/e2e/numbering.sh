@@ -8,9 +8,11 @@ lowest=$GUESTS/glibc/lowest
 # Equal to the native run, numbers and limits included.
 make_tree "$T"
 want=$("$lowest" "$T" 2>&1 </dev/null)
-make_tree "$T"
-got=$(within 30 "$RT" --fd-numbering=posix --mode write --mount "$T=dir//:$T" -- "$lowest" "$T" 2>&1 </dev/null)
-equal "--fd-numbering=posix: the lowest numbers" "$want" "$got"
+for trap in auto ptrace; do
+	make_tree "$T"
+	got=$(within 30 "$RT" --trap=$trap --fd-numbering=posix --mode write --mount "$T=dir//:$T" -- "$lowest" "$T" 2>&1 </dev/null)
+	equal "--fd-numbering=posix: the lowest numbers, --trap=$trap" "$want" "$got"
+done
 
 cat >"$work/pass.py" <<'PY'
 import os, socket, sys
