@@ -212,7 +212,7 @@ static bool send_making(struct call *c, const struct place *p, rfs_Request *req,
 		return false;
 	}
 	node_names_changed(p->mount, p->key);
-	cache_made(p->mount, p->key, type, NULL, 0);
+	cache_made(p->mount, p->key, type, NULL, cache_now());
 	k->since = cache_now();
 	return true;
 }
@@ -330,7 +330,7 @@ struct ofd *foretold_open(struct call *c, const struct place *p, int flags, rfs_
 		return NULL;
 	}
 	node_names_changed(p->mount, p->key);
-	cache_made(p->mount, p->key, DT_REG, NULL, 0);
+	cache_made(p->mount, p->key, DT_REG, NULL, cache_now());
 	return o;
 }
 

@@ -26,8 +26,8 @@ static bool add_name(struct entry *e, const char *name, unsigned type)
 	return true;
 }
 
-/* NAME was made in DIR. */
-static void grow(const struct mount *m, const char *dir, const char *name, unsigned type)
+/* NAME was made in DIR; whether it STAYS is not known if somebody was at it meanwhile. */
+static void grow(const struct mount *m, const char *dir, const char *name, unsigned type, bool stays)
 {
 	struct change *c = cache_record(m);
 	struct entry *e = cache_entry(m, dir);
@@ -37,7 +37,7 @@ static void grow(const struct mount *m, const char *dir, const char *name, unsig
 		return;
 	e->vague = true;
 	e->marks |= CACHE_OURS;
-	if (!e->bytes || !(e->marks & CACHE_SEARCH))
+	if (!e->bytes || !(e->marks & CACHE_SEARCH) || !stays)
 		cache_drop_bytes(e);
 	else if (!listing_has(e->bytes, e->len, name, strlen(name)) && !add_name(e, name, type))
 		cache_drop_bytes(e);
@@ -46,11 +46,12 @@ static void grow(const struct mount *m, const char *dir, const char *name, unsig
 void cache_made(const struct mount *m, const char *path, unsigned type, const rfs_Attr *attr, uint64_t since)
 {
 	bool fresh = attr && !cache_is_off() && !cache_changed_since(m, path, attr, since);
+	bool stays = !cache_changed_since(m, path, NULL, since);
 	char dir[PATH_MAX];
 
 	cache_forget(m, path, true);
 	if (path_parent(path, dir))
-		grow(m, dir, strrchr(path, '/') + 1, type);
+		grow(m, dir, strrchr(path, '/') + 1, type, stays);
 	if (fresh)
 		cache_set(m, path, attr, 0);
 }

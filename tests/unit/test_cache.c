@@ -277,6 +277,12 @@ static void test_own_names(void **state)
 	cache_forget(&m, "/d/e", false);
 	cache_made(&m, "/d/e", 8, &made, before);
 	assert_int_equal(cache_find(&m, "/d/e", &attr), 0);
+	/* It is gone again, and the names were listed since, before the reply is looked at that made it. */
+	before = cache_now();
+	cache_forget_name(&m, "/d/f", true);
+	list_put("/d", directory(1));
+	cache_made(&m, "/d/f", 8, &made, before);
+	assert_false(cache_exists(&m, "/d/f"));
 }
 
 /* A directory that is being made: what we make in it meanwhile is known, and what the agent says of it comes later. */
@@ -289,7 +295,7 @@ static void test_what_is_expected(void **state)
 	assert_int_equal(cache_find(&m, "/new", &attr), 0);
 	assert_true(cache_exists(&m, "/new") && cache_last(&m, "/new", &attr));
 	assert_int_equal(cache_find(&m, "/new/a", &attr), -ENOENT);
-	cache_made(&m, "/new/a", 8, NULL, 0);
+	cache_made(&m, "/new/a", 8, NULL, cache_now());
 	assert_int_equal(cache_find(&m, "/new/a", &attr), 0);
 	cache_confirm(&m, "/new", &real, since);
 	assert_int_equal(cache_find(&m, "/new", &attr), 0); /* it has other times by now */
