@@ -110,6 +110,14 @@ static void by_descriptor(void)
 	int local = SHOWFD(sys(open, "/usr", O_RDONLY | O_DIRECTORY));
 
 	section("fchdir");
+	SHOW(sys(mkdir, P("fenced"), 0444));
+	/* At a low number as well, where a placeholder stands for it. */
+	int fenced = SHOWFD(sys(open, P("fenced"), O_RDONLY));
+	SHOW(sys(fchdir, fenced));
+	SHOW(sys(dup2, fenced, 71));
+	SHOW(sys(fchdir, 71));
+	SHOW(sys(close, 71));
+	SHOW(sys(close, fenced));
 	SHOW(sys(fchdir, dir));
 	here("dir");
 	close(SHOWFD(sys(open, "only", O_RDONLY)));
