@@ -298,8 +298,8 @@ static void test_bad_settings(void **state)
 	REFUSED("--map: feature.fs.mapping: ", "--target=dir/x", "--map", "(=b", "true");
 	REFUSED("--env-set \"=b\"", "--target=dir/x", "--env-set", "=b", "true");
 	REFUSED("--agent-startup-timeout: agent.startup_timeout: \"1s\"", "--target=dir/x", "--agent-startup-timeout=1s", "true");
-	REFUSED("/nonexistent.json: the configuration cannot be read", "-f", "/nonexistent.json", "--target=dir/x", "true");
-	REFUSED(".mirrord/mirrord.json: the configuration cannot be read", "-f", "--target=dir/x", "true");
+	REFUSED("/nonexistent.json: cannot be read", "-f", "/nonexistent.json", "--target=dir/x", "true");
+	REFUSED(".mirrord/mirrord.json: cannot be read", "-f", "--target=dir/x", "true");
 	REFUSED("pid/self\" names no process", "--target=pid/self", "true");
 }
 
