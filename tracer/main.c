@@ -283,6 +283,18 @@ static void prepare(const struct options *o)
 		die("cannot watch placeholders: %s (raise fs.inotify.max_user_instances)", strerror(-rc));
 }
 
+/* STATUS, unless what was printed did not get out: who reads it from a file must not take it for all. */
+static int printed(int status)
+{
+	bool whole = !fflush(stdout) && !ferror(stdout);
+
+	/* Above 1 a line has told what went wrong. */
+	if (whole || status > 1)
+		return status;
+	log_error("not all of this could be written to standard output: free space there, or give another file");
+	return EXIT_OWN_FAILURE;
+}
+
 int main(int argc, char **argv)
 {
 	struct options o;
@@ -296,11 +308,11 @@ int main(int argc, char **argv)
 	guard_standard_fds();
 	command_run command = argc > 1 ? command_find(argv[1]) : NULL;
 	if (command)
-		return command(argc - 1, argv + 1);
+		return printed(command(argc - 1, argv + 1));
 	rc = options_parse(argc, argv, &o);
 	if (rc) {
 		options_free(&o);
-		return rc < 0 ? 0 : rc;
+		return printed(rc < 0 ? 0 : rc);
 	}
 	behind_set_mode(o.sync);
 	take_signals(&original);

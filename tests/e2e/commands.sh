@@ -238,6 +238,18 @@ as_nobody() {
 	equal "ls as nobody" "pod/a" "$(within 20 $RT ls --kubectl "$work/kubectl" 2>&1)"
 }
 
+# lost NAME OPTION…: what is printed has no room.
+lost() {
+	equal "$1: what could not be printed is told" "remotefs-trace: not all of this could be written to standard output: free space there, or give another file
+= 125" "$(within 20 "$RT" "${@:2}" 2>&1 >/dev/full; echo "= $?")"
+}
+
+no_room() {
+	lost help --help
+	lost explain explain --target dir/tmp /a
+	lost diagnose diagnose "dir/$work"
+}
+
 ls_cluster
 ls_partly
 ls_fails
@@ -245,3 +257,4 @@ ls_engine
 diagnose_all
 diagnose_fails
 as_nobody
+no_room
