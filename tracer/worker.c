@@ -35,14 +35,25 @@ int worker_start(void *(*run)(void *arg))
 	return rc;
 }
 
+/* How many jobs have nobody who waits for one. */
+static int crowd(void)
+{
+	pthread_mutex_lock(&queue_mutex);
+	int n = queued - idle;
+	pthread_mutex_unlock(&queue_mutex);
+	return n;
+}
+
 int worker_start_missing(void)
 {
 	int rc = 0;
 
 	for (unsigned i = 0; i < 2; i++) {
 		void *(*run)(void *arg) = atomic_exchange(&missing[i], NULL);
-		int err = run ? worker_start(run) : 0;
+		int n = !run ? 0 : run == work ? crowd() : 1, err = 0;
 
+		while (n-- > 0 && !err)
+			err = worker_start(run);
 		rc = err ? err : rc;
 	}
 	return rc;

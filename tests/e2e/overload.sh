@@ -97,7 +97,7 @@ stopped() {
 	right "100,000 opens and closes while the agent is stopped" closes "$silent"
 	under "100,000 opens and closes while the agent is stopped" 40
 	rm "$T/known.0"
-	here -- "$guest" appends "$T" 300000 15
+	here -- "$guest" appends "$T" 300000 $((15 * SCALE))
 	right "300,000 appends while the agent is stopped" appends "$silent"
 	under "300,000 appends while the agent is stopped" 128
 	equal "300,000 appends" "$(seq -f %99.0f 0 299999 | md5sum)" "$(md5sum <"$T/appends.0")"
@@ -206,7 +206,7 @@ limits() {
 
 # Without a thread for each call, one that waits for another would wait for ever.
 few_threads() {
-	local user=61234 places=70 pid
+	local trap=$1 user=61234 places=70 pid
 	if ! setpriv --reuid $user --regid $user --clear-groups true 2>/dev/null; then
 		skip "few threads" "the right to be another user"
 		return
@@ -218,20 +218,20 @@ few_threads() {
 		return
 	fi
 	rm -f "$T"/thread.*
-	(ulimit -S -u $places; exec timeout 60 setpriv --reuid $user --regid $user --clear-groups "$RT" --mode write --mount "$T=dir//:$T" -- \
+	(ulimit -S -u $places; exec timeout $((60 * SCALE)) setpriv --reuid $user --regid $user --clear-groups "$RT" --trap=$trap --mode write --mount "$T=dir//:$T" -- \
 		"$guest" waiters "$T" 40) >"$work/out" 2>"$work/err" </dev/null &
 	job=$!
 	if until_true 10 grep -q "no thread can be started" "$work/err"; then
-		pass "too few threads: is told"
+		pass "too few threads, --trap=$trap: is told"
 	else
-		fail "too few threads: is told" "$(cat "$work/err")"
+		fail "too few threads, --trap=$trap: is told" "$(cat "$work/err")"
 	fi
 	for pid in $(ps -o pid= -u $user); do
 		setpriv --reuid $user --regid $user --clear-groups prlimit --pid "$pid" --nproc=1000:
 	done
 	wait $job
-	equal "when there may be more, it goes on" "0 waiters: 0 wrong" "$? $(cat "$work/out")"
-	equal "too few threads: lines" 1 "$(wc -l <"$work/err")"
+	equal "when there may be more, it goes on, --trap=$trap" "0 waiters: 0 wrong" "$? $(cat "$work/out")"
+	equal "too few threads, --trap=$trap: lines" 1 "$(wc -l <"$work/err")"
 	rm -f "$T"/fifo.*
 }
 
@@ -260,5 +260,6 @@ stopped
 leaks
 full_disks
 limits
-few_threads
+few_threads auto
+few_threads ptrace
 sessions
