@@ -31,14 +31,24 @@ struct row {
 static pid_t child;
 static char child_file[64];
 
+/* Its name is what it is by the time that this returns. */
 static void child_start(void)
 {
+	int named[2];
+	char byte;
+
+	assert_int_equal(pipe(named), 0);
 	child = fork();
 	if (child == 0) {
 		prctl(PR_SET_NAME, "a ) (b");
+		close(named[0]);
+		close(named[1]);
 		for (;;)
 			pause();
 	}
+	close(named[1]);
+	assert_int_equal(read(named[0], &byte, 1), 0);
+	close(named[0]);
 	snprintf(child_file, sizeof(child_file), "p/%d/status", child);
 }
 
