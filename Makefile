@@ -18,7 +18,7 @@ agent_objs := agent/main.o agent/listen.o agent/serve.o agent/session.o agent/at
 	agent/copy.o agent/lock_wait.o \
 	agent/channel.o agent/flow.o agent/socket.o \
 	agent/resolve.o agent/walk.o agent/attr.o agent/open.o agent/close.o agent/file.o agent/digest.o agent/dir.o agent/stat.o agent/name.o agent/meta.o \
-	agent/ioctl.o agent/fhandle.o agent/ticket.o agent/reopen.o agent/moved.o agent/process.o agent/rights.o agent/confine.o agent/inside.o agent/procfile.o agent/options.o agent/self.o \
+	agent/ioctl.o agent/fhandle.o agent/ticket.o agent/reopen.o agent/moved.o agent/spare.o agent/process.o agent/rights.o agent/confine.o agent/inside.o agent/procfile.o agent/options.o agent/self.o \
 	agent/container.o agent/container_state.o agent/container_cgroup.o agent/docker.o agent/json.o \
 	agent/subject.o agent/own.o agent/xattr.o agent/wire.o agent/lock.o agent/umask.o agent/watch.o agent/promise.o agent/event.o agent/observe.o
 

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "serve_int.h"
+#include "spare.h"
 
 #define ATTACH_MS 2000 /* for what is said on this machine */
 #define ATTACH_AFTER_MS 10000 /* for a client whose agent was killed */
@@ -122,12 +123,13 @@ static void attach_admit(struct serve *s, int fd)
 		o->seen = a.seen;
 		o->stream = a.stream;
 		o->giver = fd;
-		r = session_is(s->session, a.name, a.secret) ? conn_breakable(&o->conn) : -EACCES;
+		r = !session_is(s->session, a.name, a.secret) ? -EACCES : conn_breakable(&o->conn) ? -EAGAIN : 0;
 		/* A process that was slow brings what the client has given up: its newer connection is not to end for that. */
 		if (!r && a.attempt && a.attempt <= s->session->attempt)
 			r = -ESTALE;
 		if (!r && session_lacks(s->session, a.stream, a.seen))
 			attach_give_up();
+		spare_use(false); /* before the client can ask for anything */
 		answer = (uint8_t)-r;
 		if (send(fd, &answer, 1, MSG_NOSIGNAL | MSG_DONTWAIT) == 1 && !r) {
 			s->session->attempt = a.attempt;
@@ -145,12 +147,18 @@ static void *attach_main(void *serve)
 {
 	struct serve *s = serve;
 
-	for (;;) {
-		int fd = accept4(s->session->listening, NULL, NULL, SOCK_CLOEXEC);
+	struct pollfd come = { .fd = s->session->listening, .events = POLLIN };
 
+	for (;;) {
+		if (poll(&come, 1, -1) < 0)
+			continue;
+		spare_use(true);
+		int fd = accept4(s->session->listening, NULL, NULL, SOCK_CLOEXEC);
+		int error = fd < 0 ? errno : 0;
 		if (fd >= 0)
 			attach_admit(s, fd);
-		else if (errno != EINTR && errno != ECONNABORTED)
+		spare_use(false);
+		if (error && error != EINTR && error != ECONNABORTED)
 			poll(NULL, 0, ATTACH_MS); /* no descriptor is left for it */
 	}
 	return NULL;
@@ -178,6 +186,7 @@ int attach_start(struct serve *s)
 	pthread_t thread;
 	int r;
 
+	spare_begin();
 	pthread_attr_init(&attr);
 	pthread_attr_setstacksize(&attr, ATTACH_STACK);
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);

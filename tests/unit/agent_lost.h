@@ -10,6 +10,7 @@
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 
 #include <linux/capability.h>
 
@@ -29,6 +30,7 @@ static const char *const way_names[WAYS] = { "connection lost", "agent killed", 
 static struct client c;
 static struct { uint8_t name[16], secret[32]; uint32_t stream, attempt; bool handed_on; } session;
 static pid_t server; /* who is to end with the session */
+static rlim_t agent_files; /* so many may the next one that is started have open; 0: as many as we */
 static uint64_t kept; /* the handle's number */
 static rfs_Reopen ticket;
 
@@ -64,6 +66,8 @@ static inline void agent_start(const char *root, bool handles)
 	if (c.pid == 0) {
 		dup2(p[1], 0);
 		dup2(p[1], 1);
+		if (agent_files)
+			setrlimit(RLIMIT_NOFILE, &(struct rlimit){ agent_files, agent_files });
 		if (!handles)
 			prctl(PR_CAPBSET_DROP, CAP_DAC_READ_SEARCH);
 		execl(agent_binary, "remotefs-agent", "--stdio", "--root", root, NULL);

@@ -400,6 +400,32 @@ static void test_promise(void **state)
 	in_each_way(promise);
 }
 
+/* The agent has no descriptor left for a file, but those for who comes again; more than once. */
+static void test_no_descriptor_left(void **state)
+{
+	for (int way = CUT; way <= KILLED; way++) {
+		tree_start(false);
+		agent_files = 64;
+		agent_start(base, true);
+		agent_files = 0;
+		agent_hello(false);
+		open_kept("a/f", O_RDONLY);
+		for (int i = 0, error = 0; i < 8; i++, error = 0) {
+			while (!error)
+				error = client_open(&c, "a/f", O_RDONLY, 0);
+			assert_int_equal(error, EMFILE);
+			agent_lose(way);
+			alarm(60); /* it would be asked again and again */
+			agent_return(way, base);
+			alarm(0);
+			assert_int_equal(client_read(&c, kept, 0, 8), 0);
+			assert_memory_equal(c.payload, "content\n", 8);
+		}
+		agent_stop();
+		tree_remove(base);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -407,6 +433,7 @@ int main(void)
 		cmocka_unit_test(test_directory_offset),
 		cmocka_unit_test(test_locks),
 		cmocka_unit_test(test_promise),
+		cmocka_unit_test(test_no_descriptor_left),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
