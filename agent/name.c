@@ -176,6 +176,9 @@ static int rename_with(struct op *op, int (*act)(struct op *, const struct name 
 		r = name_get(op, req->has_to, &req->to, &to);
 		if (!r)
 			r = act(op, &from, &to, req->flags);
+		/* The kernel had asked for the right to search the old name's directory before it went to the new one's. */
+		else if (faccessat(from.dir, ".", F_OK, AT_EACCESS) && errno == EACCES)
+			r = -EACCES;
 		name_put(&to);
 	}
 	name_put(&from);

@@ -195,9 +195,20 @@ static void in_a_removed_directory(void)
 	close(dir);
 }
 
+/* Of two names that lead nowhere the old one's directory is asked first. */
+static void fenced(void)
+{
+	SHOW(sys(mkdir, P("fenced"), 0444));
+	SHOW(sys(rename, P("fenced/x"), P("hello.txt/y")));
+	SHOW(sys(rename, P("hello.txt/y"), P("fenced/x")));
+	SHOW(sys(rename, P("fenced/x"), P("missing/y")));
+	SHOW(sys(rmdir, P("fenced")));
+}
+
 int main(int argc, char **argv)
 {
 	guest_init(argc, argv);
+	fenced();
 	of_a_directory();
 	while_open("lines.txt", "sizes/s65536");
 	while_open("sizes/s1048577", "sizes/s131071");
