@@ -69,7 +69,7 @@ long sys_chdir(struct call *c)
 	return dir < 0 ? dir : enter(c, dir);
 }
 
-/* CALL_CONTINUE when the caller may enter O, else -EACCES. Only where not everybody may, the agent is asked. */
+/* CALL_CONTINUE when the caller may enter O, else -EACCES. Where not everybody may, or that is not known now, the agent is asked. */
 static long may_search(struct call *c, struct ofd *o)
 {
 	rfs_Request req = { .which_op = rfs_Request_access_tag,
@@ -77,7 +77,7 @@ static long may_search(struct call *c, struct ofd *o)
 	struct link_reply rep;
 	int rc = 0;
 
-	if (S_ISDIR(o->node->attr.mode) && (o->node->attr.mode & 0111) != 0111) {
+	if (S_ISDIR(o->node->attr.mode) && (!o->node->attr_valid || (o->node->attr.mode & 0111) != 0111)) {
 		ofd_ref(o);
 		rc = call_rpc(c, o->mount, &req, NULL, 0, &rep);
 		if (!rc)

@@ -118,6 +118,11 @@ static void by_descriptor(void)
 	SHOW(sys(fchdir, 71));
 	SHOW(sys(close, 71));
 	SHOW(sys(close, fenced));
+	/* What it was when it was opened says nothing. */
+	fenced = SHOWFD(sys(open, P("modes/d1777"), O_RDONLY));
+	SHOW(sys(chmod, P("modes/d1777"), 0644));
+	SHOW(sys(fchdir, fenced));
+	SHOW(sys(close, fenced));
 	SHOW(sys(fchdir, dir));
 	here("dir");
 	close(SHOWFD(sys(open, "only", O_RDONLY)));
