@@ -4,9 +4,13 @@
 #include <limits.h>
 #include <linux/fiemap.h>
 #include <linux/fs.h>
+#include <linux/loop.h>
+#include <linux/major.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
 
 #include "aim.h"
 #include "behind.h"
@@ -16,6 +20,7 @@
 #include "frame.h"
 #include "handlers.h"
 #include "link.h"
+#include "log.h"
 #include "ofd.h"
 #include "remote.h"
 #include "util.h"
@@ -163,6 +168,41 @@ static void note_status(struct call *c, struct ofd *o, int flag)
 		o->flags = on ? o->flags | flag : o->flags & ~flag;
 }
 
+/* The descriptor of the file that REQUEST puts behind a loop device, or -1. */
+static int behind_loop(struct call *c, unsigned request)
+{
+	int fd;
+
+	if (request == LOOP_SET_FD || request == LOOP_CHANGE_FD)
+		return (int)c->arg[2];
+	return request == LOOP_CONFIGURE && call_read(c, c->arg[2], &fd, sizeof(fd)) == 0 ? fd : -1;
+}
+
+static bool is_loop_device(struct call *c, int fd)
+{
+	CLEANUP_FD int own = call_get_fd(c, fd);
+	struct stat st;
+
+	return own >= 0 && fstat(own, &st) == 0 && S_ISBLK(st.st_mode) && major(st.st_rdev) == LOOP_MAJOR;
+}
+
+/* The device would read and write what stands here for a file at the target. */
+static long local_ioctl(struct call *c, unsigned request)
+{
+	int fd = behind_loop(c, request);
+	const struct ofd *o = fd < 0 ? NULL : ofd_by_fd(c->tid, fd);
+	char path[PATH_MAX];
+
+	if (!o || !is_loop_device(c, (int)c->arg[0]))
+		return CALL_CONTINUE;
+	call_remote(c, o->mount);
+	c->note = "refused";
+	ofd_show(o, path);
+	log_error("process %d: ioctl refused: no loop device of this machine can have %s behind it, which is at the target: copy it here first",
+		  (int)c->tid, path);
+	return -EINVAL;
+}
+
 long sys_ioctl(struct call *c)
 {
 	struct ofd *o = ofd_by_fd(c->tid, (int)c->arg[0]);
@@ -170,7 +210,7 @@ long sys_ioctl(struct call *c)
 	PLACE_ON_STACK(p);
 
 	if (!o)
-		return CALL_CONTINUE;
+		return local_ioctl(c, request);
 	long rc = aim_fd(c, (int)c->arg[0], is_change(request) ? AIM_CHANGE : 0, &p);
 	if (rc)
 		return rc;

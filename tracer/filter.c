@@ -7,6 +7,7 @@
 #include <linux/audit.h>
 #include <linux/fiemap.h>
 #include <linux/fs.h>
+#include <linux/loop.h>
 #include <linux/seccomp.h>
 #include <seccomp.h>
 #include <stdlib.h>
@@ -90,6 +91,7 @@ static const unsigned fcntl_any_fd[] = { F_GETFL, F_SETFL, F_GETLK, F_SETLK, F_S
 					 F_SETLEASE, F_GETLEASE, F_NOTIFY, F_ADD_SEALS, F_GET_SEALS };
 static const unsigned ioctl_any_fd[] = { FS_IOC_GETFLAGS, FS_IOC_SETFLAGS, FS_IOC_FSGETXATTR, FS_IOC_FSSETXATTR, FS_IOC_GETVERSION,
 					 FS_IOC_SETVERSION, FS_IOC_GETFSLABEL, FS_IOC_FIEMAP, FIGETBSZ, FIOQSIZE, FIBMAP,
+					 LOOP_SET_FD, LOOP_CHANGE_FD, LOOP_CONFIGURE, /* they name another descriptor */
 					 _IOR(0x15, 0, uint8_t[17]) /* FS_IOC_GETFSUUID */,
 					 _IOR(0x15, 1, uint8_t[129]) /* FS_IOC_GETFSSYSFSPATH */ };
 
