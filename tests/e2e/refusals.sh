@@ -69,4 +69,26 @@ if [ "$(id -u)" -eq 0 ] && mknod "$T/null" c 1 3 2>/dev/null; then
 else
 	skip "attributes of devices at low descriptors" "the right to make one"
 fi
+# The device would have what stands here for the file.
+if [ "$(id -u)" -eq 0 ] && [ -b /dev/loop0 ]; then
+	cat >"$work/loop.py" <<-'END'
+		import errno, fcntl, os, sys
+		fd = os.open(sys.argv[1], os.O_RDWR)
+		for path in "/dev/loop0", "/dev/null":
+		    device = os.open(path, os.O_RDWR)
+		    for request, arg in (0x4c00, fd), (0x4c06, fd), (0x4c0a, fd.to_bytes(4, "little") + bytes(300)):
+		        try:
+		            fcntl.ioctl(device, request, arg)
+		            fcntl.ioctl(device, 0x4c01)
+		            print("done")
+		        except OSError as e:
+		            print(errno.errorcode[e.errno], end=" ")
+	END
+	equal "a loop device of this machine gets no remote file" "EINVAL EINVAL EINVAL ENOTTY ENOTTY ENOTTY 3" "$(
+		within 20 "$RT" --mode write --mount "$T=dir//:$T" -- "$PYTHON" -B "$work/loop.py" "$T/hello.txt" 2>"$work/err" </dev/null
+		grep -c "ioctl refused: no loop device of this machine can have $T/hello.txt behind it" "$work/err")"
+else
+	skip "loop devices" "root, and one"
+fi
+
 equal "nothing is mounted" "" "$(grep -F "$work" /proc/self/mounts)"
