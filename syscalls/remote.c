@@ -165,6 +165,18 @@ long remote_store(struct call *c, struct ofd *o, const void *data, size_t len, u
 	return rc;
 }
 
+/* What N's file has in LEN bytes at OFF goes to its image, whose sync_lock the caller has. */
+static void follow(struct call *c, struct node *n, uint64_t off, uint64_t len)
+{
+	uint64_t version = n->own_version;
+
+	/* Other bytes may have been written behind these meanwhile. */
+	if (image_reread(c, n, off, len) < 0 || n->own_version != version) {
+		n->image->stale = true;
+		push_refresh(n);
+	}
+}
+
 long remote_write(struct call *c, struct ofd *o, const void *data, size_t len, uint64_t off, bool append,
 		  uint32_t flags, uint64_t *end)
 {
@@ -173,9 +185,15 @@ long remote_write(struct call *c, struct ofd *o, const void *data, size_t len, u
 	ofd_ref(o);
 	sync_lock(i);
 	long rc = remote_store(c, o, data, len, off, append, flags, end);
-	if (rc > 0 && image_follows(o->image))
-		image_write(o->image, data, (size_t)rc, *end - (uint64_t)rc);
+	if (rc > 0 && i && image_follows(i))
+		image_write(i, data, (size_t)rc, *end - (uint64_t)rc);
 	sync_unlock(i);
+	/* It was mapped meanwhile, and others may have written the same bytes: only the agent knows who was the last. */
+	if (rc > 0 && !i && image_follows(o->image)) {
+		sync_lock(o->image);
+		follow(c, o->node, *end - (uint64_t)rc, (uint64_t)rc);
+		sync_unlock(o->image);
+	}
 	rfs_Attr attr;
 	if (rc > 0 && o->image && o->image->sync && !image_follows(o->image) && remote_attr(c, o, &attr) == 0)
 		sync_follow_size(o->image, attr.size);
@@ -186,19 +204,14 @@ long remote_write(struct call *c, struct ofd *o, const void *data, size_t len, u
 void remote_changed(struct call *c, struct ofd *o, uint64_t since, uint64_t off, uint64_t len, const rfs_Attr *attr)
 {
 	struct node *n = o->node;
-	uint64_t version = ++n->own_version;
 	bool latest = n->version == since; /* else ATTR may be from before another change */
 
+	n->own_version++;
 	node_changed(n);
 	cache_forget(o->mount, o->path, false);
 	node_set_attr(n, attr, latest && o->coherent & rfs_Coherent_HANDLE);
-	if (!image_follows(n->image))
-		return;
-	/* Other bytes may have been written behind these meanwhile. */
-	if (image_reread(c, n, off, len) < 0 || n->own_version != version) {
-		n->image->stale = true;
-		push_refresh(n);
-	}
+	if (image_follows(n->image))
+		follow(c, n, off, len);
 }
 
 int remote_check_size(struct call *c, struct ofd *o, uint64_t size)
