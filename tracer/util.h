@@ -50,6 +50,13 @@ static inline uint64_t now_ns(void)
 	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
+/* What a sanitizer has for each thread, and its larger frames. */
+#ifdef __SANITIZE_THREAD__
+#define STACK_MORE (1u << 20)
+#else
+#define STACK_MORE 0u
+#endif
+
 /* Has a detached thread with STACK bytes run RUN. 0 or a negative errno. */
 static inline int thread_start(size_t stack, void *(*run)(void *), void *arg)
 {
@@ -57,7 +64,7 @@ static inline int thread_start(size_t stack, void *(*run)(void *), void *arg)
 	pthread_t thread;
 
 	pthread_attr_init(&attr);
-	pthread_attr_setstacksize(&attr, stack);
+	pthread_attr_setstacksize(&attr, stack + STACK_MORE);
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
 	int rc = -pthread_create(&thread, &attr, run, arg);
 	pthread_attr_destroy(&attr);
